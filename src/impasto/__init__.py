@@ -1,0 +1,59 @@
+"""Neural style transfer: a photo and a painting become a new picture.
+
+>>> import impasto
+>>> impasto.stylize("photo.jpg", "painting.jpg").save("stylized.png")
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from impasto.api import estimate, iterate, prepare, resume, run, stylize
+    from impasto.errors import ImpastoError
+    from impasto.images.read import Limits, read
+    from impasto.recipe import Recipe
+    from impasto.result import Progress, Result
+
+__all__ = [
+    "ImpastoError",
+    "Limits",
+    "Progress",
+    "Recipe",
+    "Result",
+    "__version__",
+    "estimate",
+    "iterate",
+    "prepare",
+    "read",
+    "resume",
+    "run",
+    "stylize",
+]
+
+_HOMES = {
+    "ImpastoError": "impasto.errors",
+    "Limits": "impasto.images.read",
+    "Progress": "impasto.result",
+    "Recipe": "impasto.recipe",
+    "Result": "impasto.result",
+    "estimate": "impasto.api",
+    "iterate": "impasto.api",
+    "prepare": "impasto.api",
+    "read": "impasto.images.read",
+    "resume": "impasto.api",
+    "run": "impasto.api",
+    "stylize": "impasto.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: torch takes seconds, ``--help`` needs none."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("impasto")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'impasto' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

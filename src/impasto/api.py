@@ -1,0 +1,191 @@
+"""Two images and some settings → a stylized image: the functions that everything else calls."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto import checkpoint, devices
+from impasto.errors import DeviceError, ImageError, RecipeError
+from impasto.images.read import Limits, Source, read
+from impasto.losses.objective import Objective
+from impasto.methods import METHODS
+from impasto.methods.optimize import Scale, plan_scales
+from impasto.networks.load import load_encoder
+from impasto.recipe import Recipe, build
+from impasto.result import Job, Progress, Result
+
+INITS = ("content", "noise", "style")
+
+
+def stylize(
+    content: Source,
+    style: Source | Iterable[Source],
+    *,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Result:
+    """Make a stylized image.
+
+    ``content`` and ``style``: a path, bytes, PIL image, numpy array or torch tensor (see
+    ``impasto.images.read``). Several styles: a list, or a list of (style, weight).
+    ``preset`` or ``recipe`` is where the settings start from; ``settings`` are recipe keys, such as
+    ``size=512`` or ``steps=100``.
+
+    Raises ImageError, RecipeError, WeightsError, DeviceError, DivergenceError.
+
+    >>> result = impasto.stylize("photo.jpg", "painting.jpg")
+    >>> result.save("stylized.png")
+    """
+    progress = None
+    for progress in iterate(
+        content, style, preset=preset, recipe=recipe, limits=limits, **settings
+    ):
+        pass
+    assert progress is not None
+    return progress.result()
+
+
+def iterate(
+    content: Source,
+    style: Source | Iterable[Source],
+    *,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Iterator[Progress]:
+    """As ``stylize``, but yields a Progress for the initial image and after every step.
+
+    Bad input is refused at once, before the first step. Stop whenever you like: the last Progress
+    has the picture so far, ``progress.result()``, and can be saved and gone on from,
+    ``impasto.checkpoint.save(progress, path)`` and ``impasto.resume(path)``.
+    """
+    job = prepare(content, style, preset=preset, recipe=recipe, limits=limits, **settings)
+    return run(job)
+
+
+def resume(path: str | Path, *, steps: int | None = None) -> Iterator[Progress]:
+    """Go on from a checkpoint; ``steps`` replaces the number of steps in all.
+
+    Raises CheckpointError, DeviceError.
+    """
+    job, snapshot = checkpoint.load(Path(path), steps=steps)
+    return METHODS[job.recipe.method](job, snapshot)
+
+
+def prepare(
+    content: Source,
+    style: Source | Iterable[Source],
+    *,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Job:
+    """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
+    chosen = build(settings, preset=preset, recipe=recipe)
+    device = devices.choose(chosen.device, chosen.precision)
+    pairs = _weighted(style)
+    pictures = [read(source, limits=limits) for source, _ in pairs]
+    return Job(
+        recipe=chosen,
+        content=read(content, limits=limits).fitted(chosen.size, chosen.resize),
+        styles=tuple(picture.fitted(chosen.size, chosen.resize) for picture in pictures),
+        style_weights=_normalized([weight for _, weight in pairs]),
+        device=device,
+        init=None if chosen.init in INITS else _initial(chosen.init, limits),
+    )
+
+
+def run(job: Job) -> Iterator[Progress]:
+    """Run a prepared job. Raises DeviceError if there is not enough memory for it."""
+    estimate_mb = devices.memory_needed_mb(
+        job.content.height, job.content.width, job.device.dtype
+    )
+    available_mb = devices.memory_available_mb(job.device.device)
+    if estimate_mb > available_mb:
+        fits = job.recipe.size * math.sqrt(available_mb / estimate_mb)
+        raise DeviceError(
+            f"{job.content.width}×{job.content.height} px need about {estimate_mb / 1000:.1f} GB of"
+            f" memory and {available_mb / 1000:.1f} GB are free; size {int(fits) // 32 * 32} would fit"
+        )
+    return METHODS[job.recipe.method](job, None)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run would take: ``scales`` with their sizes and steps, ``memory_mb`` at the peak,
+    ``seconds`` without start-up.
+    """
+
+    scales: tuple[Scale, ...]
+    memory_mb: float
+    seconds: float
+
+
+PROBE_LONG_SIDE_PX = 160
+
+
+def estimate(job: Job) -> Estimate:
+    """Estimate a run by doing two steps of it in small: a step's time grows with the pixels."""
+    recipe = job.recipe
+    scales = tuple(plan_scales(recipe, job.content.height, job.content.width))
+    encoder = load_encoder(
+        recipe.weights,
+        pooling=recipe.pooling,
+        unit_activations=recipe.unit_activations,
+        device=job.device.device,
+        dtype=job.device.dtype,
+    )
+    probe = torch.full((1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device)
+    objective = Objective(encoder, recipe, probe, [probe], [1.0])
+    objective.losses_and_gradient(probe)  # the first call also warms up
+    started = time.perf_counter()
+    objective.losses_and_gradient(probe)
+    per_pixel = (time.perf_counter() - started) / PROBE_LONG_SIDE_PX**2
+    return Estimate(
+        scales=scales,
+        memory_mb=devices.memory_needed_mb(
+            job.content.height, job.content.width, job.device.dtype
+        ),
+        seconds=per_pixel * sum(scale.work for scale in scales),
+    )
+
+
+def _weighted(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
+    """One style, a list of styles, or a list of (style, weight) → pairs."""
+    if not isinstance(style, (list, tuple)):
+        return [(style, 1.0)]
+    pairs = [
+        (item[0], float(item[1])) if isinstance(item, tuple) and len(item) == 2 else (item, 1.0)
+        for item in style
+    ]
+    if not pairs:
+        raise RecipeError("no style image was given; at least one is needed")
+    return pairs
+
+
+def _normalized(weights: list[float]) -> tuple[float, ...]:
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+        raise RecipeError("a style's weight should be a number of at least 0")
+    total = sum(weights)
+    if total == 0:
+        raise RecipeError("the styles' weights are all zero; nothing would be painted")
+    return tuple(weight / total for weight in weights)
+
+
+def _initial(init: str, limits: Limits | None) -> Any:
+    try:
+        return read(init, limits=limits)
+    except ImageError as error:
+        choices = ", ".join(INITS)
+        raise ImageError(f"the initial image is one of {choices}, or a file: {error}") from error

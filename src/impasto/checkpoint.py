@@ -1,0 +1,87 @@
+"""A run in a file: everything needed to go on from one Progress, bit for bit."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto import devices, files
+from impasto.errors import CheckpointError, reason
+from impasto.images.picture import Picture
+from impasto.recipe import validate
+from impasto.result import Job, Progress, Snapshot
+
+FORMAT_VERSION = 1
+
+
+def save(progress: Progress, path: Path) -> None:
+    """Write the checkpoint of ``progress``, atomically. Raises OutputError."""
+    job = progress.job
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "impasto checkpoint": FORMAT_VERSION,
+            "recipe": job.recipe.model_dump(mode="json"),
+            "content": asdict(job.content),
+            "styles": [asdict(style) for style in job.styles],
+            "style_weights": list(job.style_weights),
+            "precision": job.device.precision,
+            "snapshot": vars(progress.snapshot),
+        },
+        buffer,
+    )
+    files.write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
+    """The job and the snapshot to go on from; ``steps`` replaces the recipe's number of them.
+
+    Raises CheckpointError: not there, damaged, or not a checkpoint; RecipeError, DeviceError.
+    """
+    content = _read(path)
+    try:
+        recipe = validate(
+            content["recipe"] if steps is None else {**content["recipe"], "steps": steps}
+        )
+        snapshot = Snapshot(**content["snapshot"])
+        if snapshot.step > recipe.steps:
+            raise CheckpointError(
+                f"{path} is at step {snapshot.step} already; --steps {recipe.steps} lies before that"
+            )
+        if steps is not None and recipe.scales > 1:
+            raise CheckpointError(
+                f"{path} goes through {recipe.scales} scales; its number of steps can't be changed"
+            )
+        job = Job(
+            recipe=recipe,
+            content=Picture(**content["content"]),
+            styles=tuple(Picture(**style) for style in content["styles"]),
+            style_weights=tuple(content["style_weights"]),
+            device=devices.choose(recipe.device, content["precision"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is a checkpoint of another version of impasto") from error
+    return job, snapshot
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such checkpoint") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder, not a checkpoint") from error
+    except (RuntimeError, ValueError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is damaged, or isn't a checkpoint") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
+    if not isinstance(content, dict) or content.get("impasto checkpoint") != FORMAT_VERSION:
+        raise CheckpointError(f"{path} isn't a checkpoint of this version of impasto")
+    return content
+
+

@@ -1,0 +1,110 @@
+"""Which device and precision to compute with, and how much memory that takes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+from impasto.errors import DeviceError, unknown
+
+BYTES_PER_MB = 1_000_000
+DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Device:
+    """``device`` and ``dtype`` of the network (losses and solvers are float32 everywhere); ``why``
+    says in half a sentence how they were chosen.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    why: str
+
+    @property
+    def precision(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Device:
+    """Pick by what is there: CUDA before MPS before the CPU; bfloat16 where the hardware multiplies
+    it faster than float32, else float32. What is asked for by name is given or refused.
+
+    Raises DeviceError: no such device or precision on this machine.
+    """
+    chosen = _device(device)
+    fast_bfloat16, reason = _bfloat16_support(chosen)
+    if precision == "auto":
+        return Device(chosen, torch.bfloat16 if fast_bfloat16 else torch.float32, reason)
+    if precision not in ("float32", "bfloat16"):
+        raise DeviceError(unknown("precision", precision, ("auto", "float32", "bfloat16")))
+    if precision == "bfloat16" and not fast_bfloat16:
+        return Device(chosen, torch.bfloat16, f"as asked, though slower than float32: {reason}")
+    return Device(chosen, getattr(torch, precision), "as asked")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in DEVICE_TYPES[1:] or (index and not (kind == "cuda" and index.isdigit())):
+        raise DeviceError(unknown("device", name, DEVICE_TYPES))
+    if kind == "cuda" and not (
+        torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()
+    ):
+        raise DeviceError(
+            f"there is no {name} here: this machine has {torch.cuda.device_count()} CUDA devices that"
+            " this PyTorch can use; leave out --device to use what there is"
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("there is no Apple GPU (mps) here; leave out --device to use what there is")
+    return torch.device(name)
+
+
+def _bfloat16_support(device: torch.device) -> tuple[bool, str]:
+    """Whether bfloat16 convolutions are faster than float32 ones there, and the reason in words."""
+    if device.type == "cuda":
+        if torch.cuda.get_device_capability(device) >= (8, 0):
+            return True, f"{torch.cuda.get_device_name(device)} has bfloat16 tensor cores"
+        return False, f"{torch.cuda.get_device_name(device)} has no bfloat16 tensor cores"
+    if device.type == "mps":
+        return False, "Apple GPU"
+    instructions = torch.cpu.get_capabilities()
+    for key, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16")):
+        if instructions.get(key):
+            return True, f"this CPU has {name}"
+    return False, "this CPU has no bfloat16 instructions"
+
+
+# Measured: peak resident memory of `optimize` in float32 on a CPU, less the start-up, over pixels.
+# The feature maps of every layer are kept for the gradient; see benchmarks/README.md.
+START_UP_MB = 450
+BYTES_PER_PIXEL = 5_000
+
+
+def memory_needed_mb(height: int, width: int, dtype: torch.dtype = torch.float32) -> float:
+    """About how much memory one optimisation of (height, width) px takes at its peak, MB."""
+    share = dtype.itemsize / 4
+    return START_UP_MB + height * width * BYTES_PER_PIXEL * share / BYTES_PER_MB
+
+
+def memory_available_mb(device: torch.device) -> float:
+    """How much memory is free on the device now, MB."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0]) / BYTES_PER_MB
+    return float(psutil.virtual_memory().available) / BYTES_PER_MB
+
+
+def peak_rss_mb() -> float:
+    """The most memory this process has had resident so far, MB."""
+    if sys.platform == "win32":
+        return float(psutil.Process().memory_info().peak_wset) / BYTES_PER_MB
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / BYTES_PER_MB

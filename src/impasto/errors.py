@@ -1,0 +1,71 @@
+"""Every error that impasto raises on purpose: one sentence, worded for the person who must act.
+
+::
+
+    ImpastoError
+    ├── ImageError          an image that can't be read, or is too small or too large
+    ├── OutputError         a file that can't be written where and how it was asked for
+    ├── RecipeError         a setting, preset, layer or style weight that doesn't make sense
+    ├── WeightsError        network weights that are missing, damaged or can't be fetched
+    ├── DeviceError         a device or precision that this machine doesn't have, or no memory left
+    ├── CheckpointError     a file that can't be resumed from
+    └── DivergenceError     an optimisation with no finite loss to go back to
+
+A front turns them into one line and exit code 2; anything else is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ImpastoError(Exception):
+    """The root: catch this to catch everything below."""
+
+
+class ImageError(ImpastoError):
+    """An image that can't be read, or is too small or too large."""
+
+
+class OutputError(ImpastoError):
+    """A file that can't be written where and how it was asked for."""
+
+
+class RecipeError(ImpastoError):
+    """A setting, preset, layer or style weight that doesn't make sense."""
+
+
+class WeightsError(ImpastoError):
+    """Network weights that are missing, damaged or can't be fetched."""
+
+
+class DeviceError(ImpastoError):
+    """A device or precision that this machine doesn't have, or no memory left on it."""
+
+
+class CheckpointError(ImpastoError):
+    """A file that can't be resumed from."""
+
+
+class DivergenceError(ImpastoError):
+    """An optimisation whose loss is not finite and that has no good image to go back to."""
+
+
+def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
+    """The sentence for a name that doesn't exist, with the nearest one that does.
+
+    >>> unknown("layer", "block4_con2", ["block4_conv2", "block5_conv1"])
+    "there is no layer 'block4_con2'; did you mean 'block4_conv2'?"
+    >>> unknown("device", "gpu", ["cpu", "cuda"])
+    "there is no device 'gpu'; choose one of: cpu, cuda"
+    """
+    known = list(choices)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(known)}"
+    return f"there is no {kind} '{word}'; {hint}"
+
+
+def reason(error: OSError) -> str:
+    """The operating system's own words for an error, without number and path."""
+    return (error.strerror or str(error)).lower()

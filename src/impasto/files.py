@@ -1,0 +1,62 @@
+"""Writing files so that nothing is ever half written or lost."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from impasto.errors import OutputError, reason
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` by way of a temporary file in the same folder and a rename.
+
+    Whoever looks at ``path``, at any moment and after any crash, sees the old file or the whole
+    new one. Raises OutputError; the temporary file is then gone.
+    """
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files private
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"{path} can't be written: {reason(error)}") from error
+
+
+def check_writable(path: Path, *, force: bool = False) -> None:
+    """Raise OutputError now rather than after the work: ``path`` exists (and not ``force``), is a
+    folder, or lies in a folder that is missing or can't be written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give the name of a file")
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already; choose another name, or --force to replace it")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} can't be written: there is no folder {path.parent}")
+    try:  # permissions have many sources (modes, ACLs, read-only mounts): the test is to try
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {reason(error)}") from error
+
+
+def free_name(path: Path) -> Path:
+    """``path`` itself, or with the first number that makes it new: ``a.png``, ``a-2.png``, …"""
+    candidate, number = path, 1
+    while candidate.exists():
+        number += 1
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+    return candidate
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

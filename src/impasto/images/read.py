@@ -1,0 +1,311 @@
+"""Reading images: whatever holds pixels becomes a Picture.
+
+The type is told from the bytes, never from the name. What a viewer would show is what is read: EXIF
+orientation is applied, embedded ICC profiles are converted to sRGB, grey and CMYK become RGB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import io
+import sys
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from impasto.errors import ImageError, reason
+from impasto.images.picture import MIN_SIDE_PX, Picture
+
+Source = Any
+"""A path, ``"-"`` (standard input), bytes, PIL image, numpy array, torch tensor, or Picture."""
+
+STANDARD_INPUT = "-"
+BYTES_PER_MB = 1_000_000
+PIXELS_PER_MPX = 1_000_000
+
+_bomb_guard = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused before it is decoded: a file can be tiny and its picture enormous."""
+
+    max_megabytes: float = 512
+    max_megapixels: float = 200
+
+
+def read(source: Source, *, limits: Limits | None = None) -> Picture:
+    """Read an image.
+
+    ``source``: a path (``str`` or ``Path``), ``"-"`` for standard input, ``bytes``, a PIL image, a
+    numpy array (H, W) or (H, W, 1/3/4) of uint8, uint16 or float in [0, 1], or a torch tensor
+    ([1,] 1/3/4, H, W) of uint8 or float in [0, 1].
+
+    Returns a Picture: rgb float32 (1, 3, H, W) in [0, 1], transparency kept aside. Raises
+    ImageError: not there, not an image, damaged, too large (``limits``) or under 32 px.
+    """
+    limits = limits or Limits()
+    if isinstance(source, Picture):
+        picture = source
+    elif isinstance(source, (str, Path)):
+        name = "standard input" if str(source) == STANDARD_INPUT else str(source)
+        picture = _decode(_file_bytes(source, name, limits), name, limits)
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        picture = _decode(bytes(source), "image", limits)
+    elif isinstance(source, Image.Image):
+        _check_size(source.width, source.height, "image", limits)
+        picture = _from_pil(source, "image")
+    elif isinstance(source, np.ndarray):
+        picture = _from_array(source, "array")
+    elif isinstance(source, Tensor):
+        picture = _from_tensor(source)
+    else:
+        raise ImageError(
+            f"a {type(source).__name__} isn't an image; give a path, bytes, a PIL image, a numpy"
+            " array or a torch tensor"
+        )
+    _check_size(picture.width, picture.height, picture.name, limits)
+    return picture
+
+
+def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
+    most = int(limits.max_megabytes * BYTES_PER_MB)
+    try:
+        if str(source) == STANDARD_INPUT:
+            data = sys.stdin.buffer.read(most + 1)
+        else:
+            with Path(source).open("rb") as file:
+                data = file.read(most + 1)  # one more than allowed, whatever the size is said to be
+    except FileNotFoundError as error:
+        raise ImageError(f"{name}: there is no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{name} is a folder, not an image") from error
+    except (OSError, ValueError) as error:
+        why = reason(error) if isinstance(error, OSError) else str(error)
+        raise ImageError(f"{name} can't be read: {why}") from error
+    if len(data) > most:
+        raise ImageError(f"{name} is larger than {limits.max_megabytes:g} MB, the limit for a file")
+    if not data:
+        raise ImageError(f"{name} is empty")
+    return data
+
+
+def _decode(data: bytes, name: str, limits: Limits) -> Picture:
+    _register_plugins()
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        image = _open(data)
+        _check_size(image.width, image.height, name, limits)
+        picture = _from_pil(image, name, data=data)
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
+            " with the package pillow-heif)"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
+        # What Pillow raises for a damaged file depends on where in the file the damage is.
+        raise ImageError(f"{name} is damaged or cut short: {error}") from error
+    return Picture(picture.rgb, picture.alpha, name, digest)
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open without decoding. Pillow's own bomb check is set aside: ours has a limit of its own."""
+    with _bomb_guard, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(io.BytesIO(data))
+        finally:
+            Image.MAX_IMAGE_PIXELS = guard
+
+
+def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
+    if width * height > limits.max_megapixels * PIXELS_PER_MPX:
+        raise ImageError(
+            f"{name} is {width}×{height} px; the limit is {limits.max_megapixels:g} megapixels"
+        )
+    if min(width, height) < MIN_SIDE_PX:
+        raise ImageError(
+            f"{name} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
+        )
+
+
+def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
+    profile = image.info.get("icc_profile")
+    deep = None if profile and not _is_srgb(profile) else _sixteen_bits(image, data)
+    if deep is not None:
+        return _from_array(_oriented(deep, image), name)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        return _from_array(_grey_array(image), name)
+    alpha = None
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+    if profile:
+        image = _to_srgb(image, profile)
+    rgb = np.asarray(image.convert("RGB"))
+    if alpha is not None:
+        rgb = np.dstack([rgb, alpha])
+    return _from_array(rgb, name)
+
+
+def _is_srgb(profile: bytes) -> bool:
+    try:
+        described = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError):
+        return False
+    return described.strip().lower().startswith("srgb")
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    """Convert by the embedded profile; one that is broken or of another colour space is ignored,
+    as browsers do.
+    """
+    colour = image.convert("RGB") if image.mode in ("RGBA", "P", "PA", "RGBX") else image
+    if colour.mode == "LA":
+        colour = colour.convert("L")
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(
+            colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return image
+    return image if converted is None else converted
+
+
+def _sixteen_bits(image: Image.Image, data: bytes | None) -> np.ndarray | None:
+    """The samples of a 16-bit RGB or RGBA file (H, W, 3/4) uint16, or None if it isn't one.
+
+    Pillow has no 16-bit colour mode and keeps the high bytes only. Its unpacker for the other byte
+    order keeps the low bytes, so decoding twice gives both.
+    """
+    tiles = getattr(image, "tile", None)
+    if data is None or image.mode not in ("RGB", "RGBA") or not tiles:
+        return None
+    arguments = tiles[0].args
+    raw = arguments[0] if isinstance(arguments, tuple) else arguments
+    if raw not in _OTHER_BYTE_ORDER or len({str(tile.args) for tile in tiles}) > 1:
+        return None
+
+    def decoded(raw_mode: str) -> np.ndarray:
+        copy = _open(data)
+        copy.tile = [  # type: ignore[attr-defined]
+            tile._replace(
+                args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
+            )
+            for tile in copy.tile  # type: ignore[attr-defined]
+        ]
+        return np.asarray(copy).astype(np.uint16)
+
+    return (decoded(raw) << 8) | decoded(_OTHER_BYTE_ORDER[raw])
+
+
+_OTHER_BYTE_ORDER = {
+    "RGB;16B": "RGB;16L",
+    "RGBA;16B": "RGBA;16L",
+    "RGB;16L": "RGB;16B",
+    "RGBA;16L": "RGBA;16B",
+}
+
+_EXIF_ORIENTATION = 0x0112
+_TURNS = {  # how EXIF's orientations are undone on an array
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a[::-1].swapaxes(0, 1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: a[:, ::-1].swapaxes(0, 1),
+}
+
+
+def _oriented(array: np.ndarray, image: Image.Image) -> np.ndarray:
+    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    return array if turn is None else turn(array)
+
+
+def _grey_array(image: Image.Image) -> np.ndarray:
+    """16- and 32-bit grey as float in [0, 1]."""
+    values = np.asarray(image).astype(np.float64)
+    most = 65535.0 if values.max(initial=0) > 1 or image.mode != "F" else 1.0
+    return np.clip(values / most, 0, 1)
+
+
+def _from_array(array: np.ndarray, name: str) -> Picture:
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        raise ImageError(
+            f"an array of shape {array.shape} isn't an image; it should be (H, W) or (H, W, 3 or 4)"
+        )
+    pixels = torch.from_numpy(_unit_range(array)).permute(2, 0, 1)[None]  # (1, C, H, W)
+    return _split_alpha(pixels.contiguous(), name)
+
+
+def _from_tensor(tensor: Tensor) -> Picture:
+    pixels = tensor.detach().cpu()
+    if pixels.ndim == 2:
+        pixels = pixels[None]
+    if pixels.ndim == 3:
+        pixels = pixels[None]
+    if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[1] not in (1, 3, 4):
+        raise ImageError(
+            f"a tensor of shape {tuple(tensor.shape)} isn't an image; it should be ([1,] 3 or 4,"
+            " H, W)"
+        )
+    if pixels.dtype == torch.bfloat16:
+        pixels = pixels.float()
+    return _split_alpha(torch.from_numpy(_unit_range(pixels.numpy())), "tensor")
+
+
+def _unit_range(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.bool_:
+        return array.astype(np.float32)
+    if array.dtype in (np.uint8, np.uint16):
+        most = np.float32(np.iinfo(array.dtype).max)
+        return np.ascontiguousarray(array).astype(np.float32) / most
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ImageError(
+            f"an image of {array.dtype} isn't understood; use uint8, uint16 or float in [0, 1]"
+        )
+    if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails this too
+        raise ImageError("a float image must be between 0 and 1 everywhere; divide by its maximum")
+    return array.astype(np.float32)
+
+
+def _split_alpha(pixels: Tensor, name: str) -> Picture:
+    if pixels.shape[1] == 1:
+        pixels = pixels.expand(-1, 3, -1, -1).contiguous()
+    if pixels.shape[1] == 3:
+        return Picture(pixels, None, name)
+    rgb, alpha = pixels[:, :3], pixels[:, 3:]
+    if bool((alpha == 1).all()):
+        return Picture(rgb.contiguous(), None, name)
+    return Picture(_filled(rgb, alpha), alpha.contiguous(), name)
+
+
+def _filled(rgb: Tensor, alpha: Tensor) -> Tensor:
+    """Give pixels that nobody sees the mean colour of those that are seen: what files have there is
+    arbitrary, and the networks would take it for part of the picture.
+    """
+    weight = alpha.sum()
+    mean = (rgb * alpha).sum(dim=(2, 3), keepdim=True) / weight if weight > 0 else rgb.new_tensor(1)
+    return torch.where(alpha > 0, rgb, mean).contiguous()
+
+
+def _register_plugins() -> None:
+    """Let Pillow read HEIC where its plug-in is installed."""
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError:
+        return

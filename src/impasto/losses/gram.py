@@ -1,0 +1,56 @@
+"""Style: Gram matrices of a network's features (Gatys et al. 2016, section 2.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Form = Literal["tutorial", "paper"]
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """How often two channels are active together, whatever the place:
+
+        G[c, d] = Σ_ij F[i, j, c] · F[i, j, d] / (I·J)
+
+    (N, C, H, W) → (N, C, C), float32 or better. Equation 3 of the paper, per location as in the
+    TensorFlow tutorial, so that images of different sizes can be compared.
+
+    >>> gram_matrix(torch.ones(1, 2, 4, 4))
+    tensor([[[1., 1.],
+             [1., 1.]]])
+    """
+    flat = features.flatten(2)  # (N, C, H·W)
+    flat = flat if flat.dtype == torch.float64 else flat.float()
+    return flat @ flat.transpose(1, 2) / flat.shape[2]  # (N, C, C)
+
+
+def style_layer_loss(gram: Tensor, target: Tensor, form: Form) -> Tensor:
+    """The distance between two Gram matrices (1, C, C) of one layer, a scalar.
+
+    ``tutorial``: the mean of squares, Σ (G − A)² / C².
+    ``paper``: equation 4, Σ (G − A)² / (4·C²·M²) with G summed over the M locations. Ours is divided
+    by M already, which leaves Σ (G − A)² / (4·C²) and also serves where the images differ in size.
+    """
+    distance = (gram - target).square().mean()
+    return distance if form == "tutorial" else distance / 4
+
+
+def style_loss(
+    grams: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    layer_weights: Mapping[str, float],
+    form: Form,
+) -> Tensor:
+    """All layers together, a scalar: Σ_l w_l E_l (equation 5); in the tutorial's form divided by the
+    number of layers.
+    """
+    terms = [
+        weight * style_layer_loss(grams[layer], targets[layer], form)
+        for layer, weight in layer_weights.items()
+    ]
+    total = torch.stack(terms).sum()
+    return total / len(terms) if form == "tutorial" else total

@@ -1,0 +1,252 @@
+"""Optimise the pixels themselves (Gatys et al. 2016): gradient descent on an image until a network
+sees the content of one image and the style of another in it.
+
+Optionally from coarse to fine: a small image is quick and sees large shapes, a large one has the
+detail. Each scale starts from the one before.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from impasto.errors import DivergenceError
+from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.sizes import fit_long_side, resize
+from impasto.losses.objective import Losses, Objective
+from impasto.networks.load import load_encoder
+from impasto.recipe import Recipe
+from impasto.result import Job, Progress, Row, Snapshot
+from impasto.solvers import Solver
+from impasto.solvers.adam import Adam
+from impasto.solvers.lbfgs import LBFGS
+
+DIVERGED = 10.0
+"""A total this many times the lowest so far is a step too far, not a detour."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size to work at, px, and the number of updates there."""
+
+    height: int
+    width: int
+    steps: int
+
+    @property
+    def long_side(self) -> int:
+        return max(self.height, self.width)
+
+    @property
+    def work(self) -> int:
+        return self.steps * self.height * self.width
+
+
+def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
+    """Yield a Progress for the initial image and after every update, the last one when finished.
+
+    ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
+    not finite from the start.
+    """
+    run = _Run(job, resume)
+    for index, scale in enumerate(run.scales):
+        if resume is not None and index < resume.scale_index:
+            continue
+        yield from run.at_scale(index, scale)
+
+
+def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
+    """The sizes to go through for a result of (height, width) px, coarse to fine.
+
+    Scales too small for the network, or that would get no update, are left out.
+    """
+    sizes = [(height, width)]
+    for halvings in range(1, recipe.scales):
+        size = fit_long_side(height, width, round(max(height, width) / 2**halvings), "antialias")
+        if min(size) >= MIN_SIDE_PX:
+            sizes.insert(0, size)
+    shares = [recipe.step_ratio**index for index in range(len(sizes))]
+    counts, left = [], recipe.steps
+    for index, share in enumerate(shares):
+        count = round(left * share / sum(shares[index:]))
+        counts.append(count)
+        left -= count
+    counts[-1] += 0 if counts[-1] else 1  # never end on a small picture
+    return [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
+
+
+class _Run:
+    """The state that the scales of one run share."""
+
+    def __init__(self, job: Job, resume: Snapshot | None) -> None:
+        self.job, self.recipe, self.device = job, job.recipe, job.device.device
+        self.scales = plan_scales(job.recipe, job.content.height, job.content.width)
+        self.resume = resume
+        self.step = resume.step if resume else 0
+        self.rows = list(resume.rows) if resume else []
+        self.seconds_before = resume.seconds if resume else 0.0
+        self.image = (
+            resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
+        )
+        self.encoder = load_encoder(
+            self.recipe.weights,
+            pooling=self.recipe.pooling,
+            unit_activations=self.recipe.unit_activations,
+            device=self.device,
+            dtype=job.device.dtype,
+        )
+        self.started = time.perf_counter()
+        self.work_done_before = self._work_done()
+
+    def at_scale(self, index: int, scale: Scale) -> Iterator[Progress]:
+        """Run one scale; its last image is where the next one starts."""
+        objective = self._objective(scale)
+        solver = make_solver(self.recipe)
+        start, best = 0, None
+        if self.resume is not None and index == self.resume.scale_index:
+            start, best = self.resume.step_in_scale, self.resume.best
+            solver.load(self.resume.solver)
+        elif self.image.shape[-2:] != (scale.height, scale.width):
+            self.image = resize(self.image, scale.height, scale.width, "antialias")
+        last_scale = index == len(self.scales) - 1
+        for count in range(start, scale.steps + 1):
+            if count == scale.steps and not last_scale:
+                return  # this image is looked at again as the next scale's first
+            losses, gradient = objective.losses_and_gradient(self.image)
+            message = None
+            if not _is_good(losses, best):
+                losses, gradient, message = self._roll_back(objective, solver, best)
+            elif best is None or losses.total <= best[1]:
+                best = (self.image, losses.total)
+            self._record(losses, scale, final=last_scale and count == scale.steps)
+            snapshot = Snapshot(
+                step=self.step,
+                scale_index=index,
+                step_in_scale=count,
+                image=self.image,
+                solver=solver.state(),
+                best=best,
+                rows=tuple(self.rows),
+                seconds=self._seconds(),
+            )
+            yield self._progress(snapshot, scale, losses, message)
+            if count < scale.steps:
+                self.image = solver.step(self.image, losses.total, gradient)
+                self.step += 1
+
+    def _objective(self, scale: Scale) -> Objective:
+        share = scale.long_side / max(self.job.content.height, self.job.content.width)
+
+        def styled(picture: Picture) -> Tensor:
+            """The painting shrinks with the picture: strokes keep their size in it."""
+            height, width = round(picture.height * share), round(picture.width * share)
+            return resize(
+                picture.rgb, max(MIN_SIDE_PX, height), max(MIN_SIDE_PX, width), "antialias"
+            ).to(self.device)
+
+        return Objective(
+            self.encoder,
+            self.recipe,
+            resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(self.device),
+            [styled(style) for style in self.job.styles],
+            self.job.style_weights,
+        )
+
+    def _roll_back(
+        self, objective: Objective, solver: Solver, best: tuple[Tensor, float] | None
+    ) -> tuple[Losses, Tensor, str]:
+        """Back to the best image so far, with steps of half the length from now on."""
+        if best is None:
+            raise DivergenceError(
+                "the loss of the initial image is not a finite number; are the losses' weights"
+                " sensible?"
+            )
+        solver.restart()
+        self.image = best[0]
+        message = (
+            f"the loss went out of bounds at step {self.step}: back to the best image so far, with"
+            " steps of half the length"
+        )
+        return *objective.losses_and_gradient(self.image), message
+
+    def _record(self, losses: Losses, scale: Scale, *, final: bool) -> None:
+        if self.rows and self.rows[-1]["step"] >= self.step:
+            return  # resumed right here
+        if final or self.step % self.recipe.trace_every == 0:
+            self.rows.append(Row(step=self.step, scale=scale.long_side, **losses.as_dict()))  # type: ignore[typeddict-item]
+
+    def _progress(
+        self, snapshot: Snapshot, scale: Scale, losses: Losses, message: str | None
+    ) -> Progress:
+        done = self._work_done() - self.work_done_before
+        left = sum(scale.work for scale in self.scales) - self._work_done()
+        here = snapshot.seconds - self.seconds_before
+        return Progress(
+            step=self.step,
+            steps=sum(scale.steps for scale in self.scales),
+            scale=scale.long_side,
+            losses=losses,
+            seconds=snapshot.seconds,
+            eta=left * here / done if done else math.inf if left else 0.0,
+            message=message,
+            job=self.job,
+            snapshot=snapshot,
+        )
+
+    def _work_done(self) -> float:
+        """Pixels updated so far: what time is proportional to."""
+        done, steps = 0, self.step
+        for scale in self.scales:
+            here = min(steps, scale.steps)
+            done += here * scale.height * scale.width
+            steps -= here
+        return done
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.started
+
+
+def make_solver(recipe: Recipe) -> Solver:
+    """The solver that a recipe asks for."""
+    if recipe.solver == "adam":
+        return Adam(
+            recipe.learning_rate,
+            recipe.adam_beta1,
+            recipe.adam_beta2,
+            recipe.adam_epsilon,
+            recipe.adam_epsilon_form,
+        )
+    return LBFGS(recipe.learning_rate, recipe.lbfgs_history)
+
+
+def _is_good(losses: Losses, best: tuple[Tensor, float] | None) -> bool:
+    return losses.finite and (best is None or losses.total <= DIVERGED * best[1])
+
+
+def _initial_image(job: Job, scale: Scale) -> Tensor:
+    """(1, 3, h, w) at the first scale, on the device."""
+    if job.recipe.init == "noise":
+        generator = torch.Generator().manual_seed(job.recipe.seed)
+        image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
+    elif job.init is not None:
+        image = _covering(job.init.rgb, scale)
+    elif job.recipe.init == "style":
+        image = _covering(job.styles[0].rgb, scale)
+    else:
+        image = _covering(job.content.rgb, scale)
+    return image.to(job.device.device)
+
+
+def _covering(image: Tensor, scale: Scale) -> Tensor:
+    """Resized to cover the scale's size with its aspect kept, the middle cut out."""
+    height, width = image.shape[-2:]
+    factor = max(scale.height / height, scale.width / width)
+    covering = (max(scale.height, round(height * factor)), max(scale.width, round(width * factor)))
+    resized = resize(image, *covering, "antialias")
+    top, left = (covering[0] - scale.height) // 2, (covering[1] - scale.width) // 2
+    return resized[..., top : top + scale.height, left : left + scale.width].contiguous()

@@ -1,0 +1,133 @@
+"""Readers of the file formats that VGG-19's weights come in.
+
+All give the same thing: ``{"block1_conv1.weight": (O, I, 3, 3), "block1_conv1.bias": (O,), …}`` in
+float32, and where the file has the top ``fc1``, ``fc2`` and ``predictions`` with weights (out, in).
+Shapes are whatever the file says, so a network of another width is read just the same.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.errors import WeightsError
+from impasto.networks.layers import LAYER_NAMES
+from impasto.networks.weights import Format
+
+Parameters = dict[str, Tensor]
+
+CONVOLUTION_NAMES = tuple(name for name in LAYER_NAMES if "conv" in name)
+TOP_NAMES = ("fc1", "fc2", "predictions")
+
+
+def read(path: Path, format: Format) -> Parameters:
+    """Read ``path``. Raises WeightsError: not a file of that format, or layers missing."""
+    try:
+        parameters = READERS[format](path)
+    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(f"{path} isn't a readable {format} file of VGG-19's weights") from error
+    missing = [name for name in CONVOLUTION_NAMES if f"{name}.weight" not in parameters]
+    if missing:
+        raise WeightsError(f"{path} isn't VGG-19: it has no layer {missing[0]}")
+    return parameters
+
+
+def format_of(path: Path) -> Format:
+    """The format by the file's first bytes. Raises WeightsError: neither of the two."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror}") from error
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "keras"
+    if head.startswith(b"PK\x03\x04") or head.startswith(b"\x80"):
+        return "torchvision"
+    raise WeightsError(f"{path} is neither a Keras .h5 nor a torchvision .pth file")
+
+
+def read_q8(path: Path) -> Parameters:
+    """Each kernel as 8-bit indexes into a table of its own 256 float32 values."""
+    archive = _torch_archive(path)
+    parameters: Parameters = {}
+    for name in CONVOLUTION_NAMES:
+        table, indexes = archive[f"{name}_W_table"], archive[f"{name}_W_q"]
+        parameters[f"{name}.weight"] = table[indexes.long()]  # (O, I, 3, 3)
+        parameters[f"{name}.bias"] = archive[f"{name}_b"]
+    return parameters
+
+
+def read_keras(path: Path) -> Parameters:
+    """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out)."""
+    import h5py
+
+    parameters: Parameters = {}
+    with h5py.File(path, "r") as file:
+        root = file["model_weights"] if "model_weights" in file else file
+        for name in (*CONVOLUTION_NAMES, *TOP_NAMES):
+            if name not in root:
+                continue
+            for array in _datasets(root[name]):
+                tensor = torch.from_numpy(array).float()
+                if tensor.ndim == 1:
+                    parameters[f"{name}.bias"] = tensor
+                elif tensor.ndim == 2:
+                    parameters[f"{name}.weight"] = tensor.T.contiguous()
+                else:
+                    parameters[f"{name}.weight"] = tensor.permute(3, 2, 0, 1).contiguous()
+    if "fc1.weight" in parameters:
+        parameters["fc1.weight"] = _channels_first(parameters, side=7)
+    return parameters
+
+
+def read_torchvision(path: Path) -> Parameters:
+    """A torchvision state dict: convolutions and linear layers numbered by their place."""
+    archive = _torch_archive(path)
+
+    def numbered(prefix: str) -> Iterator[str]:
+        keys = (key for key in archive if key.startswith(prefix) and key.endswith(".weight"))
+        return iter(sorted(keys, key=lambda key: int(key.split(".")[1])))
+
+    parameters: Parameters = {}
+    for names, prefix in ((CONVOLUTION_NAMES, "features."), (TOP_NAMES, "classifier.")):
+        for name, key in zip(names, numbered(prefix), strict=False):
+            parameters[f"{name}.weight"] = archive[key].float()
+            parameters[f"{name}.bias"] = archive[key.replace("weight", "bias")].float()
+    return parameters
+
+
+READERS: dict[Format, Callable[[Path], Parameters]] = {
+    "q8": read_q8,
+    "keras": read_keras,
+    "torchvision": read_torchvision,
+}
+
+
+def _torch_archive(path: Path) -> dict[str, Tensor]:
+    archive = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(archive, dict):
+        raise ValueError("not a dictionary of tensors")
+    return archive
+
+
+def _datasets(group: Any) -> list[Any]:
+    """Every array below an HDF5 group, however deep: the nesting differs between Keras versions."""
+    import h5py
+
+    arrays: list[Any] = []
+    group.visititems(
+        lambda _, item: arrays.append(item[()]) if isinstance(item, h5py.Dataset) else None
+    )
+    return arrays
+
+
+def _channels_first(parameters: Parameters, side: int) -> Tensor:
+    """Reorder the inputs of ``fc1``: Keras flattens (row, column, channel), torch channel first."""
+    weight = parameters["fc1.weight"]  # (out, side·side·channels)
+    by_place = weight.reshape(weight.shape[0], side, side, -1)
+    return by_place.permute(0, 3, 1, 2).flatten(1).contiguous()

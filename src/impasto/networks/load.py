@@ -1,0 +1,62 @@
+"""From a name in the catalogue to a network that is ready to use."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from impasto.errors import WeightsError
+from impasto.networks import formats, weights
+from impasto.networks.classifier import VGG19Classifier
+from impasto.networks.vgg19 import VGG19, Pooling
+
+
+@lru_cache(maxsize=2)
+def load_encoder(
+    name: str = weights.DEFAULT,
+    *,
+    pooling: Pooling = "max",
+    unit_activations: bool = False,
+    device: torch.device | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> VGG19:
+    """The encoder with the weights ``name``, hash-checked; kept for the next call.
+
+    Raises WeightsError: no such weights, missing or damaged.
+    """
+    entry = weights.find(name)
+    encoder = VGG19(
+        formats.read(weights.verified_path(entry), entry.format),
+        pooling=pooling,
+        preprocessing="torchvision" if entry.format == "torchvision" else "caffe",
+        unit_activations=unit_activations,
+    )
+    return encoder.to(device=device, dtype=dtype)
+
+
+def load_classifier(file: Path | None = None) -> VGG19Classifier:
+    """VGG-19 with its top, from ``file`` (Keras .h5 or torchvision .pth), or from the first such
+    weights that have been pulled. Raises WeightsError.
+    """
+    if file is not None:
+        if not file.is_file():
+            raise WeightsError(f"{file}: there is no such weights file")
+        path, format = file, formats.format_of(file)
+    else:
+        with_top = [entry for entry in weights.CATALOGUE.values() if entry.has_top]
+        present = [entry for entry in with_top if entry.path.is_file()]
+        if not present:
+            raise WeightsError(
+                "classifying needs VGG-19 with its top, which doesn't come with impasto; fetch it"
+                f" with: impasto models pull {with_top[0].name} ({with_top[0].size / 1e6:.0f} MB),"
+                " or give a file with --weights"
+            )
+        path, format = weights.verified_path(present[0]), present[0].format
+    parameters = formats.read(path, format)
+    if "predictions.weight" not in parameters:
+        raise WeightsError(f"{path} holds VGG-19 without its top; classifying needs the top")
+    return VGG19Classifier(
+        parameters, preprocessing="torchvision" if format == "torchvision" else "caffe"
+    )

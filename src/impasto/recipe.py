@@ -1,0 +1,238 @@
+"""The recipe: every setting of a run, its bounds and its default, in one place.
+
+Flags, Python arguments, TOML files and the note inside a picture are all this one schema. A preset
+is a partial recipe: a TOML file in ``presets/``, or one of the user's own.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from impasto.errors import RecipeError, reason, unknown
+from impasto.networks.layers import canonical
+
+DEFAULT_PRESET = "studio"
+
+
+def _layer_weights(value: Any) -> Any:
+    """A list of names, ``"a,b:0.5"`` or a mapping → {canonical name: weight}."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+    if isinstance(value, (list, tuple)):
+        pairs = [str(part).partition(":") for part in value]
+        try:
+            value = {name: float(weight or 1) for name, _, weight in pairs}
+        except ValueError as error:
+            raise RecipeError(f"a layer's weight isn't a number in {value}") from error
+    if isinstance(value, Mapping):
+        return {canonical(str(name)): weight for name, weight in value.items()}
+    return value
+
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LayerWeights = Annotated[dict[str, Weight], BeforeValidator(_layer_weights), Field(min_length=1)]
+
+
+class Recipe(BaseModel):
+    """Every setting of a run. Immutable; what isn't known or out of bounds is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str = Field(DEFAULT_PRESET, description="the preset that the other settings start from")
+    method: Literal["optimize"] = Field("optimize", description="the algorithm")
+
+    # The picture
+    size: int = Field(512, ge=32, le=32768, description="long side of the result, px")
+    resize: Literal["antialias", "tutorial"] = Field(
+        "antialias", description="how images are resized: bicubic, or as TensorFlow's tutorial does"
+    )
+    init: str = Field(
+        "content", description="the image to start from: content, noise, style, or a file"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="of the noise")
+
+    # What is measured
+    weights: str = Field("vgg19-caffe-q8", description="the encoder's weights (impasto models list)")
+    pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
+    unit_activations: bool = Field(
+        False, description="rescale the encoder's layers to a mean activation of 1, as in the paper"
+    )
+    content_layers: LayerWeights = Field(
+        {"block5_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
+    )
+    style_layers: LayerWeights = Field(
+        {f"block{block}_conv1": 1.0 for block in range(1, 6)},
+        description="layers that represent style, with weights: a,b:0.5",
+    )
+    loss_form: Literal["tutorial", "paper"] = Field(
+        "tutorial", description="content and style loss as in the tutorial or as in Gatys' paper"
+    )
+    content_weight: Weight = Field(1e4, description="weight of the content loss, alpha")
+    style_weight: Weight = Field(1e-2, description="weight of the style loss, beta")
+    tv_weight: Weight = Field(30.0, description="weight of the total variation loss, gamma")
+    tv_norm: Literal["l1", "l2"] = Field(
+        "l1", description="total variation: sum of absolute or mean of squared differences"
+    )
+
+    # How it is minimised
+    steps: int = Field(1000, ge=1, le=1_000_000, description="updates of the image, over all scales")
+    scales: int = Field(1, ge=1, le=8, description="sizes to go through, each half of the next")
+    step_ratio: float = Field(
+        0.5, gt=0, le=10, description="updates at one scale for each one at the scale before"
+    )
+    solver: Literal["adam", "lbfgs"] = Field("adam", description="how the image is updated")
+    lr: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="step length; by default 0.02 for adam, 1 for lbfgs",
+    )
+    adam_beta1: float = Field(0.99, ge=0, lt=1, description="decay of Adam's first moment")
+    adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of Adam's second moment")
+    adam_epsilon: float = Field(0.1, gt=0, allow_inf_nan=False, description="Adam's epsilon")
+    adam_epsilon_form: Literal["tensorflow", "torch"] = Field(
+        "tensorflow", description="epsilon added before or after the second moment's correction"
+    )
+    lbfgs_history: int = Field(20, ge=1, le=200, description="pairs of vectors that L-BFGS keeps")
+
+    # Where it runs, and what is recorded
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="what the network computes in"
+    )
+    trace_every: int = Field(10, ge=1, description="record the losses every N steps")
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> Recipe:
+        if not any(self.style_layers.values()):
+            raise RecipeError("the style layers' weights are all zero; nothing would be painted")
+        return self
+
+    @property
+    def learning_rate(self) -> float:
+        """``lr``, or the solver's default."""
+        return self.lr if self.lr is not None else {"adam": 0.02, "lbfgs": 1.0}[self.solver]
+
+
+@cache
+def _setting_names() -> tuple[str, ...]:
+    return tuple(Recipe.model_fields)
+
+
+def build(
+    settings: Mapping[str, Any] | None = None,
+    *,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+) -> Recipe:
+    """A recipe from its layers, each over the one before: defaults, preset, recipe, ``settings``.
+
+    ``preset`` is a name or a TOML file; ``recipe`` a Recipe, a mapping, or a TOML file or picture
+    that holds one. Raises RecipeError.
+    """
+    if preset is not None and recipe is not None:
+        raise RecipeError("a preset and a recipe were both given; choose one of them")
+    given = _as_mapping(recipe)
+    base = preset or given.get("preset") or DEFAULT_PRESET
+    # A whole recipe stands for itself, even where the preset it came from is no longer at hand.
+    whole = set(_setting_names()) <= set(given)
+    values = {} if whole else load_preset(str(base))
+    return validate({**values, **given, **(settings or {}), "preset": str(base)})
+
+
+def validate(values: Mapping[str, Any]) -> Recipe:
+    """Check settings. Raises RecipeError with one sentence about the first one that is wrong."""
+    for name in values:
+        if name not in _setting_names():
+            raise RecipeError(unknown("setting", str(name), _setting_names()))
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        setting = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        got = first["input"] if not isinstance(first["input"], Mapping) else ""
+        raise RecipeError(f"{setting} should be {message}, not {got!r}") from error
+
+
+def read_recipe_file(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file or in a picture made by impasto. Raises RecipeError."""
+    if not path.exists():
+        raise RecipeError(f"{path}: there is no such recipe")
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder, not a recipe")
+    if path.suffix.lower() == ".toml":
+        return read_toml(path)
+    from impasto.images import metadata  # Pillow is slow to import, and rarely needed here
+
+    return dict(metadata.read_note(path)["recipe"])
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, without its ``about``. Raises RecipeError."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} isn't valid TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {reason(error)}") from error
+    values.pop("about", None)
+    return values
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, by name or TOML file. Raises RecipeError."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise RecipeError(f"{path}: there is no such preset")
+    else:
+        known = preset_files()
+        if name not in known:
+            raise RecipeError(unknown("preset", name, known))
+        path = known[name]
+    return {key: value for key, value in read_toml(path).items() if key != "preset"}
+
+
+def preset_about(path: Path) -> str:
+    """What a preset says of itself: the key ``about`` of its file."""
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
+    except (OSError, ValueError):
+        return "(can't be read)"
+
+
+def preset_files() -> dict[str, Path]:
+    """Name → file of every preset: the built-in ones, then the user's own, which win."""
+    built_in = Path(str(resources.files("impasto").joinpath("presets")))
+    return {
+        path.stem: path
+        for folder in (built_in, user_preset_folder())
+        for path in sorted(folder.glob("*.toml"))
+    }
+
+
+def user_preset_folder() -> Path:
+    """Where a user's own presets are: any TOML file there is a preset of that name."""
+    return platformdirs.user_config_path("impasto", appauthor=False) / "presets"
+
+
+def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
+    match recipe:
+        case None:
+            return {}
+        case Recipe():
+            return json.loads(recipe.model_dump_json())  # type: ignore[no-any-return]
+        case Mapping():
+            return dict(recipe)
+        case _:
+            return read_recipe_file(Path(recipe))

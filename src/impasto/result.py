@@ -1,0 +1,227 @@
+"""What a run gives: Progress while it lasts, a Result in the end, and enough to go on from."""
+
+from __future__ import annotations
+
+import io
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto import files
+from impasto.devices import Device
+from impasto.images import write
+from impasto.images.picture import Picture
+from impasto.images.sizes import resize
+from impasto.losses.objective import Losses
+from impasto.recipe import Recipe
+
+
+class Row(TypedDict):
+    """The weighted losses of the image before update ``step`` + 1; ``scale`` is its long side, px."""
+
+    step: int
+    scale: int
+    content: float
+    style: float
+    tv: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The losses over the steps: ``first`` is the initial image's row, ``last`` that of the image in
+    hand, ``rows`` every so many and the last.
+    """
+
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def first(self) -> Row:
+        return self.rows[0]
+
+    @property
+    def last(self) -> Row:
+        return self.rows[-1]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"first": self.first, "last": self.last, "trace": list(self.rows)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for a whole run: the recipe, and the images at their final size.
+
+    ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file.
+    """
+
+    recipe: Recipe
+    content: Picture
+    styles: tuple[Picture, ...]
+    style_weights: tuple[float, ...]
+    device: Device
+    init: Picture | None = None
+
+    def note(self) -> dict[str, Any]:
+        """What a picture says about how it was made: no times or dates, so that the same job gives
+        the same bytes.
+        """
+        return {
+            "recipe": self.recipe.model_dump(mode="json"),
+            "content": {"name": self.content.name, "sha256": self.content.sha256},
+            "styles": [
+                {"name": style.name, "weight": weight, "sha256": style.sha256}
+                for style, weight in zip(self.styles, self.style_weights, strict=True)
+            ],
+            "computed": {"device": str(self.device.device), "precision": self.device.precision},
+            "versions": {
+                "impasto": version("impasto"),
+                "torch": torch.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What changes during a run: all that is needed to go on from step ``step``, bit for bit.
+
+    ``best`` is the image with the lowest total so far in this scale, and that total.
+    """
+
+    step: int
+    scale_index: int
+    step_in_scale: int
+    image: Tensor  # (1, 3, h, w) at the current scale
+    solver: dict[str, Any]
+    best: tuple[Tensor, float] | None
+    rows: tuple[Row, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One event of a run: the image after ``step`` of ``steps`` updates, and its losses.
+
+    ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
+    start-up; ``message`` is a sentence when something happened that a person should know.
+    A Progress stays valid when the run goes on.
+    """
+
+    step: int
+    steps: int
+    scale: int
+    losses: Losses
+    seconds: float
+    eta: float
+    message: str | None
+    job: Job = field(repr=False)
+    snapshot: Snapshot = field(repr=False)
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture so far, at the size being worked at."""
+        return Image.fromarray(write.quantize(_as_array(self.snapshot.image, None), 8))
+
+    def result(self) -> Result:
+        """The picture so far as a Result at its final size: what a stopped run leaves."""
+        job, pixels = self.job, self.snapshot.image
+        if pixels.shape[-2:] != job.content.rgb.shape[-2:]:
+            pixels = resize(pixels, job.content.height, job.content.width, "antialias")
+        row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
+        rows = self.snapshot.rows
+        if not rows or rows[-1]["step"] != self.step:
+            rows = (*rows, row)
+        return Result(
+            array=_as_array(pixels, job.content.alpha),
+            losses=Trace(rows),
+            seconds=self.seconds,
+            steps=self.step,
+            job=job,
+        )
+
+
+@dataclass(frozen=True)
+class Result:
+    """A stylized image, with all there is to know about it.
+
+    ``array`` is (H, W, 3), or (H, W, 4) if the content image had transparency: float32 in [0, 1].
+    ``seconds`` is the time the method took, without start-up.
+    """
+
+    array: np.ndarray
+    losses: Trace
+    seconds: float
+    steps: int
+    job: Job = field(repr=False)
+
+    @property
+    def image(self) -> Image.Image:
+        """The picture, 8 bits per channel."""
+        return Image.fromarray(write.quantize(self.array, 8))
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.job.recipe
+
+    @property
+    def width(self) -> int:
+        return int(self.array.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.array.shape[0])
+
+    @property
+    def steps_per_second(self) -> float:
+        return self.steps / self.seconds if self.seconds > 0 else 0.0
+
+    def encode(
+        self,
+        format: write.Format = "png",
+        *,
+        bit_depth: write.BitDepth = 8,
+        metadata: bool = True,
+    ) -> bytes:
+        """The picture as the bytes of a file; with ``metadata``, its recipe is inside."""
+        note = self.job.note() if metadata else None
+        return write.encode(self.array, write.Encoding(format, bit_depth, note))
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        format: write.Format | None = None,
+        bit_depth: write.BitDepth = 8,
+        metadata: bool = True,
+        force: bool = False,
+    ) -> Path:
+        """Write the picture; the format is told from the name. Returns the path.
+
+        Raises OutputError: the file exists (and not ``force``), or can't be written.
+        """
+        path = Path(path)
+        data = self.encode(format or write.format_for(path), bit_depth=bit_depth, metadata=metadata)
+        files.check_writable(path, force=force)
+        files.write_atomically(path, data)
+        return path
+
+    def show(self) -> None:
+        """Open the picture in the system's viewer."""
+        self.image.show()
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.image.save(buffer, format="png")
+        return buffer.getvalue()
+
+
+def _as_array(pixels: Tensor, alpha: Tensor | None) -> np.ndarray:
+    channels = pixels if alpha is None else torch.cat([pixels.cpu(), alpha], dim=1)
+    return np.ascontiguousarray(channels[0].permute(1, 2, 0).float().cpu().numpy())
