@@ -27,7 +27,7 @@ def main() -> None:
     recorded = json.loads((REFERENCE / "tutorial.json").read_text())["losses_tv_30"]
     expected = {row["step"]: row for row in recorded}
     rows = []
-    print(f"{'step':>5} {'seconds':>8} {'total':>10} {'total':>8} {'style':>8} {'content':>8} {'tv':>8}")
+    print(" step  seconds      total | ours / TensorFlow - 1: total, style, content, tv")
     for progress in impasto.iterate(
         REFERENCE / "content.png",
         REFERENCE / "style.png",

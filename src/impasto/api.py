@@ -15,11 +15,11 @@ from impasto import checkpoint, devices
 from impasto.errors import DeviceError, ImageError, RecipeError
 from impasto.images.read import Limits, Source, read
 from impasto.losses.objective import Objective
-from impasto.methods import METHODS
 from impasto.methods.optimize import Scale, plan_scales
+from impasto.methods.registry import METHODS
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe, build
-from impasto.result import Job, Progress, Result
+from impasto.result import Job, Progress, Result, Snapshot
 
 INITS = ("content", "noise", "style")
 
@@ -45,13 +45,9 @@ def stylize(
     >>> result = impasto.stylize("photo.jpg", "painting.jpg")
     >>> result.save("stylized.png")
     """
-    progress = None
-    for progress in iterate(
-        content, style, preset=preset, recipe=recipe, limits=limits, **settings
-    ):
-        pass
-    assert progress is not None
-    return progress.result()
+    events = iterate(content, style, preset=preset, recipe=recipe, limits=limits, **settings)
+    *_, finished = events
+    return finished.result()
 
 
 def iterate(
@@ -79,7 +75,7 @@ def resume(path: str | Path, *, steps: int | None = None) -> Iterator[Progress]:
     Raises CheckpointError, DeviceError.
     """
     job, snapshot = checkpoint.load(Path(path), steps=steps)
-    return METHODS[job.recipe.method](job, snapshot)
+    return run(job, snapshot)
 
 
 def prepare(
@@ -106,19 +102,18 @@ def prepare(
     )
 
 
-def run(job: Job) -> Iterator[Progress]:
-    """Run a prepared job. Raises DeviceError if there is not enough memory for it."""
-    estimate_mb = devices.memory_needed_mb(
-        job.content.height, job.content.width, job.device.dtype
-    )
+def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+    """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
+    estimate_mb = devices.memory_needed_mb(job.content.height, job.content.width, job.device.dtype)
     available_mb = devices.memory_available_mb(job.device.device)
     if estimate_mb > available_mb:
         fits = job.recipe.size * math.sqrt(available_mb / estimate_mb)
         raise DeviceError(
-            f"{job.content.width}×{job.content.height} px need about {estimate_mb / 1000:.1f} GB of"
-            f" memory and {available_mb / 1000:.1f} GB are free; size {int(fits) // 32 * 32} would fit"
+            f"{job.content.width}×{job.content.height} px need about {estimate_mb / 1000:.1f} GB"
+            f" of memory and {available_mb / 1000:.1f} GB are free;"
+            f" size {int(fits) // 32 * 32} would fit"
         )
-    return METHODS[job.recipe.method](job, None)
+    return METHODS[job.recipe.method](job, snapshot)
 
 
 @dataclass(frozen=True)
@@ -146,7 +141,9 @@ def estimate(job: Job) -> Estimate:
         device=job.device.device,
         dtype=job.device.dtype,
     )
-    probe = torch.full((1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device)
+    probe = torch.full(
+        (1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device
+    )
     objective = Objective(encoder, recipe, probe, [probe], [1.0])
     objective.losses_and_gradient(probe)  # the first call also warms up
     started = time.perf_counter()
@@ -154,9 +151,7 @@ def estimate(job: Job) -> Estimate:
     per_pixel = (time.perf_counter() - started) / PROBE_LONG_SIDE_PX**2
     return Estimate(
         scales=scales,
-        memory_mb=devices.memory_needed_mb(
-            job.content.height, job.content.width, job.device.dtype
-        ),
+        memory_mb=devices.memory_needed_mb(job.content.height, job.content.width, job.device.dtype),
         seconds=per_pixel * sum(scale.work for scale in scales),
     )
 

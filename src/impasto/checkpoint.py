@@ -51,7 +51,7 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
         snapshot = Snapshot(**content["snapshot"])
         if snapshot.step > recipe.steps:
             raise CheckpointError(
-                f"{path} is at step {snapshot.step} already; --steps {recipe.steps} lies before that"
+                f"{path} is at step {snapshot.step} already; step {recipe.steps} lies before that"
             )
         if steps is not None and recipe.scales > 1:
             raise CheckpointError(
@@ -83,5 +83,3 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("impasto checkpoint") != FORMAT_VERSION:
         raise CheckpointError(f"{path} isn't a checkpoint of this version of impasto")
     return content
-
-

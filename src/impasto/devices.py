@@ -58,11 +58,13 @@ def _device(name: str) -> torch.device:
         torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()
     ):
         raise DeviceError(
-            f"there is no {name} here: this machine has {torch.cuda.device_count()} CUDA devices that"
-            " this PyTorch can use; leave out --device to use what there is"
+            f"there is no {name} here: this PyTorch can use"
+            f" {torch.cuda.device_count()} CUDA devices; leave out --device to use what there is"
         )
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("there is no Apple GPU (mps) here; leave out --device to use what there is")
+        raise DeviceError(
+            "there is no Apple GPU (mps) here; leave out --device to use what there is"
+        )
     return torch.device(name)
 
 

@@ -61,7 +61,9 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**63, description="of the noise")
 
     # What is measured
-    weights: str = Field("vgg19-caffe-q8", description="the encoder's weights (impasto models list)")
+    weights: str = Field(
+        "vgg19-caffe-q8", description="the encoder's weights (impasto models list)"
+    )
     pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
     unit_activations: bool = Field(
         False, description="rescale the encoder's layers to a mean activation of 1, as in the paper"
@@ -84,7 +86,9 @@ class Recipe(BaseModel):
     )
 
     # How it is minimised
-    steps: int = Field(1000, ge=1, le=1_000_000, description="updates of the image, over all scales")
+    steps: int = Field(
+        1000, ge=1, le=1_000_000, description="updates of the image, over all scales"
+    )
     scales: int = Field(1, ge=1, le=8, description="sizes to go through, each half of the next")
     step_ratio: float = Field(
         0.5, gt=0, le=10, description="updates at one scale for each one at the scale before"

@@ -24,7 +24,7 @@ from impasto.recipe import Recipe
 
 
 class Row(TypedDict):
-    """The weighted losses of the image before update ``step`` + 1; ``scale`` is its long side, px."""
+    """The weighted losses of the image before update ``step`` + 1; ``scale``: its long side, px."""
 
     step: int
     scale: int
@@ -36,8 +36,8 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Trace:
-    """The losses over the steps: ``first`` is the initial image's row, ``last`` that of the image in
-    hand, ``rows`` every so many and the last.
+    """The losses over the steps: ``first`` is the initial image's row, ``last`` that of the image
+    in hand, ``rows`` every so many and the last.
     """
 
     rows: tuple[Row, ...] = ()

@@ -207,7 +207,9 @@ def _sixteen_bits(image: Image.Image, data: bytes | None) -> np.ndarray | None:
         ]
         return np.asarray(copy).astype(np.uint16)
 
-    return (decoded(raw) << 8) | decoded(_OTHER_BYTE_ORDER[raw])
+    high, low = decoded(raw), decoded(_OTHER_BYTE_ORDER[raw])
+    samples: np.ndarray = high << 8 | low
+    return samples
 
 
 _OTHER_BYTE_ORDER = {

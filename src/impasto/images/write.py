@@ -59,8 +59,8 @@ def format_for(path: Path) -> Format:
 
 
 def encode(pixels: np.ndarray, encoding: Encoding) -> bytes:
-    """(H, W, 3) or (H, W, 4) float in [0, 1] → a file's bytes. JPEG, which has no transparency, gets
-    a white background.
+    """(H, W, 3) or (H, W, 4) float in [0, 1] → a file's bytes. JPEG, which has no transparency,
+    gets a white background.
     """
     if encoding.bit_depth == 16:
         return _png_16_bit(quantize(pixels, 16), encoding.note)
@@ -76,7 +76,8 @@ def quantize(pixels: np.ndarray, bits: BitDepth) -> np.ndarray:
     """Float in [0, 1] → uint8 or uint16, rounded to nearest."""
     most = 2**bits - 1
     kind = np.uint8 if bits == 8 else np.uint16
-    return np.rint(np.clip(pixels, 0, 1).astype(np.float64) * most).astype(kind)
+    samples: np.ndarray = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * most).astype(kind)
+    return samples
 
 
 @cache

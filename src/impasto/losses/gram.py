@@ -32,8 +32,8 @@ def style_layer_loss(gram: Tensor, target: Tensor, form: Form) -> Tensor:
     """The distance between two Gram matrices (1, C, C) of one layer, a scalar.
 
     ``tutorial``: the mean of squares, Σ (G − A)² / C².
-    ``paper``: equation 4, Σ (G − A)² / (4·C²·M²) with G summed over the M locations. Ours is divided
-    by M already, which leaves Σ (G − A)² / (4·C²) and also serves where the images differ in size.
+    ``paper``: equation 4, Σ (G − A)² / (4·C²·M²) with G summed over the M locations. Ours is
+    divided by M already: Σ (G − A)² / (4·C²), which also serves where the images differ in size.
     """
     distance = (gram - target).square().mean()
     return distance if form == "tutorial" else distance / 4
@@ -45,8 +45,8 @@ def style_loss(
     layer_weights: Mapping[str, float],
     form: Form,
 ) -> Tensor:
-    """All layers together, a scalar: Σ_l w_l E_l (equation 5); in the tutorial's form divided by the
-    number of layers.
+    """All layers together, a scalar: Σ_l w_l E_l (equation 5); in the tutorial's form divided by
+    the number of layers.
     """
     terms = [
         weight * style_layer_loss(grams[layer], targets[layer], form)

@@ -60,7 +60,9 @@ class Objective:
                 for style in styles
             ]
         self.style_targets = {
-            layer: torch.stack([w * g[layer] for w, g in zip(style_weights, grams, strict=True)]).sum(0)
+            layer: torch.stack(
+                [w * g[layer] for w, g in zip(style_weights, grams, strict=True)]
+            ).sum(0)
             for layer in recipe.style_layers
         }
 

@@ -1,12 +1,3 @@
 """Algorithms that make a stylized image: one per file, each a generator of Progress."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-
-from impasto.methods.optimize import optimize
-from impasto.result import Job, Progress, Snapshot
-
-Method = Callable[[Job, Snapshot | None], Iterator[Progress]]
-
-METHODS: dict[str, Method] = {"optimize": optimize}

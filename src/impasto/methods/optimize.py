@@ -71,12 +71,11 @@ def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
         if min(size) >= MIN_SIDE_PX:
             sizes.insert(0, size)
     shares = [recipe.step_ratio**index for index in range(len(sizes))]
-    counts, left = [], recipe.steps
+    counts, left = [], recipe.steps - 1
     for index, share in enumerate(shares):
-        count = round(left * share / sum(shares[index:]))
-        counts.append(count)
-        left -= count
-    counts[-1] += 0 if counts[-1] else 1  # never end on a small picture
+        counts.append(round(left * share / sum(shares[index:])))
+        left -= counts[-1]
+    counts[-1] += 1  # however few there are, the last one is at the full size
     return [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
 
 
@@ -90,9 +89,7 @@ class _Run:
         self.step = resume.step if resume else 0
         self.rows = list(resume.rows) if resume else []
         self.seconds_before = resume.seconds if resume else 0.0
-        self.image = (
-            resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
-        )
+        self.image = resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
         self.encoder = load_encoder(
             self.recipe.weights,
             pooling=self.recipe.pooling,

@@ -47,10 +47,10 @@ def class_names() -> list[str]:
 
 
 @torch.no_grad()
-def top_classes(classifier: VGG19Classifier, image: Tensor, count: int = 5) -> list[tuple[str, float]]:
+def top_classes(
+    classifier: VGG19Classifier, image: Tensor, count: int = 5
+) -> list[tuple[str, float]]:
     """The ``count`` most probable classes of ``image`` (1, 3, H, W): name and probability."""
     probabilities, indexes = classifier(image)[0].topk(count)
     names = class_names()
-    return [
-        (names[i], p) for i, p in zip(indexes.tolist(), probabilities.tolist(), strict=True)
-    ]
+    return [(names[i], p) for i, p in zip(indexes.tolist(), probabilities.tolist(), strict=True)]

@@ -68,7 +68,7 @@ def read_keras(path: Path) -> Parameters:
 
     parameters: Parameters = {}
     with h5py.File(path, "r") as file:
-        root = file["model_weights"] if "model_weights" in file else file
+        root = file.get("model_weights", file)
         for name in (*CONVOLUTION_NAMES, *TOP_NAMES):
             if name not in root:
                 continue

@@ -45,7 +45,8 @@ class Adam:
             update = self.first * (correction2 / correction1) / (root + self.epsilon)
         else:
             update = self.first / correction1 / (root / correction2 + self.epsilon)
-        return (image - self.lr * update).clamp(0, 1)
+        moved: Tensor = image - self.lr * update
+        return moved.clamp(0, 1)
 
     def restart(self) -> None:
         self.lr /= 2

@@ -1,0 +1,106 @@
+"""The command ``impasto``: finds the command that is meant, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from impasto.errors import ImpastoError
+
+EXIT_BAD_INPUT = 2
+EXIT_BUG = 1
+EXIT_INTERRUPTED = 130
+
+DEFAULT_COMMAND = "stylize"
+COMMANDS = {  # name → module and attribute, imported when it is used: torch takes seconds
+    "stylize": "impasto.cli.stylize:stylize",
+    "inspect": "impasto.cli.inspect:inspect",
+    "classify": "impasto.cli.classify:classify",
+    "models": "impasto.cli.models:models",
+    "presets": "impasto.cli.presets:presets",
+}
+
+
+class Commands(click.Group):
+    """``impasto CONTENT STYLE`` is ``impasto stylize CONTENT STYLE``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "-h", "--version"}
+        if args and args[0] not in own and args[0] not in COMMANDS:
+            args = [DEFAULT_COMMAND, *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage("impasto", "CONTENT STYLE [STYLE ...] [-o OUT] [OPTIONS]")
+        formatter.write_usage("impasto", "COMMAND [ARGS] [OPTIONS]", prefix="   or: ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands, and the options of the one that goes without saying."""
+        self.format_commands(ctx, formatter)
+        default = self.get_command(ctx, DEFAULT_COMMAND)
+        assert default is not None
+        default.format_options(ctx, formatter)
+
+
+@click.group(
+    cls=Commands,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="impasto", message="impasto %(version)s")
+def app() -> None:
+    """Neural style transfer: a photo and a painting become a new picture."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input in one sentence, 130 interrupted."""
+    debug = "--debug" in (sys.argv if arguments is None else arguments)
+    try:
+        code: Any = app.main(args=arguments, prog_name="impasto", standalone_mode=False)
+    except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit) as done:
+        if isinstance(done, click.exceptions.NoArgsIsHelpError):
+            click.echo(done.ctx.get_help() if done.ctx else "")
+        code = getattr(done, "exit_code", 0) if isinstance(done, click.exceptions.Exit) else 0
+    except click.ClickException as error:
+        code = _explain(error.format_message(), debug)
+    except ImpastoError as error:
+        code = _explain(str(error), debug)
+    except (KeyboardInterrupt, click.Abort):
+        code = EXIT_INTERRUPTED
+        click.echo("impasto: stopped before there was a picture", err=True)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_BUG
+    except MemoryError:
+        code = _explain("this machine ran out of memory; try a smaller --size", debug)
+    except Exception as error:
+        if "allocate memory" in str(error) or "out of memory" in str(error):
+            code = _explain("this machine ran out of memory; try a smaller --size", debug)
+        else:
+            hint = "" if debug else "; --debug shows where"
+            name = type(error).__name__
+            _explain(f"this is a bug in impasto, please report it: {name}: {error}{hint}", debug)
+            code = EXIT_BUG
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _explain(sentence: str, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"impasto: {' '.join(sentence.split())}", err=True)
+    return EXIT_BAD_INPUT

