@@ -17,6 +17,7 @@ from impasto.images.read import Limits, Source, read
 from impasto.losses.objective import Objective
 from impasto.methods.optimize import Scale, plan_scales
 from impasto.methods.registry import METHODS
+from impasto.networks import weights as catalogue
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot
@@ -90,6 +91,7 @@ def prepare(
     """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
     chosen = build(settings, preset=preset, recipe=recipe)
     device = devices.choose(chosen.device, chosen.precision)
+    catalogue.verified_path(catalogue.find(chosen.weights))  # sooner rather than later
     pairs = _weighted(style)
     pictures = [read(source, limits=limits) for source, _ in pairs]
     return Job(

@@ -61,7 +61,7 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
     "there is no device 'gpu'; choose one of: cpu, cuda"
     """
     known = list(choices)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.7)
     hint = f"did you mean '{near[0]}'?" if near else f"choose one of: {', '.join(known)}"
     return f"there is no {kind} '{word}'; {hint}"
 

@@ -38,7 +38,7 @@ def feature_maps(features: Mapping[str, Tensor]) -> Figure:
     for row, (name, layer) in zip(axes, features.items(), strict=True):
         strongest = layer[0].mean(dim=(1, 2)).argsort(descending=True)[:MAPS_PER_LAYER]
         for axis, channel in zip(row, strongest.tolist(), strict=True):
-            axis.imshow(layer[0, channel].cpu(), cmap="magma")
+            axis.imshow(layer[0, channel].cpu().numpy(), cmap="magma")
             axis.set_title(f"{name} [{channel}]", fontsize=6)
             axis.axis("off")
     return figure

@@ -66,7 +66,8 @@ class Recipe(BaseModel):
     )
     pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
     unit_activations: bool = Field(
-        False, description="rescale the encoder's layers to a mean activation of 1, as in the paper"
+        False,
+        description="rescale the encoder's layers to a mean activation of 1",
     )
     content_layers: LayerWeights = Field(
         {"block5_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import http.server
 import threading
@@ -13,6 +12,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from weight_files import (
+    WIDTHS,
+    digest_of,
+    tiny_parameters,
+    write_keras,
+    write_q8,
+    write_torchvision,
+)
 
 from impasto.errors import WeightsError
 from impasto.networks import download, formats, weights
@@ -27,68 +34,9 @@ def _no_encoder_is_kept():
     load_encoder.cache_clear()
 
 
-WIDTHS = {1: 3, 2: 4, 3: 4, 4: 5, 5: 6}
-HIDDEN, CLASSES = 7, 1000
-
-
 @pytest.fixture(scope="module")
 def parameters() -> dict[str, torch.Tensor]:
-    """A whole VGG-19 with its top, very narrow, with the same names and nesting as the real one."""
-    generator = torch.Generator().manual_seed(0)
-    made, channels = {}, 3
-    for name in formats.CONVOLUTION_NAMES:
-        width = WIDTHS[int(name[5])]
-        made[f"{name}.weight"] = torch.randn(width, channels, 3, 3, generator=generator) * 0.3
-        made[f"{name}.bias"] = torch.randn(width, generator=generator) * 0.1
-        channels = width
-    inputs = channels * 49
-    for name, outputs in (("fc1", HIDDEN), ("fc2", HIDDEN), ("predictions", CLASSES)):
-        made[f"{name}.weight"] = torch.randn(outputs, inputs, generator=generator) * 0.3
-        made[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
-        inputs = outputs
-    return made
-
-
-def write_keras(path, parameters, *, nested: bool, old_names: bool = True) -> None:
-    """As Keras writes it: kernels (rows, columns, in, out), fc1's inputs row, column, channel."""
-    with h5py.File(path, "w") as file:
-        for name in (*formats.CONVOLUTION_NAMES, *formats.TOP_NAMES):
-            if f"{name}.weight" not in parameters:
-                continue
-            kernel = parameters[f"{name}.weight"].numpy()
-            if name == "fc1":
-                kernel = kernel.reshape(len(kernel), -1, 7, 7).transpose(0, 2, 3, 1)
-                kernel = kernel.reshape(len(kernel), -1)
-            kernel = kernel.T if kernel.ndim == 2 else kernel.transpose(2, 3, 1, 0)
-            group = file.create_group(name)
-            inner = group.create_group(name) if nested else group
-            inner[f"{name}_W_1:0" if old_names else "kernel:0"] = kernel
-            inner[f"{name}_b_1:0" if old_names else "bias:0"] = parameters[f"{name}.bias"].numpy()
-        file.create_group("block1_pool")
-
-
-def write_torchvision(path, parameters) -> None:
-    state, place = {}, 0
-    for name in formats.CONVOLUTION_NAMES:
-        state[f"features.{place}.weight"] = parameters[f"{name}.weight"]
-        state[f"features.{place}.bias"] = parameters[f"{name}.bias"]
-        at_end = name in ("block1_conv2", "block2_conv2") or name.endswith("conv4")
-        place += 3 if at_end else 2
-    for place, name in zip((0, 3, 6), formats.TOP_NAMES, strict=True):
-        state[f"classifier.{place}.weight"] = parameters[f"{name}.weight"]
-        state[f"classifier.{place}.bias"] = parameters[f"{name}.bias"]
-    torch.save(state, path)
-
-
-def write_q8(path, parameters) -> None:
-    archive = {}
-    for name in formats.CONVOLUTION_NAMES:
-        kernel = parameters[f"{name}.weight"]
-        table = torch.quantile(kernel.flatten(), torch.linspace(0, 1, 256))
-        archive[f"{name}_W_q"] = (kernel[..., None] - table).abs().argmin(-1).to(torch.uint8)
-        archive[f"{name}_W_table"] = table
-        archive[f"{name}_b"] = parameters[f"{name}.bias"]
-    torch.save(archive, path)
+    return tiny_parameters()
 
 
 @pytest.mark.parametrize("nested", [True, False])
@@ -145,7 +93,7 @@ def test_pickled_code_is_not_run(tmp_path):
 
 def test_keras_and_torchvision_files_classify_alike(parameters, tmp_path):
     """Same network, the other preprocessing: the top is put together the same way."""
-    write_keras(tmp_path / "a.h5", parameters, nested=True)
+    write_keras(tmp_path / "a.h5", parameters)
     write_torchvision(tmp_path / "b.pth", parameters)
     keras, torchvision = (load_classifier(tmp_path / name) for name in ("a.h5", "b.pth"))
     torchvision.encoder.preprocessing = "caffe"
@@ -157,7 +105,7 @@ def test_keras_and_torchvision_files_classify_alike(parameters, tmp_path):
 
 def test_the_top_is_computed_as_keras_does(parameters, tmp_path):
     """Written out with numpy: flatten row, column, channel; two ReLU layers; softmax."""
-    write_keras(tmp_path / "a.h5", parameters, nested=True)
+    write_keras(tmp_path / "a.h5", parameters)
     classifier = load_classifier(tmp_path / "a.h5")
     image = torch.rand(1, 3, 224, 224)
     pooled = classifier.encoder(image, ["block5_pool"])["block5_pool"][0].numpy()
@@ -177,7 +125,7 @@ def test_the_most_probable_classes_come_first_with_their_names(parameters, tmp_p
     decided["predictions.bias"].zero_()
     decided["predictions.bias"][282] = 5
     decided["predictions.bias"][207] = 4
-    write_keras(tmp_path / "a.h5", decided, nested=True)
+    write_keras(tmp_path / "a.h5", decided)
     classes = top_classes(load_classifier(tmp_path / "a.h5"), torch.rand(1, 3, 40, 40), 3)
     assert [name for name, _ in classes[:2]] == ["tiger cat", "golden retriever"]
     assert classes[0][1] > classes[1][1] > classes[2][1]
@@ -190,7 +138,7 @@ def test_there_are_a_thousand_classes():
 
 def test_a_file_without_the_top_cannot_classify(parameters, tmp_path):
     without = {name: t for name, t in parameters.items() if name.startswith("block")}
-    write_keras(tmp_path / "a.h5", without, nested=True)
+    write_keras(tmp_path / "a.h5", without)
     with pytest.raises(WeightsError, match="without its top"):
         load_classifier(tmp_path / "a.h5")
 
@@ -211,13 +159,12 @@ def test_other_encoders_can_be_chosen(parameters, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     for name, write in (
-        ("vgg19-keras", functools.partial(write_keras, nested=True)),
+        ("vgg19-keras", write_keras),
         ("vgg19-torchvision", write_torchvision),
     ):
         entry = weights.CATALOGUE[name]
         write(entry.path, parameters)
-        digest = f"sha256:{hashlib.sha256(entry.path.read_bytes()).hexdigest()}"
-        monkeypatch.setitem(weights.CATALOGUE, name, replace(entry, digest=digest))
+        monkeypatch.setitem(weights.CATALOGUE, name, replace(entry, digest=digest_of(entry.path)))
         encoder = load_encoder(name)
         assert encoder.convolutions["block5_conv1"].weight.shape[0] == WIDTHS[5]
         assert encoder.preprocessing == ("caffe" if name == "vgg19-keras" else "torchvision")

@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,14 +20,12 @@ from impasto.cli.options import (
     preset_option,
     recipe_options,
 )
+from impasto.cli.running import Keeper, Stop, drain, stoppable
+from impasto.cli.target import STANDARD_STREAM, Target
 from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
-    from impasto.images.write import Encoding
-    from impasto.result import Job, Progress, Result
-
-STANDARD_STREAM = "-"
-STEP_DIGITS = 5
+    from impasto.result import Job, Result, Snapshot
 
 
 @click.command(short_help="Make a stylized image (the word may be left out).")
@@ -112,63 +102,101 @@ def stylize(
     Several styles are blended; "a.jpg:0.7 b.jpg:0.3" weighs them. A file name of - is standard
     input. Ctrl-C stops and keeps the picture so far.
     """
-    from impasto import api
-    from impasto import checkpoint as checkpoint_file
-    from impasto.images.read import Limits
-
     if as_json and output == STANDARD_STREAM:
         raise OutputError("--json and the picture can't both go to standard output")
-    if resume is not None:
-        if images or preset or recipe or set(given(settings)) - {"steps"}:
-            raise RecipeError(
-                "--resume goes on with the images and settings of the checkpoint; only --steps and"
-                " where the picture goes can be changed"
-            )
-        checkpoint = checkpoint or resume
-    else:
-        limits = Limits(max_megabytes, max_megapixels)
-        content, styles = _images(images, recipe)
-
-    target = _Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
-    if resume is None:
-        target.check_early(content)
-    if checkpoint is not None and checkpoint != resume:
-        files.check_writable(checkpoint, force=force)
-
-    if resume is not None:
-        steps = _whole_number(settings["steps"])
-        job, snapshot = checkpoint_file.load(resume, steps=steps)
-        content = job.content.name
-        target.check_early(content)
-    else:
-        job = api.prepare(
-            content, styles, preset=preset, recipe=recipe, limits=limits, **given(settings)
+    target = Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
+    if checkpoint is not None:
+        files.check_writable(checkpoint, force=force or checkpoint == resume)
+    with stoppable() as stop:
+        if resume is not None:
+            if images or preset or recipe or set(given(settings)) - {"steps"}:
+                raise RecipeError(
+                    "--resume goes on with the images and settings of the checkpoint; only --steps"
+                    " and where the picture goes can be changed"
+                )
+            job, snapshot = _resumed(resume, settings["steps"], target)
+        else:
+            limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
+            job = _prepared(images, preset, recipe, limits, given(settings), target)
+            snapshot = None
+        if dry_run:
+            _show_estimate(job, target.path_for(job), as_json)
+            return 0
+        keeper = Keeper(
+            target,
+            job,
+            save_every=save_every,
+            checkpoint=checkpoint or resume,
+            checkpoint_every=checkpoint_every,
         )
-        snapshot = None
-    if dry_run:
-        _show_estimate(job, target.path_for(job), as_json)
-        return 0
+        return _run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
+
+
+def _prepared(
+    images: tuple[str, ...],
+    preset: str | None,
+    recipe: Path | None,
+    limits: dict[str, float],
+    settings: dict[str, Any],
+    target: Target,
+) -> Job:
+    """Check everything and read the images."""
+    content, styles = _images(images, recipe)
+    target.check_early(content)
+
+    from impasto import api
+    from impasto.images.read import Limits
+
+    return api.prepare(
+        content, styles, preset=preset, recipe=recipe, limits=Limits(**limits), **settings
+    )
+
+
+def _resumed(path: Path, steps: str | None, target: Target) -> tuple[Job, Snapshot]:
+    """The job in a checkpoint, and where it stands."""
+    from impasto import checkpoint
+
+    try:
+        job, snapshot = checkpoint.load(path, steps=None if steps is None else int(steps))
+    except ValueError:
+        raise RecipeError(f"steps should be a whole number, not '{steps}'") from None
+    target.check_early(job.content.name)
+    return job, snapshot
+
+
+def _run(
+    job: Job,
+    snapshot: Snapshot | None,
+    target: Target,
+    keeper: Keeper,
+    stop: Stop,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run the job, write the picture, and say what came of it. Returns the exit code."""
+    from impasto import api
 
     def say(text: str) -> None:
         if not quiet:
             click.echo(text, err=True)
 
+    path = target.path_for(job)
+    stop.start()
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
-    keeper = _Keeper(target, job, save_every, checkpoint, checkpoint_every)
-    progress, signal_number = _run(api.run(job, snapshot), keeper, quiet)
-    keeper.keep_checkpoint(progress)
-
+    progress, failure = drain(api.run(job, snapshot), keeper, stop, quiet=quiet)
     result = progress.result()
-    written = target.write(result)
-    stopped = signal_number is not None and progress.step < progress.steps
+    written = target.write(result, path)
     if as_json:
         click.echo(json.dumps(_report(result, written)))
-    elif output != STANDARD_STREAM:
+    elif written != STANDARD_STREAM:
         click.echo(written)
-    if stopped:
-        go_on = f"; go on with: impasto --resume {checkpoint}" if checkpoint else ""
+    if failure is not None:
+        raise failure
+    if stop.signal_number and progress.step < progress.steps:
+        go_on = f"; go on with: impasto --resume {keeper.checkpoint}" if keeper.checkpoint else ""
         click.echo(f"stopped at step {progress.step} of {progress.steps}{go_on}", err=True)
-        return 128 + int(signal_number or 0)
+        return stop.exit_code
     say(
         f"{result.width}×{result.height} px, {result.steps} steps in {result.seconds:.1f} s"
         f" ({result.steps_per_second:.2f} steps/s)"
@@ -216,154 +244,6 @@ def _find_again(entry: dict[str, Any], recipe: Path) -> str:
                 click.echo(f"{candidate} isn't the same file that {recipe} was made from", err=True)
             return str(candidate)
     raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
-
-
-def _whole_number(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise RecipeError(f"steps should be a whole number, not '{text}'") from None
-
-
-@dataclass
-class _Target:
-    """Where the picture goes, and how."""
-
-    output: str | None
-    format: Any
-    bit_depth: Any
-    metadata: bool
-    force: bool
-
-    def check_early(self, content: str) -> None:
-        """Refuse now what would fail after the work."""
-        self.encoding()
-        if self.output == STANDARD_STREAM:
-            return
-        if self.output is not None:
-            files.check_writable(Path(self.output), force=self.force)
-        elif content != STANDARD_STREAM:
-            files.check_writable(Path(content).with_name(".impasto"), force=True)
-
-    def encoding(self) -> Encoding:
-        from impasto.images import write
-
-        format = self.format
-        if format is None:
-            named = self.output not in (None, STANDARD_STREAM)
-            format = write.format_for(Path(str(self.output))) if named else "png"
-        return write.Encoding(format, self.bit_depth)
-
-    def path_for(self, job: Job) -> Path | None:
-        """The file that will be written; None for standard output."""
-        if self.output == STANDARD_STREAM:
-            return None
-        if self.output is not None:
-            return Path(self.output)
-        content, style = Path(job.content.name), Path(job.styles[0].name)
-        extension = {"jpeg": "jpg", "tiff": "tif"}.get(self.format, self.format or "png")
-        return files.free_name(content.with_name(f"{content.stem}_{style.stem}.{extension}"))
-
-    def write(self, result: Result, path: Path | None = None) -> str:
-        """Write the picture; where that has become impossible, keep it in the temporary folder."""
-        encoding = self.encoding()
-        data = result.encode(encoding.format, bit_depth=encoding.bit_depth, metadata=self.metadata)
-        path = path or self.path_for(result.job)
-        if path is None:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-            return STANDARD_STREAM
-        if not self.force:
-            path = files.free_name(path)  # it may have come into being meanwhile
-        try:
-            files.write_atomically(path, data)
-        except OutputError as error:
-            rescue = files.free_name(Path(tempfile.gettempdir()) / path.name)
-            files.write_atomically(rescue, data)
-            raise OutputError(f"{error}; the picture was kept as {rescue}") from error
-        return str(path)
-
-
-class _Keeper:
-    """Keeps checkpoints and intermediate pictures while a run lasts."""
-
-    def __init__(
-        self,
-        target: _Target,
-        job: Job,
-        save_every: int | None,
-        checkpoint: Path | None,
-        checkpoint_every: float,
-    ) -> None:
-        self.target, self.save_every = target, save_every
-        self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
-        self.last_checkpoint = time.monotonic()
-        self.folder: Path | None = None
-        self.suffix = ".png"
-        if save_every is not None:
-            path = target.path_for(job)
-            if path is None:
-                raise OutputError("--save-every needs a file to put its pictures beside, not -o -")
-            self.folder = files.free_name(path.with_name(f"{path.stem}-steps"))
-            self.suffix = path.suffix
-
-    def keep(self, progress: Progress) -> None:
-        if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
-            self.folder.mkdir(exist_ok=True)
-            name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
-            self.target.write(progress.result(), self.folder / name)
-        if time.monotonic() - self.last_checkpoint >= self.checkpoint_every:
-            self.keep_checkpoint(progress)
-
-    def keep_checkpoint(self, progress: Progress) -> None:
-        if self.checkpoint is not None:
-            from impasto import checkpoint
-
-            checkpoint.save(progress, self.checkpoint)
-            self.last_checkpoint = time.monotonic()
-
-
-def _run(events: Iterator[Progress], keeper: _Keeper, quiet: bool) -> tuple[Progress, int | None]:
-    """Drain a run, or stop it at a signal. Returns the last Progress and the signal's number."""
-    from impasto.cli.console import display
-
-    progress: Progress | None = None
-    with _stoppable() as stop, display(quiet=quiet) as shown:
-        try:
-            for progress in events:
-                shown.show(progress)
-                keeper.keep(progress)
-                if stop.signal_number is not None:
-                    break
-        except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
-            if progress is None:
-                raise
-    if progress is None:
-        raise KeyboardInterrupt
-    return progress, stop.signal_number
-
-
-class _Stop:
-    signal_number: int | None = None
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.signal_number is not None:
-            raise KeyboardInterrupt
-        self.signal_number = number
-
-
-@contextmanager
-def _stoppable() -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM ask for a stop after the step in hand; the second one insists."""
-    stop = _Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(result: Result, written: str) -> dict[str, Any]:

@@ -1,0 +1,131 @@
+"""Draining a run from the command line: shown, kept, and stopped without losing the picture."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from impasto import files
+from impasto.cli.target import Target
+from impasto.errors import OutputError
+
+if TYPE_CHECKING:
+    from impasto.result import Job, Progress
+
+STEP_DIGITS = 5
+
+
+class Stop:
+    """What Ctrl-C and SIGTERM do: before the first step they end the program; later they ask for
+    a stop after the step in hand, and the second one insists.
+    """
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+        self.running = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        again = self.signal_number != 0
+        self.signal_number = number
+        if again or not self.running:
+            raise KeyboardInterrupt
+
+    def start(self) -> None:
+        """From now on there is a picture to keep. Some imports swallow a KeyboardInterrupt: if one
+        came, it counts now.
+        """
+        if self.signal_number:
+            raise KeyboardInterrupt
+        self.running = True
+
+    @property
+    def exit_code(self) -> int:
+        return 128 + self.signal_number
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """Handle SIGINT and SIGTERM with a Stop."""
+    stop = Stop()
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Keeper:
+    """Keeps checkpoints and intermediate pictures while a run lasts."""
+
+    def __init__(
+        self,
+        target: Target,
+        job: Job,
+        *,
+        save_every: int | None,
+        checkpoint: Path | None,
+        checkpoint_every: float,
+    ) -> None:
+        self.target, self.save_every = target, save_every
+        self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
+        self.last_checkpoint = time.monotonic()
+        self.folder: Path | None = None
+        self.suffix = ""
+        if save_every is not None:
+            path = target.path_for(job)
+            if path is None:
+                raise OutputError("--save-every needs a file to put its pictures beside, not -o -")
+            self.folder = files.free_name(path.with_name(f"{path.stem}-steps"))
+            self.suffix = path.suffix
+
+    def keep(self, progress: Progress) -> None:
+        """Keep what is due. Raises OutputError."""
+        if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
+            self.folder.mkdir(exist_ok=True)
+            name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
+            self.target.write(progress.result(), self.folder / name)
+        if time.monotonic() - self.last_checkpoint >= self.checkpoint_every:
+            self.keep_checkpoint(progress)
+
+    def keep_checkpoint(self, progress: Progress) -> None:
+        """Write the checkpoint, if there is to be one. Raises OutputError."""
+        if self.checkpoint is not None:
+            from impasto import checkpoint
+
+            checkpoint.save(progress, self.checkpoint)
+            self.last_checkpoint = time.monotonic()
+
+
+def drain(
+    events: Iterator[Progress], keeper: Keeper, stop: Stop, *, quiet: bool
+) -> tuple[Progress, OutputError | None]:
+    """Run to the end or to a stop. Returns the last Progress, and what couldn't be kept if that is
+    what ended it: the picture so far is worth more than its checkpoint.
+    """
+    from impasto.cli.console import display
+
+    progress: Progress | None = None
+    try:
+        with display(quiet=quiet) as shown:
+            for progress in events:
+                shown.show(progress)
+                keeper.keep(progress)
+                if stop.signal_number:
+                    break
+        if progress is not None:
+            keeper.keep_checkpoint(progress)
+    except OutputError as error:
+        if progress is None:
+            raise
+        return progress, error
+    except KeyboardInterrupt:  # the second one, in the middle of a step
+        pass
+    if progress is None:
+        raise KeyboardInterrupt
+    return progress, None

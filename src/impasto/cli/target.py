@@ -1,0 +1,82 @@
+"""Where the picture goes, and how."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from impasto import files
+from impasto.errors import OutputError
+
+if TYPE_CHECKING:
+    from impasto.images.write import Encoding
+    from impasto.result import Job, Result
+
+STANDARD_STREAM = "-"
+EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own name
+
+
+@dataclass
+class Target:
+    """The output as it was asked for: a file, ``-`` for standard output, or None for a new file
+    beside the content image.
+    """
+
+    output: str | None
+    format: Any
+    bit_depth: Any
+    metadata: bool
+    force: bool
+
+    def check_early(self, content: str) -> None:
+        """Refuse before the work what would fail after it. Raises OutputError."""
+        if self.output is None and content != STANDARD_STREAM:
+            files.check_writable(Path(content).with_name(".impasto"), force=True)
+        elif self.output not in (None, STANDARD_STREAM):
+            files.check_writable(Path(str(self.output)), force=self.force)
+        self.encoding()
+
+    def encoding(self) -> Encoding:
+        """Format and depth. Raises OutputError if they don't go together, or the name has none."""
+        from impasto.images import write
+
+        format = self.format
+        if format is None:
+            named = self.output not in (None, STANDARD_STREAM)
+            format = write.format_for(Path(str(self.output))) if named else "png"
+        return write.Encoding(format, self.bit_depth)
+
+    def path_for(self, job: Job) -> Path | None:
+        """The file that will be written; None for standard output."""
+        if self.output == STANDARD_STREAM:
+            return None
+        if self.output is not None:
+            return Path(self.output)
+        content, style = Path(job.content.name), Path(job.styles[0].name)
+        extension = EXTENSIONS.get(self.format, self.format or "png")
+        return files.free_name(content.with_name(f"{content.stem}_{style.stem}.{extension}"))
+
+    def write(self, result: Result, path: Path | None) -> str:
+        """Write the picture to ``path`` (None: standard output) and return where it went.
+
+        Nothing that has come into being since the start is overwritten. Where writing has become
+        impossible the picture is kept in the temporary folder. Raises OutputError, saying so.
+        """
+        encoding = self.encoding()
+        data = result.encode(encoding.format, bit_depth=encoding.bit_depth, metadata=self.metadata)
+        if path is None:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+            return STANDARD_STREAM
+        if not self.force:
+            path = files.free_name(path)
+        try:
+            files.write_atomically(path, data)
+        except OutputError as error:
+            rescue = files.free_name(Path(tempfile.gettempdir()) / path.name)
+            files.write_atomically(rescue, data)
+            raise OutputError(f"{error}; the picture was kept as {rescue}") from error
+        return str(path)
