@@ -58,7 +58,7 @@ class Recipe(BaseModel):
     init: str = Field(
         "content", description="the image to start from: content, noise, style, or a file"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="of the noise")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the noise")
 
     # What is measured
     weights: str = Field(

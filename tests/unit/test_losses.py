@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impasto.losses.content import content_layer_loss, content_loss
-from impasto.losses.gram import gram_matrix, style_layer_loss, style_loss
+from impasto.losses.content import content_layer_loss
+from impasto.losses.gram import gram_matrix, style_layer_loss
+from impasto.losses.layers import over_layers
 from impasto.losses.objective import Objective
 from impasto.losses.total_variation import deltas, total_variation
 from impasto.networks.load import load_encoder
@@ -97,13 +98,13 @@ def test_layers_are_averaged_in_the_tutorial_and_summed_in_the_paper():
     targets = {name: torch.rand(1, 2, 4, 4) for name in layers}
     single = {n: content_layer_loss(layers[n], targets[n], "tutorial").item() for n in layers}
     weights = {"a": 2.0, "b": 3.0}
-    assert content_loss(layers, targets, weights, "tutorial").item() == pytest.approx(
-        (2 * single["a"] + 3 * single["b"]) / 2
-    )
+    assert over_layers(
+        content_layer_loss, layers, targets, weights, "tutorial"
+    ).item() == pytest.approx((2 * single["a"] + 3 * single["b"]) / 2)
     grams = {n: gram_matrix(f) for n, f in layers.items()}
     others = {n: gram_matrix(f) for n, f in targets.items()}
     paper = {n: style_layer_loss(grams[n], others[n], "paper").item() for n in layers}
-    assert style_loss(grams, others, weights, "paper").item() == pytest.approx(
+    assert over_layers(style_layer_loss, grams, others, weights, "paper").item() == pytest.approx(
         2 * paper["a"] + 3 * paper["b"]
     )
 

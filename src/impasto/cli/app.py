@@ -17,12 +17,12 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 
 DEFAULT_COMMAND = "stylize"
-COMMANDS = {  # name → module and attribute, imported when it is used: torch takes seconds
-    "stylize": "impasto.cli.stylize:stylize",
-    "inspect": "impasto.cli.inspect:inspect",
-    "classify": "impasto.cli.classify:classify",
-    "models": "impasto.cli.models:models",
-    "presets": "impasto.cli.presets:presets",
+COMMANDS = {  # imported when it is used: torch takes seconds
+    "stylize": "Make a stylized image (the word may be left out).",
+    "inspect": "Show the network's layers, statistics and Gram matrices.",
+    "classify": "What is in the picture? VGG-19's ImageNet classes.",
+    "models": "List, check, fetch and remove network weights.",
+    "presets": "List and explain the presets.",
 }
 
 
@@ -35,8 +35,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, attribute = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        module = importlib.import_module(f"impasto.cli.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -51,7 +51,8 @@ class Commands(click.Group):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands, and the options of the one that goes without saying."""
-        self.format_commands(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
         default = self.get_command(ctx, DEFAULT_COMMAND)
         assert default is not None
         default.format_options(ctx, formatter)

@@ -18,7 +18,7 @@ from impasto.cli.options import (
 )
 
 
-@click.command(short_help="What is in the picture? VGG-19's ImageNet classes.")
+@click.command
 @click.argument("image")
 @click.option(
     "--weights",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from impasto.inspection import Inspection, Statistics
 
 
-@click.command(short_help="Show the network's layers, statistics and Gram matrices.")
+@click.command
 @click.argument("content")
 @click.argument("style")
 @click.option("--size", default=512, show_default=True, help="Long side of both images, px.")

@@ -14,7 +14,7 @@ from impasto.errors import WeightsError
 from impasto.networks import download, weights
 
 
-@click.group(short_help="List, check, fetch and remove network weights.")
+@click.group
 def models() -> None:
     """List, check, fetch and remove network weights."""
 

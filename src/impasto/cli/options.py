@@ -50,7 +50,7 @@ def recipe_options(command: Command) -> Command:
             name,
             default=None,
             metavar=_metavar(field),
-            help=f"{field.description}{_bounds(field)}.",
+            help=_sentence(f"{field.description}{_bounds(field)}"),
         )(command)
     return command
 
@@ -58,6 +58,10 @@ def recipe_options(command: Command) -> Command:
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that were on the command line, as text: the recipe converts and checks."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _metavar(field: FieldInfo) -> str:

@@ -13,7 +13,7 @@ from impasto.errors import RecipeError, unknown
 from impasto.recipe import DEFAULT_PRESET, build, preset_about, preset_files, user_preset_folder
 
 
-@click.command(short_help="List and explain the presets.")
+@click.command
 @click.argument("name", required=False)
 @json_option
 @debug_option

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from impasto.result import Job, Result, Snapshot
 
 
-@click.command(short_help="Make a stylized image (the word may be left out).")
+@click.command
 @click.argument("images", nargs=-1, metavar="CONTENT STYLE [STYLE ...]")
 @click.option(
     "-o",

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
-
-import torch
 from torch import Tensor
 
-Form = Literal["tutorial", "paper"]
+from impasto.losses.layers import Form
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -37,20 +33,3 @@ def style_layer_loss(gram: Tensor, target: Tensor, form: Form) -> Tensor:
     """
     distance = (gram - target).square().mean()
     return distance if form == "tutorial" else distance / 4
-
-
-def style_loss(
-    grams: Mapping[str, Tensor],
-    targets: Mapping[str, Tensor],
-    layer_weights: Mapping[str, float],
-    form: Form,
-) -> Tensor:
-    """All layers together, a scalar: Σ_l w_l E_l (equation 5); in the tutorial's form divided by
-    the number of layers.
-    """
-    terms = [
-        weight * style_layer_loss(grams[layer], targets[layer], form)
-        for layer, weight in layer_weights.items()
-    ]
-    total = torch.stack(terms).sum()
-    return total / len(terms) if form == "tutorial" else total

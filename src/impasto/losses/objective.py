@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from impasto.losses.content import content_loss
-from impasto.losses.gram import gram_matrix, style_loss
+from impasto.losses.content import content_layer_loss
+from impasto.losses.gram import gram_matrix, style_layer_loss
+from impasto.losses.layers import over_layers
 from impasto.losses.total_variation import total_variation
 from impasto.networks.vgg19 import VGG19
 from impasto.recipe import Recipe
@@ -70,11 +71,17 @@ class Objective:
         """The weighted content, style and total variation loss of ``image`` (1, 3, H, W)."""
         recipe = self.recipe
         features = self.encoder(image, self.layers)
-        content = content_loss(
-            features, self.content_targets, recipe.content_layers, recipe.loss_form
-        )
         grams = {layer: gram_matrix(features[layer]) for layer in recipe.style_layers}
-        style = style_loss(grams, self.style_targets, recipe.style_layers, recipe.loss_form)
+        content = over_layers(
+            content_layer_loss,
+            features,
+            self.content_targets,
+            recipe.content_layers,
+            recipe.loss_form,
+        )
+        style = over_layers(
+            style_layer_loss, grams, self.style_targets, recipe.style_layers, recipe.loss_form
+        )
         return (
             recipe.content_weight * content,
             recipe.style_weight * style,
