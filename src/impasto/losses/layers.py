@@ -19,7 +19,7 @@ def over_layers(
     layer_weights: Mapping[str, float],
     form: Form,
 ) -> Tensor:
-    """Σ_l w_l E_l, a scalar (equation 5); in the tutorial's form divided by the number of layers."""
+    """Σ_l w_l E_l, a scalar (equation 5); in the tutorial's form over the number of layers."""
     terms = [
         weight * layer_loss(representations[layer], targets[layer], form)
         for layer, weight in layer_weights.items()
