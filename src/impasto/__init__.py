@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 import importlib
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from impasto import checkpoint
     from impasto.api import estimate, iterate, prepare, resume, run, stylize
     from impasto.errors import ImpastoError
+    from impasto.images.picture import Picture
     from impasto.images.read import Limits, read
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
@@ -19,10 +22,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ImpastoError",
     "Limits",
+    "Picture",
     "Progress",
     "Recipe",
     "Result",
     "__version__",
+    "checkpoint",
     "estimate",
     "iterate",
     "prepare",
@@ -35,6 +40,7 @@ __all__ = [
 _HOMES = {
     "ImpastoError": "impasto.errors",
     "Limits": "impasto.images.read",
+    "Picture": "impasto.images.picture",
     "Progress": "impasto.result",
     "Recipe": "impasto.recipe",
     "Result": "impasto.result",
@@ -51,9 +57,13 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: torch takes seconds, ``--help`` needs none."""
     if name == "__version__":
-        from importlib.metadata import version
-
         return version("impasto")
+    if name == "checkpoint":
+        return importlib.import_module("impasto.checkpoint")
     if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
