@@ -261,6 +261,50 @@ def test_every_way_of_cutting_a_file_short_is_refused(photo_image):
                 read(data[:length])
 
 
+def test_no_damage_gets_past(photo_image):
+    """Bytes changed at random: read all the same, or refused; never another exception."""
+    random = np.random.default_rng(0)
+    refused = 0
+    for format in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        intact = as_bytes(photo_image, format)
+        for _ in range(25):
+            damaged = bytearray(intact)
+            for _ in range(random.integers(1, 12)):
+                damaged[random.integers(len(damaged))] = random.integers(256)
+            try:
+                rgb = read(bytes(damaged)).rgb
+                assert 0 <= rgb.min() <= rgb.max() <= 1
+            except ImageError:
+                refused += 1
+    assert refused > 10
+
+
+def test_grey_profiles_are_converted_in_every_grey_mode():
+    """Linear grey: half the light is 188 of 255 in sRGB."""
+    profile = linear_grey_profile()
+    grey = Image.new("L", (40, 40), 128)
+    deep = Image.fromarray(np.full((40, 40), 32896, np.uint16))
+    see_through = grey.copy()
+    see_through.putalpha(100)
+    for image in (grey, deep, see_through, grey.convert("P")):
+        picture = read(as_bytes(image, "PNG", icc_profile=profile))
+        assert pixels(picture)[0, 0].tolist() == pytest.approx([188, 188, 188], abs=1), image.mode
+
+
+def linear_grey_profile() -> bytes:
+    """A minimal ICC version 2 profile: grey, linear."""
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
+    curve = b"curv\0\0\0\0" + struct.pack(">I", 0)
+    tags, body, offset = b"", b"", 128 + 4 + 2 * 12
+    for name, data in ((b"wtpt", white), (b"kTRC", curve)):
+        tags += name + struct.pack(">II", offset + len(body), len(data))
+        body += data
+    length = offset + len(body)
+    header = struct.pack(">I4sI4s4s4s", length, b"none", 0x02100000, b"mntr", b"GRAY", b"XYZ ")
+    header += bytes(12) + b"acsp" + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
+    return header.ljust(128, b"\0") + struct.pack(">I", 2) + tags + body
+
+
 def test_limits_come_before_decoding(photo):
     with pytest.raises(ImageError, match="larger than 0.001 MB"):
         read(photo, limits=Limits(max_megabytes=0.001))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+import struct
 import sys
 import threading
 import warnings
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +64,7 @@ def read(source: Source, *, limits: Limits | None = None) -> Picture:
         picture = _decode(bytes(source), "image", limits)
     elif isinstance(source, Image.Image):
         _check_size(source.width, source.height, "image", limits)
-        picture = _from_pil(source, "image")
+        picture = _guarded(source, "image")
     elif isinstance(source, np.ndarray):
         picture = _from_array(source, "array")
     elif isinstance(source, Tensor):
@@ -100,20 +102,38 @@ def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
 
 def _decode(data: bytes, name: str, limits: Limits) -> Picture:
     _register_plugins()
-    digest = hashlib.sha256(data).hexdigest()
     try:
         image = _open(data)
-        _check_size(image.width, image.height, name, limits)
-        picture = _from_pil(image, name, data=data)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
             " with the package pillow-heif)"
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, TypeError) as error:
-        # What Pillow raises for a damaged file depends on where in the file the damage is.
-        raise ImageError(f"{name} is damaged or cut short: {error}") from error
-    return Picture(picture.rgb, picture.alpha, name, digest)
+    except DAMAGE as error:
+        raise _damaged(name, error) from error
+    _check_size(image.width, image.height, name, limits)
+    picture = _guarded(image, name, data)
+    return replace(picture, sha256=hashlib.sha256(data).hexdigest())
+
+
+DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, RuntimeError,
+    ArithmeticError, struct.error, zlib.error,
+)  # fmt: skip
+"""What Pillow raises for a damaged file depends on where in the file the damage is."""
+
+
+def _guarded(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
+    try:
+        with warnings.catch_warnings():  # about oddities in a file that is read all the same
+            warnings.simplefilter("ignore")
+            return _from_pil(image, name, data)
+    except DAMAGE as error:
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: str, error: Exception) -> ImageError:
+    return ImageError(f"{name} is damaged or cut short: {error}")
 
 
 def _open(data: bytes) -> Image.Image:
@@ -139,17 +159,21 @@ def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
 
 
 def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
-    profile = image.info.get("icc_profile")
-    deep = None if profile and not _is_srgb(profile) else _sixteen_bits(image, data)
+    profile: bytes | None = image.info.get("icc_profile")
+    if profile and _is_srgb(profile):
+        profile = None
+    deep = None if profile else _sixteen_bits(image, data)
     if deep is not None:
         return _from_array(_oriented(deep, image), name)
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
-        return _from_array(_grey_array(image), name)
+        grey = _grey_array(image)
+        if not profile:
+            return _from_array(grey, name)
+        image = Image.fromarray(np.rint(grey * 255).astype(np.uint8))  # profiles are 8 bits only
     alpha = None
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
     if profile:
         image = _to_srgb(image, profile)
     rgb = np.asarray(image.convert("RGB"))
@@ -170,13 +194,13 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     """Convert by the embedded profile; one that is broken or of another colour space is ignored,
     as browsers do.
     """
-    colour = image.convert("RGB") if image.mode in ("RGBA", "P", "PA", "RGBX") else image
-    if colour.mode == "LA":
-        colour = colour.convert("L")
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if image.mode not in ("CMYK", "LAB"):
+            grey = source.profile.xcolor_space.strip() == "GRAY"
+            image = image.convert("L" if grey else "RGB")
         converted = ImageCms.profileToProfile(
-            colour, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
     except (ImageCms.PyCMSError, OSError, ValueError):
         return image
@@ -191,6 +215,8 @@ def _sixteen_bits(image: Image.Image, data: bytes | None) -> np.ndarray | None:
     """
     tiles = getattr(image, "tile", None)
     if data is None or image.mode not in ("RGB", "RGBA") or not tiles:
+        return None
+    if "transparency" in image.info:  # one colour stands for transparent: Pillow knows how
         return None
     arguments = tiles[0].args
     raw = arguments[0] if isinstance(arguments, tuple) else arguments
@@ -255,25 +281,26 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
 
 
 def _from_tensor(tensor: Tensor) -> Picture:
-    pixels = tensor.detach().cpu()
-    if pixels.ndim == 2:
-        pixels = pixels[None]
-    if pixels.ndim == 3:
-        pixels = pixels[None]
+    try:
+        pixels = tensor.detach().cpu()
+        pixels = pixels.float() if pixels.is_floating_point() else pixels
+        array = pixels.numpy()
+    except (TypeError, RuntimeError, NotImplementedError) as error:
+        raise ImageError(f"a tensor of {tensor.dtype} like this isn't an image: {error}") from error
+    while pixels.ndim in (2, 3):
+        pixels, array = pixels[None], array[None]
     if pixels.ndim != 4 or pixels.shape[0] != 1 or pixels.shape[1] not in (1, 3, 4):
         raise ImageError(
             f"a tensor of shape {tuple(tensor.shape)} isn't an image; it should be ([1,] 3 or 4,"
             " H, W)"
         )
-    if pixels.dtype == torch.bfloat16:
-        pixels = pixels.float()
-    return _split_alpha(torch.from_numpy(_unit_range(pixels.numpy())), "tensor")
+    return _split_alpha(torch.from_numpy(_unit_range(array)), "tensor")
 
 
 def _unit_range(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.float32)
-    if array.dtype in (np.uint8, np.uint16):
+    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         most = np.float32(np.iinfo(array.dtype).max)
         return np.ascontiguousarray(array).astype(np.float32) / most
     if not np.issubdtype(array.dtype, np.floating):
