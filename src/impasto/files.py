@@ -17,7 +17,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     temporary: str | None = None
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=".impasto-", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -34,6 +34,12 @@ def check_writable(path: Path, *, force: bool = False) -> None:
     """Raise OutputError now rather than after the work: ``path`` exists (and not ``force``), is a
     folder, or lies in a folder that is missing or can't be written to.
     """
+    try:
+        path.lstat()  # is it a possible name at all?
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {reason(error)}") from error
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file")
     if path.exists() and not force:

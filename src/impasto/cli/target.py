@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from impasto.result import Job, Result
 
 STANDARD_STREAM = "-"
+MAX_STEM = (
+    40  # characters of each image's name in the default name; few systems allow over 255 bytes
+)
 EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own name
 
 
@@ -56,8 +59,9 @@ class Target:
         if self.output is not None:
             return Path(self.output)
         content, style = Path(job.content.name), Path(job.styles[0].name)
+        stem = f"{content.stem[:MAX_STEM]}_{style.stem[:MAX_STEM]}"
         extension = EXTENSIONS.get(self.format, self.format or "png")
-        return files.free_name(content.with_name(f"{content.stem}_{style.stem}.{extension}"))
+        return files.free_name(content.with_name(f"{stem}.{extension}"))
 
     def write(self, result: Result, path: Path | None) -> str:
         """Write the picture to ``path`` (None: standard output) and return where it went.

@@ -17,7 +17,7 @@ MIN_SIDE_PX = 32
 class Picture:
     """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB.
 
-    ``name`` is what a person calls it (a path, or "standard input"); ``sha256`` is the hash of the
+    ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
     file's bytes, None for pixels that came from memory.
     """
 

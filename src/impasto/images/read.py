@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
+import math
 import struct
 import sys
 import threading
@@ -43,6 +44,11 @@ class Limits:
     max_megabytes: float = 512
     max_megapixels: float = 200
 
+    def __post_init__(self) -> None:
+        for limit in (self.max_megabytes, self.max_megapixels):
+            if not (math.isfinite(limit) and limit > 0):
+                raise ImageError(f"a limit should be a finite number above 0, not {limit}")
+
 
 def read(source: Source, *, limits: Limits | None = None) -> Picture:
     """Read an image.
@@ -58,7 +64,7 @@ def read(source: Source, *, limits: Limits | None = None) -> Picture:
     if isinstance(source, Picture):
         picture = source
     elif isinstance(source, (str, Path)):
-        name = "standard input" if str(source) == STANDARD_INPUT else str(source)
+        name = "stdin" if str(source) == STANDARD_INPUT else str(source)
         picture = _decode(_file_bytes(source, name, limits), name, limits)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         picture = _decode(bytes(source), "image", limits)
