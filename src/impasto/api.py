@@ -14,6 +14,7 @@ import torch
 from impasto import checkpoint, devices
 from impasto.errors import DeviceError, ImageError, RecipeError
 from impasto.images.read import Limits, Source, read
+from impasto.images.sizes import fit_long_side
 from impasto.losses.objective import Objective
 from impasto.methods.optimize import Scale, plan_scales
 from impasto.methods.registry import METHODS
@@ -37,7 +38,7 @@ def stylize(
     """Make a stylized image.
 
     ``content`` and ``style``: a path, bytes, PIL image, numpy array or torch tensor (see
-    ``impasto.images.read``). Several styles: a list, or a list of (style, weight).
+    ``impasto.read``). Several styles: a list, or a list of (style, weight).
     ``preset`` or ``recipe`` is where the settings start from; ``settings`` are recipe keys, such as
     ``size=512`` or ``steps=100``.
 
@@ -93,10 +94,14 @@ def prepare(
     device = devices.choose(chosen.device, chosen.precision)
     catalogue.verified_path(catalogue.find(chosen.weights))  # sooner rather than later
     pairs = _weighted(style)
+    photo = read(content, limits=limits)
     pictures = [read(source, limits=limits) for source, _ in pairs]
+    # Before anything is resized: a large size is too much for that already.
+    height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
+    _check_memory(height, width, device)
     return Job(
         recipe=chosen,
-        content=read(content, limits=limits).fitted(chosen.size, chosen.resize),
+        content=photo.fitted(chosen.size, chosen.resize),
         styles=tuple(picture.fitted(chosen.size, chosen.resize) for picture in pictures),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
@@ -106,15 +111,7 @@ def prepare(
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    estimate_mb = devices.memory_needed_mb(job.content.height, job.content.width, job.device.dtype)
-    available_mb = devices.memory_available_mb(job.device.device)
-    if estimate_mb > available_mb:
-        fits = job.recipe.size * math.sqrt(available_mb / estimate_mb)
-        raise DeviceError(
-            f"{job.content.width}×{job.content.height} px need about {estimate_mb / 1000:.1f} GB"
-            f" of memory and {available_mb / 1000:.1f} GB are free;"
-            f" size {int(fits) // 32 * 32} would fit"
-        )
+    _check_memory(job.content.height, job.content.width, job.device)
     return METHODS[job.recipe.method](job, snapshot)
 
 
@@ -158,14 +155,27 @@ def estimate(job: Job) -> Estimate:
     )
 
 
+def _check_memory(height: int, width: int, device: devices.Device) -> None:
+    needed_mb = devices.memory_needed_mb(height, width, device.dtype)
+    available_mb = devices.memory_available_mb(device.device)
+    if needed_mb > available_mb:
+        fits = int(max(height, width) * math.sqrt(available_mb / needed_mb)) // 32 * 32
+        raise DeviceError(
+            f"{width}×{height} px need about {needed_mb / 1000:.1f} GB of memory and"
+            f" {available_mb / 1000:.1f} GB are free; size {fits} would fit"
+        )
+
+
 def _weighted(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
-    """One style, a list of styles, or a list of (style, weight) → pairs."""
-    if not isinstance(style, (list, tuple)):
-        return [(style, 1.0)]
-    pairs = [
-        (item[0], float(item[1])) if isinstance(item, tuple) and len(item) == 2 else (item, 1.0)
-        for item in style
-    ]
+    """One style, a pair (style, weight), or a list of either → pairs."""
+
+    def is_pair(item: Any) -> bool:
+        pair = isinstance(item, (list, tuple)) and len(item) == 2
+        return pair and isinstance(item[1], (int, float))
+
+    if is_pair(style) or not isinstance(style, (list, tuple)):
+        style = [style]
+    pairs = [(item[0], float(item[1])) if is_pair(item) else (item, 1.0) for item in style]
     if not pairs:
         raise RecipeError("no style image was given; at least one is needed")
     return pairs

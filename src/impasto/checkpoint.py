@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from impasto import devices, files
 from impasto.errors import CheckpointError, reason
 from impasto.images.picture import Picture
+from impasto.methods.optimize import plan_scales
 from impasto.recipe import validate
 from impasto.result import Job, Progress, Snapshot
 
@@ -53,10 +54,14 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
             raise CheckpointError(
                 f"{path} is at step {snapshot.step} already; step {recipe.steps} lies before that"
             )
-        if steps is not None and recipe.scales > 1:
-            raise CheckpointError(
-                f"{path} goes through {recipe.scales} scales; its number of steps can't be changed"
-            )
+        if steps is not None and steps != content["recipe"]["steps"]:
+            if len(plan_scales(recipe, *content["content"]["rgb"].shape[-2:])) > 1:
+                raise CheckpointError(
+                    f"{path} goes through several sizes; its number of steps can't be changed"
+                )
+            # The last row of a finished run is off the grid; it isn't the last any more.
+            if snapshot.rows and snapshot.rows[-1]["step"] % recipe.trace_every:
+                snapshot = replace(snapshot, rows=snapshot.rows[:-1])
         job = Job(
             recipe=recipe,
             content=Picture(**content["content"]),

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from impasto.errors import OutputError, reason
 
+UMASK = os.umask(0o077)
+"""What new files may not be, by the user's wish; it can only be read by setting it."""
+os.umask(UMASK)
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` by way of a temporary file in the same folder and a rename.
@@ -16,18 +20,21 @@ def write_atomically(path: Path, data: bytes) -> None:
     new one. Raises OutputError; the temporary file is then gone.
     """
     temporary: str | None = None
+    target = path.resolve()  # a link stays a link
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".impasto-", dir=path.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=".impasto-", dir=target.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())  # mkstemp makes files private
-        Path(temporary).replace(path)
-    except OSError as error:
+        Path(temporary).chmod(0o666 & ~UMASK)  # mkstemp makes files private
+        Path(temporary).replace(target)
+    except BaseException as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{path} can't be written: {reason(error)}") from error
+        if isinstance(error, OSError):
+            raise OutputError(f"{path} can't be written: {reason(error)}") from error
+        raise
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:
@@ -42,7 +49,9 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         raise OutputError(f"{path} can't be written: {reason(error)}") from error
     if path.is_dir():
         raise OutputError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not force:
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is a device, not a file; - is standard output")
+    if os.path.lexists(path) and not force:
         raise OutputError(f"{path} exists already; choose another name, or --force to replace it")
     if not path.parent.is_dir():
         raise OutputError(f"{path} can't be written: there is no folder {path.parent}")
@@ -53,16 +62,18 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         raise OutputError(f"{path} can't be written: {reason(error)}") from error
 
 
+def make_folder(path: Path) -> None:
+    """Make ``path`` unless it is there. Raises OutputError."""
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {path} can't be made: {reason(error)}") from error
+
+
 def free_name(path: Path) -> Path:
     """``path`` itself, or with the first number that makes it new: ``a.png``, ``a-2.png``, …"""
     candidate, number = path, 1
-    while candidate.exists():
+    while os.path.lexists(candidate):
         number += 1
         candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
     return candidate
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -27,6 +27,8 @@ def _layer_weights(value: Any) -> Any:
     """A list of names, ``"a,b:0.5"`` or a mapping → {canonical name: weight}."""
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
+        if not value:
+            raise RecipeError("no layer was named; at least one is needed")
     if isinstance(value, (list, tuple)):
         pairs = [str(part).partition(":") for part in value]
         try:
@@ -36,6 +38,10 @@ def _layer_weights(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {canonical(str(name)): weight for name, weight in value.items()}
     return value
+
+
+def _path_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -55,7 +61,7 @@ class Recipe(BaseModel):
     resize: Literal["antialias", "tutorial"] = Field(
         "antialias", description="how images are resized: bicubic, or as TensorFlow's tutorial does"
     )
-    init: str = Field(
+    init: Annotated[str, BeforeValidator(_path_as_text)] = Field(
         "content", description="the image to start from: content, noise, style, or a file"
     )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the noise")
@@ -110,7 +116,7 @@ class Recipe(BaseModel):
     lbfgs_history: int = Field(20, ge=1, le=200, description="pairs of vectors that L-BFGS keeps")
 
     # Where it runs, and what is recorded
-    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
+    device: str = Field("auto", description="where to compute: auto, cpu, cuda, cuda:N or mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the network computes in"
     )
@@ -165,8 +171,8 @@ def validate(values: Mapping[str, Any]) -> Recipe:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        got = first["input"] if not isinstance(first["input"], Mapping) else ""
-        raise RecipeError(f"{setting} should be {message}, not {got!r}") from error
+        got = f"{first['input']!r:.60}"
+        raise RecipeError(f"{setting} should be {message}, not {got}") from error
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
@@ -195,7 +201,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """The settings of a preset, by name or TOML file. Raises RecipeError."""
+    """The settings of a preset, by name or TOML file. Raises RecipeError.
+
+    A preset of the user's own starts from the one it names as ``preset``, or from the default.
+    """
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
@@ -205,7 +214,19 @@ def load_preset(name: str) -> dict[str, Any]:
         if name not in known:
             raise RecipeError(unknown("preset", name, known))
         path = known[name]
-    return {key: value for key, value in read_toml(path).items() if key != "preset"}
+    values = read_toml(path)
+    if path.parent == built_in_preset_folder():
+        return values
+    base = str(values.pop("preset", DEFAULT_PRESET))
+    return {**load_built_in_preset(base), **values}
+
+
+def load_built_in_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset that comes with impasto. Raises RecipeError."""
+    known = [path.stem for path in sorted(built_in_preset_folder().glob("*.toml"))]
+    if name not in known:
+        raise RecipeError(unknown("built-in preset", name, known))
+    return read_toml(built_in_preset_folder() / f"{name}.toml")
 
 
 def preset_about(path: Path) -> str:
@@ -218,12 +239,16 @@ def preset_about(path: Path) -> str:
 
 def preset_files() -> dict[str, Path]:
     """Name → file of every preset: the built-in ones, then the user's own, which win."""
-    built_in = Path(str(resources.files("impasto").joinpath("presets")))
     return {
         path.stem: path
-        for folder in (built_in, user_preset_folder())
+        for folder in (built_in_preset_folder(), user_preset_folder())
         for path in sorted(folder.glob("*.toml"))
     }
+
+
+def built_in_preset_folder() -> Path:
+    """Where the presets are that come with impasto."""
+    return Path(str(resources.files("impasto").joinpath("presets")))
 
 
 def user_preset_folder() -> Path:
@@ -239,5 +264,7 @@ def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[
             return json.loads(recipe.model_dump_json())  # type: ignore[no-any-return]
         case Mapping():
             return dict(recipe)
-        case _:
+        case str() | Path():
             return read_recipe_file(Path(recipe))
+        case _:
+            raise RecipeError(f"a {type(recipe).__name__} isn't a recipe; give a mapping or a file")

@@ -54,7 +54,7 @@ class Trace:
         return {"first": self.first, "last": self.last, "trace": list(self.rows)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """What is the same for a whole run: the recipe, and the images at their final size.
 
@@ -88,7 +88,7 @@ class Job:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """What changes during a run: all that is needed to go on from step ``step``, bit for bit.
 
@@ -105,7 +105,7 @@ class Snapshot:
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Progress:
     """One event of a run: the image after ``step`` of ``steps`` updates, and its losses.
 
@@ -147,7 +147,7 @@ class Progress:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """A stylized image, with all there is to know about it.
 

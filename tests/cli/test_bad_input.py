@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import pytest
 from conftest import is_root
 from PIL import Image
+
+from impasto.recipe import build
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "2")
 
@@ -91,6 +95,39 @@ def test_a_folder_that_is_not_there(impasto, photo, painting, tmp_path):
     assert "is a folder" in impasto(photo, painting, "-o", tmp_path).sentence()
 
 
+def test_links_and_devices_are_not_replaced(impasto, photo, painting, tmp_path):
+    link, target = tmp_path / "link.png", tmp_path / "target.png"
+    link.symlink_to(target)
+    assert "exists already" in impasto(photo, painting, *QUICK, "-o", link).sentence()
+    assert impasto(photo, painting, *QUICK, "-o", link, "--force").code == 0
+    assert link.is_symlink()
+    assert target.is_file()
+    sentence = impasto(photo, painting, "-o", "/dev/null", "--format", "png", "--force").sentence()
+    assert "is a device" in sentence
+
+
+def test_standard_output_that_is_full(photo, painting):
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full here")
+    for extra in (("-o", "-"), ("--json", "--force", "-o", photo.with_name("o.png"))):
+        with Path("/dev/full").open("wb") as full:
+            ran = subprocess.run(
+                [sys.executable, "-m", "impasto", photo, painting, *QUICK, "--quiet", *extra],
+                stdout=full, stderr=subprocess.PIPE, check=False,
+            )  # fmt: skip
+        assert ran.returncode == 2
+        assert b"standard output can't be written: no space left on device" in ran.stderr
+
+
+def test_names_longer_than_the_system_allows(impasto, photo, painting, tmp_path):
+    sentence = impasto(photo, painting, "-o", tmp_path / f"{'n' * 256}.png").sentence()
+    assert "file name too long" in sentence
+    assert impasto(photo, painting, *QUICK, "-o", tmp_path / f"{'n' * 250}.png").code == 0
+    longest = tmp_path / f"{'p' * 200}.png"
+    photo.rename(longest)
+    assert impasto(longest, longest, *QUICK).code == 0
+
+
 def test_a_full_disk(impasto, photo, painting, tmp_path, monkeypatch):
     """Simulated: the first write to the output's folder fails, the rescue succeeds."""
     out, fsync = tmp_path / "out.png", os.fsync
@@ -154,12 +191,35 @@ def test_a_really_full_disk(impasto, photo, painting, tmp_path):
         (("--stpes", "3"), "--steps"),
         (("--format", "bmp"), "'bmp' is not one of"),
         (("--max-megapixels", "0.0001"), "the limit is 0.0001 megapixels"),
+        (("--max-megapixels", "nan"), "nan is not a finite number"),
+        (("--max-megabytes", "inf"), "inf is not a finite number"),
+        (("--checkpoint-every", "nan"), "nan is not a finite number"),
+        (("--content-layers", ""), "no layer was named"),
+        (("--size", "32000"), "size 32000|GB of memory"),
+        (("--weights", "vgg19-torchvision"), "are missing"),
     ],
 )
 def test_flags(arguments, sentence, impasto, photo, painting, tmp_path):
     before = sorted(tmp_path.iterdir())
-    assert sentence in impasto(photo, painting, *arguments).sentence()
+    ran = impasto(photo, painting, *arguments).sentence()
+    assert any(part in ran for part in sentence.split("|"))
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_pictures_with_a_damaged_note(impasto, photo_image, tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    recipe = build().model_dump(mode="json")
+    for note, sentence in (
+        ({"recipe": 5}, "holds no recipe"),
+        ({"recipe": recipe, "styles": 5}, "holds no recipe"),
+        ({"recipe": recipe, "content": {}, "styles": [{"weight": "x"}]}, "holds no recipe"),
+        ({"recipe": recipe}, "was made from an unnamed image, which isn't here"),
+    ):
+        information = PngInfo()
+        information.add_text("impasto", json.dumps(note))
+        photo_image.save(tmp_path / "note.png", pnginfo=information)
+        assert sentence in impasto("--recipe", tmp_path / "note.png").sentence()
 
 
 def test_recipes(impasto, photo, painting, tmp_path):

@@ -236,6 +236,15 @@ def test_images_that_moved_or_changed(impasto, photo, painting, tmp_path):
     assert "painting.png" in sentence
 
 
+def test_a_picture_moved_together_with_its_images(impasto, photo, painting, tmp_path):
+    impasto(photo, painting, *QUICK, "-o", tmp_path / "out.png")
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for path in (photo, painting, tmp_path / "out.png"):
+        path.rename(moved / path.name)
+    assert impasto("--recipe", moved / "out.png", "-o", tmp_path / "again.png").code == 0
+
+
 def test_no_metadata(impasto, photo, painting, tmp_path):
     out = tmp_path / "out.png"
     impasto(photo, painting, *QUICK, "-o", out, "--no-metadata")
@@ -282,6 +291,21 @@ def test_ctrl_c_keeps_the_picture_and_the_checkpoint(number, code, photo, painti
     assert checkpoint.exists()
 
 
+@pytest.mark.parametrize("times", [2, 8])
+def test_pressing_ctrl_c_again_and_again_keeps_the_picture_too(times, photo, painting, tmp_path):
+    out = tmp_path / "out.png"
+    process = start(photo, painting, "--preset", "tutorial", "--size", "256", "-o", out)
+    wait_for_step(process)
+    for _ in range(times):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.03)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert b"stopped at step" in stderr
+    assert Image.open(out).size == (256, 170)
+    assert not list(tmp_path.glob(".impasto-*"))
+
+
 def test_ctrl_c_before_the_first_step(photo, painting, tmp_path):
     process = start(photo, painting, "--size", "96", "-o", tmp_path / "out.png")
     time.sleep(0.7)  # it is importing torch
@@ -289,7 +313,7 @@ def test_ctrl_c_before_the_first_step(photo, painting, tmp_path):
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in stderr
-    assert not list(tmp_path.glob(".out*"))
+    assert not list(tmp_path.glob(".impasto-*"))
 
 
 def test_resuming_after_kill_9_equals_an_uninterrupted_run(photo, painting, tmp_path):

@@ -120,6 +120,8 @@ def test_scales_too_small_for_the_network_are_left_out():
 def test_several_styles(photo, painting, photo_image):
     mixed = impasto.prepare(photo, [(painting, 3), (photo_image, 1)], **SMALL)
     assert mixed.style_weights == (0.75, 0.25)
+    assert len(impasto.prepare(photo, (painting, 0.5), **SMALL).styles) == 1
+    assert len(impasto.prepare(photo, (painting, photo_image), **SMALL).styles) == 2
     only = impasto.stylize(photo, [(painting, 1), (photo_image, 0)], **SMALL)
     alone = impasto.stylize(photo, painting, **SMALL)
     np.testing.assert_allclose(only.array, alone.array, atol=1e-5)
@@ -154,6 +156,9 @@ class Cliff:
 
     def __init__(self, *_args) -> None:
         self.target = 0.3
+
+    def losses(self, image):
+        return self.losses_and_gradient(image)[0]
 
     def losses_and_gradient(self, image):
         total = (image - self.target).square().sum()
@@ -216,6 +221,21 @@ def test_what_a_result_offers(photo, painting, tmp_path):
         result.save(saved)
     result.save(saved, force=True, metadata=False)
     assert build(recipe=result.save(tmp_path / "b.webp")) == result.recipe
+
+
+def test_a_coarse_scale_never_hands_on_a_bad_image(photo, painting, monkeypatch):
+    """The coarse scale's last step leads over the cliff; the next one starts from the best."""
+    monkeypatch.setattr("impasto.methods.optimize.Objective", Cliff)
+    settings = {"size": 96, "scales": 2, "steps": 3, "step_ratio": 0.5, "solver": "adam", "lr": 0.9}
+    events = list(impasto.iterate(photo, painting, preset="tutorial", **settings))
+    assert all(event.losses.finite for event in events)
+
+
+def test_other_weights_have_no_unit_activations(photo, painting):
+    from impasto.networks.load import load_encoder
+
+    with pytest.raises(impasto.ImpastoError, match="missing|hasn't been measured"):
+        load_encoder("vgg19-torchvision", unit_activations=True)
 
 
 def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch):

@@ -198,6 +198,24 @@ def test_profile_with_swapped_primaries_swaps_colours(photo_image, photo_array):
     assert np.abs(swapped - photo_array[:, :, ::-1]).mean() < 3
 
 
+def test_floating_point_pictures_are_read_in_unit_range_only():
+    values = np.linspace(0, 1, 40 * 40, dtype=np.float32).reshape(40, 40)
+    rgb = read(as_bytes(Image.fromarray(values), "TIFF")).rgb
+    np.testing.assert_allclose(rgb[0, 0].numpy(), values)
+    for wrong in (values * 1.2, values * 255, values - 0.5):
+        with pytest.raises(ImageError, match="between 0 and 1"):
+            read(as_bytes(Image.fromarray(wrong), "TIFF"))
+
+
+def test_sixteen_bit_grey_with_one_transparent_value():
+    values = np.full((40, 40), 1000, np.uint16)
+    values[:20] = 40000
+    data = as_bytes(Image.fromarray(values), "PNG", transparency=1000)
+    picture = read(data)
+    assert picture.alpha[0, 0, 0, 0] == 1
+    assert picture.alpha[0, 0, -1, 0] == 0
+
+
 def test_broken_profile_is_ignored(photo_image, photo_array):
     data = as_bytes(photo_image, "PNG", icc_profile=b"not a profile")
     np.testing.assert_array_equal(pixels(read(data)), photo_array)
@@ -246,6 +264,7 @@ def test_opaque_alpha_is_no_alpha(photo_image):
         (Image.new("RGB", (31, 40)), "31×40 px; both sides need at least 32"),
         (np.zeros((1, 1, 3), np.uint8), "1×1 px"),
         (42, "int isn't an image"),
+        (torch.zeros(3, 40, 40).to_sparse(), "isn't an image"),
     ],
 )
 def test_what_is_not_an_image_is_refused(source, sentence):

@@ -57,6 +57,18 @@ def test_a_preset_can_be_a_file(tmp_path):
     assert "about" not in load_preset("tutorial")
 
 
+def test_a_users_preset_starts_from_the_default_or_the_one_it_names(tmp_path):
+    path = tmp_path / "look.toml"
+    path.write_text("seed = 5\n")
+    expected = build({"seed": 5}).model_dump(exclude={"preset"})
+    assert build(preset=str(path)).model_dump(exclude={"preset"}) == expected
+    path.write_text('preset = "tutorial"\n')
+    assert build(preset=str(path)).solver == "adam"
+    path.write_text('preset = "nope"\n')
+    with pytest.raises(RecipeError, match="there is no built-in preset 'nope'"):
+        build(preset=str(path))
+
+
 def test_a_whole_recipe_needs_no_preset():
     whole = build({"steps": 9}, preset="tutorial").model_dump(mode="json")
     whole["preset"] = "no-longer-there"
@@ -83,7 +95,7 @@ def test_layers_can_be_written_in_several_ways():
         ({"style_layers": "block4_con1"}, "there is no layer 'block4_con1'"),
         ({"style_layers": "relu1_1:x"}, "weight isn't a number"),
         ({"style_layers": "relu1_1:0"}, "weights are all zero"),
-        ({"style_layers": ""}, "style_layers should"),
+        ({"style_layers": ""}, "no layer was named"),
         ({"content_layers": 7}, "content_layers should be"),
         ({"preset": "tutorail"}, "there is no preset 'tutorail'; did you mean 'tutorial'"),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from impasto.errors import ImpastoError
+from impasto.errors import ImpastoError, reason
 
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 1
@@ -87,6 +87,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:  # whoever read our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BUG
+    except OSError as error:  # files are written elsewhere; this is standard output
+        code = _explain(f"standard output can't be written: {reason(error)}", debug)
     except MemoryError:
         code = _explain("this machine ran out of memory; try a smaller --size", debug)
     except Exception as error:

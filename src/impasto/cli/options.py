@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import click
 from pydantic.fields import FieldInfo
@@ -15,19 +16,37 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
 
+
+class FiniteNumber(click.FloatRange):
+    """A number of at least 0 that isn't infinite or NaN, which comparisons let through."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
 debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 max_megapixels_option = click.option(
     "--max-megapixels",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteNumber(),
+    metavar="N",
     default=200,
     show_default=True,
     help="Refuse images with more pixels than that, before decoding them.",
 )
 max_megabytes_option = click.option(
     "--max-megabytes",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteNumber(),
+    metavar="N",
     default=512,
     show_default=True,
     help="Refuse files larger than that.",
@@ -68,11 +87,13 @@ def _metavar(field: FieldInfo) -> str:
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
     if choices:
         return "|".join(choices)
-    names = {int: "N", float: "X", bool: "yes|no", str: "TEXT"}
+    if get_origin(field.annotation) is dict:
+        return "LAYERS"
+    names = {bool: "yes|no", int: "N", float: "X"}
     for kind, name in names.items():
         if field.annotation is kind or kind in get_args(field.annotation):
             return name
-    return "LAYERS" if "layer" in (field.description or "") else "TEXT"
+    return "TEXT"
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -22,17 +22,20 @@ STEP_DIGITS = 5
 
 class Stop:
     """What Ctrl-C and SIGTERM do: before the first step they end the program; later they ask for
-    a stop after the step in hand, and the second one insists.
+    a stop after the step in hand, and the second one insists. While the picture is being written
+    they wait.
     """
 
     def __init__(self) -> None:
         self.signal_number = 0
         self.running = False
+        self.writing = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         again = self.signal_number != 0
         self.signal_number = number
-        if again or not self.running:
+        if (again or not self.running) and not self.writing:
+            self.writing = again  # what follows the second one is writing the picture
             raise KeyboardInterrupt
 
     def start(self) -> None:
@@ -57,7 +60,8 @@ def stoppable() -> Iterator[Stop]:
         yield stop
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # Once stopped, what is left is to end: a further Ctrl-C must not spoil the exit code.
+            signal.signal(number, signal.SIG_IGN if stop.signal_number else handler)
 
 
 class Keeper:
@@ -87,7 +91,7 @@ class Keeper:
     def keep(self, progress: Progress) -> None:
         """Keep what is due. Raises OutputError."""
         if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
-            self.folder.mkdir(exist_ok=True)
+            files.make_folder(self.folder)
             name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
             self.target.write(progress.result(), self.folder / name)
         if time.monotonic() - self.last_checkpoint >= self.checkpoint_every:
@@ -118,14 +122,18 @@ def drain(
                 keeper.keep(progress)
                 if stop.signal_number:
                     break
-        if progress is not None:
-            keeper.keep_checkpoint(progress)
+    except KeyboardInterrupt:  # the second one, in the middle of a step
+        if progress is None:
+            raise
     except OutputError as error:
         if progress is None:
             raise
         return progress, error
-    except KeyboardInterrupt:  # the second one, in the middle of a step
-        pass
+    stop.writing = True
     if progress is None:
         raise KeyboardInterrupt
+    try:
+        keeper.keep_checkpoint(progress)
+    except OutputError as error:
+        return progress, error
     return progress, None

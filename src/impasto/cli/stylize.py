@@ -11,6 +11,7 @@ import click
 from impasto import files
 from impasto.cli.options import (
     FILE,
+    FiniteNumber,
     debug_option,
     force_option,
     given,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(min=0),
+    type=FiniteNumber(),
     default=30,
     show_default=True,
     metavar="SECONDS",
@@ -194,7 +195,8 @@ def _run(
     if failure is not None:
         raise failure
     if stop.signal_number and progress.step < progress.steps:
-        go_on = f"; go on with: impasto --resume {keeper.checkpoint}" if keeper.checkpoint else ""
+        kept = keeper.checkpoint
+        go_on = f"; go on with: impasto --resume {kept}" if kept else ""
         click.echo(f"stopped at step {progress.step} of {progress.steps}{go_on}", err=True)
         return stop.exit_code
     say(
@@ -218,8 +220,11 @@ def _images(images: tuple[str, ...], recipe: Path | None) -> tuple[str, list[tup
     from impasto.images import metadata
 
     note = metadata.read_note(recipe)
-    content = _find_again(note["content"], recipe)
-    return content, [(_find_again(style, recipe), style["weight"]) for style in note["styles"]]
+    entries: list[dict[str, Any]] = note.get("styles") or [{}]
+    return (
+        _find_again(note.get("content", {}), recipe),
+        [(_find_again(style, recipe), style.get("weight", 1.0)) for style in entries],
+    )
 
 
 def weighted_style(text: str) -> tuple[str, float]:
@@ -234,13 +239,15 @@ def weighted_style(text: str) -> tuple[str, float]:
 
 
 def _find_again(entry: dict[str, Any], recipe: Path) -> str:
-    """A file that a picture was made from: where it was, or beside the picture."""
+    """A file that a picture was made from: where it was, seen from here or from the picture, or
+    beside the picture.
+    """
     from impasto.networks.weights import matches
 
-    name = str(entry["name"])
-    for candidate in (Path(name), recipe.parent / Path(name).name):
+    name, digest = str(entry.get("name", "an unnamed image")), entry.get("sha256")
+    for candidate in (Path(name), recipe.parent / name, recipe.parent / Path(name).name):
         if candidate.is_file():
-            if not matches(candidate, f"sha256:{entry['sha256']}"):
+            if digest and not matches(candidate, f"sha256:{digest}"):
                 click.echo(f"{candidate} isn't the same file that {recipe} was made from", err=True)
             return str(candidate)
     raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")

@@ -31,11 +31,23 @@ def read_note(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path} is neither a TOML recipe nor an image that holds one") from error
     except json.JSONDecodeError:
         note = None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         why = reason(error) if isinstance(error, OSError) and error.strerror else str(error)
         raise RecipeError(f"{path} can't be read: {why}") from error
-    if not isinstance(note, dict) or not isinstance(note.get("recipe"), dict):
+    if not _is_note(note):
         raise RecipeError(
             f"{path} holds no recipe; only pictures made by impasto (without --no-metadata) do"
         )
+    assert isinstance(note, dict)
     return note
+
+
+def _is_note(note: Any) -> bool:
+    """Whether it has the recipe and the images that ``Job.note`` writes down."""
+    if not isinstance(note, dict) or not isinstance(note.get("recipe"), dict):
+        return False
+    styles = note.get("styles", [])
+    images = [note.get("content", {}), *(styles if isinstance(styles, list) else [None])]
+    return all(isinstance(image, dict) for image in images) and all(
+        isinstance(style.get("weight", 1.0), (int, float)) for style in images[1:]
+    )

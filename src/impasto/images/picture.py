@@ -13,7 +13,7 @@ MIN_SIDE_PX = 32
 """VGG-19 halves a picture four times below its fifth block: less leaves nothing to look at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Picture:
     """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB.
 

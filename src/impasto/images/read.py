@@ -34,6 +34,9 @@ STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
 PIXELS_PER_MPX = 1_000_000
 
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM", "JPEG2000")
+"""Pillow knows more, but some of them run other programs (EPS), and nobody photographs in them."""
+
 _bomb_guard = threading.Lock()
 
 
@@ -130,6 +133,7 @@ DAMAGE = (
 
 
 def _guarded(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
+    """``_from_pil``, with every damage told in one way."""
     try:
         with warnings.catch_warnings():  # about oddities in a file that is read all the same
             warnings.simplefilter("ignore")
@@ -148,7 +152,9 @@ def _open(data: bytes) -> Image.Image:
         warnings.simplefilter("ignore")
         guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(io.BytesIO(data))
+            Image.init()
+            known = [name for name in FORMATS if name in Image.OPEN]
+            return Image.open(io.BytesIO(data), formats=known)
         finally:
             Image.MAX_IMAGE_PIXELS = guard
 
@@ -174,6 +180,10 @@ def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Pictu
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):
         grey = _grey_array(image)
+        clear = image.info.get("transparency")
+        if clear is not None and not profile:
+            visible = np.asarray(image) != clear
+            return _from_array(np.dstack([grey, grey, grey, visible.astype(np.float64)]), name)
         if not profile:
             return _from_array(grey, name)
         image = Image.fromarray(np.rint(grey * 255).astype(np.uint8))  # profiles are 8 bits only
@@ -269,10 +279,20 @@ def _oriented(array: np.ndarray, image: Image.Image) -> np.ndarray:
 
 
 def _grey_array(image: Image.Image) -> np.ndarray:
-    """16- and 32-bit grey as float in [0, 1]."""
+    """16-bit grey, and floating-point grey that is in [0, 1] already, as float in [0, 1].
+
+    Pillow's mode "I" is 32 bits wide and holds 16-bit files; what other range its values have, no
+    file says. Raises ImageError.
+    """
     values = np.asarray(image).astype(np.float64)
-    most = 65535.0 if values.max(initial=0) > 1 or image.mode != "F" else 1.0
-    return np.clip(values / most, 0, 1)
+    if image.mode != "F":
+        values /= 65535
+    if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN fails this too
+        raise ImageError(
+            "a picture of floating-point or 32-bit numbers must be between 0 and 1 (16-bit: 65535)"
+            " everywhere; divide by its maximum"
+        )
+    return values
 
 
 def _from_array(array: np.ndarray, name: str) -> Picture:

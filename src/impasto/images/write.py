@@ -42,6 +42,10 @@ class Encoding:
     note: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise OutputError(unknown("output format", str(self.format), FORMATS))
+        if self.bit_depth not in get_args(BitDepth):
+            raise OutputError(f"a picture has 8 or 16 bits per channel, not {self.bit_depth}")
         if self.bit_depth == 16 and self.format != "png":
             raise OutputError(f"16 bits per channel need PNG, not {self.format.upper()}")
 

@@ -113,7 +113,10 @@ class _Run:
         last_scale = index == len(self.scales) - 1
         for count in range(start, scale.steps + 1):
             if count == scale.steps and not last_scale:
-                return  # this image is looked at again as the next scale's first
+                # This image is looked at again as the next scale's first, if it is a good one.
+                if best is not None and not _is_good(objective.losses(self.image), best):
+                    self.image = best[0]
+                return
             losses, gradient = objective.losses_and_gradient(self.image)
             message = None
             if not _is_good(losses, best):

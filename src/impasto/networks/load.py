@@ -24,9 +24,15 @@ def load_encoder(
 ) -> VGG19:
     """The encoder with the weights ``name``, hash-checked; kept for the next call.
 
-    Raises WeightsError: no such weights, missing or damaged.
+    Raises WeightsError: no such weights, missing or damaged; unit activations of weights that they
+    aren't known for.
     """
     entry = weights.find(name)
+    if unit_activations and entry.format == "torchvision":
+        raise WeightsError(
+            f"how active the layers of {name} are hasn't been measured; set unit_activations to no,"
+            " and the losses' weights to suit"
+        )
     encoder = VGG19(
         formats.read(weights.verified_path(entry), entry.format),
         pooling=pooling,
