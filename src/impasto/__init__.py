@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from impasto import checkpoint
     from impasto.api import estimate, iterate, prepare, resume, run, stylize
     from impasto.errors import ImpastoError
+    from impasto.images.limits import Limits
     from impasto.images.picture import Picture
-    from impasto.images.read import Limits, read
+    from impasto.images.read import read
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
 
@@ -39,7 +40,7 @@ __all__ = [
 
 _HOMES = {
     "ImpastoError": "impasto.errors",
-    "Limits": "impasto.images.read",
+    "Limits": "impasto.images.limits",
     "Picture": "impasto.images.picture",
     "Progress": "impasto.result",
     "Recipe": "impasto.recipe",

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from impasto import checkpoint, devices
-from impasto.errors import DeviceError, ImageError, RecipeError
-from impasto.images.read import Limits, Source, read
+from impasto.errors import ImageError, RecipeError
+from impasto.images.limits import Limits
+from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side
 from impasto.losses.objective import Objective
 from impasto.methods.optimize import Scale, plan_scales
@@ -98,7 +99,7 @@ def prepare(
     pictures = [read(source, limits=limits) for source, _ in pairs]
     # Before anything is resized: a large size is too much for that already.
     height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
-    _check_memory(height, width, device)
+    devices.check_memory(height, width, device)
     return Job(
         recipe=chosen,
         content=photo.fitted(chosen.size, chosen.resize),
@@ -111,7 +112,7 @@ def prepare(
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    _check_memory(job.content.height, job.content.width, job.device)
+    devices.check_memory(job.content.height, job.content.width, job.device)
     return METHODS[job.recipe.method](job, snapshot)
 
 
@@ -153,17 +154,6 @@ def estimate(job: Job) -> Estimate:
         memory_mb=devices.memory_needed_mb(job.content.height, job.content.width, job.device.dtype),
         seconds=per_pixel * sum(scale.work for scale in scales),
     )
-
-
-def _check_memory(height: int, width: int, device: devices.Device) -> None:
-    needed_mb = devices.memory_needed_mb(height, width, device.dtype)
-    available_mb = devices.memory_available_mb(device.device)
-    if needed_mb > available_mb:
-        fits = int(max(height, width) * math.sqrt(available_mb / needed_mb)) // 32 * 32
-        raise DeviceError(
-            f"{width}×{height} px need about {needed_mb / 1000:.1f} GB of memory and"
-            f" {available_mb / 1000:.1f} GB are free; size {fits} would fit"
-        )
 
 
 def _weighted(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:

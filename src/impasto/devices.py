@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
 
@@ -100,6 +101,18 @@ def memory_available_mb(device: torch.device) -> float:
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0]) / BYTES_PER_MB
     return float(psutil.virtual_memory().available) / BYTES_PER_MB
+
+
+def check_memory(height: int, width: int, device: Device) -> None:
+    """Raise DeviceError if (height, width) px need more memory than is free."""
+    needed_mb = memory_needed_mb(height, width, device.dtype)
+    available_mb = memory_available_mb(device.device)
+    if needed_mb > available_mb:
+        fits = int(max(height, width) * math.sqrt(available_mb / needed_mb)) // 32 * 32
+        raise DeviceError(
+            f"{width}×{height} px need about {needed_mb / 1000:.1f} GB of memory and"
+            f" {available_mb / 1000:.1f} GB are free; size {fits} would fit"
+        )
 
 
 def peak_rss_mb() -> float:

@@ -265,6 +265,16 @@ def test_damaged_weights(impasto, photo, painting, tmp_path, monkeypatch):
     assert "are missing" in impasto(photo, painting, *QUICK, "--quiet").sentence()
 
 
+def test_one_file_is_not_both_checkpoint_and_picture(impasto, photo, painting, tmp_path):
+    flags = ("--checkpoint", "x.png", "-o", tmp_path / "x.png", "--force")
+    assert "both the checkpoint and the picture" in impasto(photo, painting, *flags).sentence()
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_inspecting_more_than_fits_into_memory(impasto, photo, painting):
+    assert "GB of memory" in impasto("inspect", photo, painting, "--size", "32000").sentence()
+
+
 def test_damaged_checkpoints(impasto, tmp_path):
     (tmp_path / "c").write_bytes(b"nonsense")
     assert "damaged, or isn't a checkpoint" in impasto("--resume", tmp_path / "c").sentence()

@@ -44,7 +44,8 @@ def classify(
 
     It needs the weights with the top, which are large: impasto models pull vgg19-keras-top
     """
-    from impasto.images.read import Limits, read
+    from impasto.images.limits import Limits
+    from impasto.images.read import read
     from impasto.networks.classifier import top_classes
     from impasto.networks.load import load_classifier
 

@@ -66,15 +66,20 @@ def inspect(
     for path in paths.values():
         files.check_writable(path, force=force)
 
-    from impasto import inspection
-    from impasto.images.read import Limits, read
+    from impasto import devices, inspection
+    from impasto.images.limits import Limits
+    from impasto.images.read import read
+    from impasto.images.sizes import fit_long_side
     from impasto.recipe import build
 
     recipe = build({"size": size}, preset=preset or "tutorial")
     limits = Limits(max_megabytes, max_megapixels)
 
     def picture(source: str) -> Picture:
-        return read(source, limits=limits).fitted(recipe.size, recipe.resize)
+        whole = read(source, limits=limits)
+        sides = fit_long_side(whole.height, whole.width, recipe.size, recipe.resize)
+        devices.check_memory(*sides, devices.choose("cpu", "float32"))
+        return whole.fitted(recipe.size, recipe.resize)
 
     pictures = (picture(content), picture(style), None if stylized is None else picture(stylized))
     numbers, tensors = inspection.inspect(*pictures[:2], recipe, pictures[2])

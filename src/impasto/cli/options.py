@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from impasto.images.limits import Limits
 from impasto.recipe import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -35,21 +36,21 @@ class FiniteNumber(click.FloatRange):
 debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
-max_megapixels_option = click.option(
+
+
+def _limit_option(flag: str, default: float, help: str) -> Callable[[Command], Command]:
+    return click.option(
+        flag, type=FiniteNumber(), metavar="N", default=default, show_default=True, help=help
+    )
+
+
+max_megapixels_option = _limit_option(
     "--max-megapixels",
-    type=FiniteNumber(),
-    metavar="N",
-    default=200,
-    show_default=True,
-    help="Refuse images with more pixels than that, before decoding them.",
+    Limits.max_megapixels,
+    "Refuse images with more pixels than that, before decoding them.",
 )
-max_megabytes_option = click.option(
-    "--max-megabytes",
-    type=FiniteNumber(),
-    metavar="N",
-    default=512,
-    show_default=True,
-    help="Refuse files larger than that.",
+max_megabytes_option = _limit_option(
+    "--max-megabytes", Limits.max_megabytes, "Refuse files larger than that."
 )
 preset_option = click.option(
     "--preset", metavar="NAME|FILE.toml", help="Where the settings start from (impasto presets)."

@@ -107,6 +107,8 @@ def stylize(
         raise OutputError("--json and the picture can't both go to standard output")
     target = Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
     if checkpoint is not None:
+        if output not in (None, STANDARD_STREAM) and checkpoint.resolve() == Path(output).resolve():
+            raise OutputError(f"{checkpoint} can't be both the checkpoint and the picture")
         files.check_writable(checkpoint, force=force or checkpoint == resume)
     with stoppable() as stop:
         if resume is not None:
@@ -146,7 +148,7 @@ def _prepared(
     target.check_early(content)
 
     from impasto import api
-    from impasto.images.read import Limits
+    from impasto.images.limits import Limits
 
     return api.prepare(
         content, styles, preset=preset, recipe=recipe, limits=Limits(**limits), **settings

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import io
-import math
 import struct
 import sys
 import threading
 import warnings
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from impasto.errors import ImageError, reason
+from impasto.images.limits import Limits
 from impasto.images.picture import MIN_SIDE_PX, Picture
 
 Source = Any
@@ -38,19 +38,6 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "
 """Pillow knows more, but some of them run other programs (EPS), and nobody photographs in them."""
 
 _bomb_guard = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is refused before it is decoded: a file can be tiny and its picture enormous."""
-
-    max_megabytes: float = 512
-    max_megapixels: float = 200
-
-    def __post_init__(self) -> None:
-        for limit in (self.max_megabytes, self.max_megapixels):
-            if not (math.isfinite(limit) and limit > 0):
-                raise ImageError(f"a limit should be a finite number above 0, not {limit}")
 
 
 def read(source: Source, *, limits: Limits | None = None) -> Picture:

@@ -1,0 +1,21 @@
+"""How large an image may be. Nothing here needs torch, so help texts can use it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from impasto.errors import ImageError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused before it is decoded: a file can be tiny and its picture enormous."""
+
+    max_megabytes: float = 512
+    max_megapixels: float = 200
+
+    def __post_init__(self) -> None:
+        for limit in (self.max_megabytes, self.max_megapixels):
+            if not (math.isfinite(limit) and limit > 0):
+                raise ImageError(f"a limit should be a finite number above 0, not {limit}")
