@@ -17,10 +17,9 @@ from impasto.images.limits import Limits
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side
 from impasto.losses.objective import Objective
-from impasto.methods.optimize import Scale, plan_scales
+from impasto.methods.optimize import Scale, make_engine, plan_scales
 from impasto.methods.registry import METHODS
 from impasto.networks import weights as catalogue
-from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot
 
@@ -127,24 +126,17 @@ class Estimate:
     seconds: float
 
 
-PROBE_LONG_SIDE_PX = 160
+PROBE_LONG_SIDE_PX = 256
 
 
 def estimate(job: Job) -> Estimate:
     """Estimate a run by doing two steps of it in small: a step's time grows with the pixels."""
     recipe = job.recipe
     scales = tuple(plan_scales(recipe, job.content.height, job.content.width))
-    encoder = load_encoder(
-        recipe.weights,
-        pooling=recipe.pooling,
-        unit_activations=recipe.unit_activations,
-        device=job.device.device,
-        dtype=job.device.dtype,
-    )
     probe = torch.full(
         (1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device
     )
-    objective = Objective(encoder, recipe, probe, [probe], [1.0])
+    objective = Objective(make_engine(job), recipe, probe, [probe], [1.0])
     objective.losses_and_gradient(probe)  # the first call also warms up
     started = time.perf_counter()
     objective.losses_and_gradient(probe)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,10 +12,13 @@ Form = Literal["tutorial", "paper"]
 """The two ways to write the same losses: TensorFlow's tutorial takes means, Gatys' paper sums."""
 
 
+Target = TypeVar("Target")
+
+
 def over_layers(
-    layer_loss: Callable[[Tensor, Tensor, Form], Tensor],
+    layer_loss: Callable[[Tensor, Target, Form], Tensor],
     representations: Mapping[str, Tensor],
-    targets: Mapping[str, Tensor],
+    targets: Mapping[str, Target],
     layer_weights: Mapping[str, float],
     form: Form,
 ) -> Tensor:

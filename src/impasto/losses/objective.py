@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from impasto.losses.content import content_layer_loss
-from impasto.losses.gram import gram_matrix, style_layer_loss
+from impasto.losses.content import ContentTap, Recorder, of_squares
+from impasto.losses.gram import GramTap, style_layer_loss
 from impasto.losses.layers import over_layers
 from impasto.losses.total_variation import total_variation
-from impasto.networks.vgg19 import VGG19
+from impasto.networks.engine import Engine, Pass, Tap
 from impasto.recipe import Recipe
 
 
@@ -44,64 +44,87 @@ class Objective:
 
     def __init__(
         self,
-        encoder: VGG19,
+        engine: Engine,
         recipe: Recipe,
         content: Tensor,
         styles: Sequence[Tensor],
         style_weights: Sequence[float],
     ) -> None:
-        self.encoder = encoder
-        self.recipe = recipe
-        self.layers = {*recipe.style_layers, *recipe.content_layers}
-        with torch.no_grad():
-            features = encoder(content, recipe.content_layers)
-            self.content_targets = {name: layer.float() for name, layer in features.items()}
-            grams = [
-                {name: gram_matrix(f) for name, f in encoder(style, recipe.style_layers).items()}
-                for style in styles
-            ]
-        self.style_targets = {
-            layer: torch.stack(
-                [w * g[layer] for w, g in zip(style_weights, grams, strict=True)]
-            ).sum(0)
-            for layer in recipe.style_layers
-        }
+        self.engine, self.recipe = engine, recipe
+        self.style_targets = self._blended_grams(styles, style_weights)
+        recorders = {layer: Recorder() for layer in recipe.content_layers}
+        engine.forward(content, _by_layer(recorders), keep=False)
+        self.content = {layer: ContentTap(r.features()) for layer, r in recorders.items()}
+        self.style = {layer: GramTap() for layer in recipe.style_layers}
+        self.taps = _by_layer(self.content, self.style)
 
-    def terms(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The weighted content, style and total variation loss of ``image`` (1, 3, H, W)."""
-        recipe = self.recipe
-        features = self.encoder(image, self.layers)
-        grams = {layer: gram_matrix(features[layer]) for layer in recipe.style_layers}
-        content = over_layers(
-            content_layer_loss,
-            features,
-            self.content_targets,
-            recipe.content_layers,
-            recipe.loss_form,
-        )
-        style = over_layers(
-            style_layer_loss, grams, self.style_targets, recipe.style_layers, recipe.loss_form
-        )
-        return (
-            recipe.content_weight * content,
-            recipe.style_weight * style,
-            recipe.tv_weight * total_variation(image, recipe.tv_norm),
-        )
-
-    @torch.no_grad()
     def losses(self, image: Tensor) -> Losses:
-        """The terms as numbers."""
-        return _as_losses(self.terms(image))
+        """The weighted terms for ``image`` (1, 3, H, W)."""
+        self._forward(image, keep=False)
+        losses, _ = self._losses_and_slopes(image)
+        return losses
 
     def losses_and_gradient(self, image: Tensor) -> tuple[Losses, Tensor]:
         """The terms, and the gradient of their sum with respect to ``image``, of its shape."""
-        image = image.detach().requires_grad_()
+        done = self._forward(image, keep=True)
+        losses, gradient = self._losses_and_slopes(image)
+        return losses, gradient + self.engine.backward(done, self.taps)
+
+    def _forward(self, image: Tensor, *, keep: bool) -> Pass:
+        for content in self.content.values():
+            content.start()
+        for style in self.style.values():
+            style.start()
+        return self.engine.forward(image, self.taps, keep=keep)
+
+    def _losses_and_slopes(self, image: Tensor) -> tuple[Losses, Tensor]:
+        """The terms after a forward pass, and the gradient of the total variation; sets the slopes.
+
+        Features never see autograd, but what is small does: losses are what their functions say.
+        """
+        recipe = self.recipe
         with torch.enable_grad():
-            terms = self.terms(image)
-            (gradient,) = torch.autograd.grad(torch.stack(terms).sum(), image)
-        return _as_losses(terms), gradient
+            image = image.detach().requires_grad_()
+            grams = {layer: tap.matrix.requires_grad_() for layer, tap in self.style.items()}
+            squares = {layer: tap.squares.requires_grad_() for layer, tap in self.content.items()}
+            counts = {layer: tap.target.numel() for layer, tap in self.content.items()}
+            content = over_layers(
+                of_squares, squares, counts, recipe.content_layers, recipe.loss_form
+            )
+            style = over_layers(
+                style_layer_loss, grams, self.style_targets, recipe.style_layers, recipe.loss_form
+            )
+            terms = torch.stack(
+                [
+                    recipe.content_weight * content,
+                    recipe.style_weight * style,
+                    recipe.tv_weight * total_variation(image, recipe.tv_norm),
+                ]
+            )
+            gradient, *slopes = torch.autograd.grad(
+                terms.sum(), [image, *grams.values(), *squares.values()]
+            )
+        for style_tap in self.style.values():
+            style_tap.slope = slopes.pop(0)
+        for content_tap in self.content.values():
+            content_tap.slope = slopes.pop(0)
+        numbers = terms.tolist()
+        return Losses(numbers[0], numbers[1], numbers[2], sum(numbers)), gradient
+
+    def _blended_grams(
+        self, styles: Sequence[Tensor], weights: Sequence[float]
+    ) -> dict[str, Tensor]:
+        """The Gram matrices (1, C, C) that the image's are compared with, by layer."""
+        blended: dict[str, Tensor] = {}
+        for style, weight in zip(styles, weights, strict=True):
+            taps = {layer: GramTap() for layer in self.recipe.style_layers}
+            self.engine.forward(style, _by_layer(taps), keep=False)
+            for layer, tap in taps.items():
+                matrix = weight * tap.matrix
+                blended[layer] = blended[layer] + matrix if layer in blended else matrix
+        return blended
 
 
-def _as_losses(terms: tuple[Tensor, Tensor, Tensor]) -> Losses:
-    content, style, tv = torch.stack(terms).tolist()
-    return Losses(content, style, tv, content + style + tv)
+def _by_layer(*taps: Mapping[str, Tap]) -> dict[str, list[Tap]]:
+    layers = {layer for group in taps for layer in group}
+    return {layer: [group[layer] for group in taps if layer in group] for layer in layers}

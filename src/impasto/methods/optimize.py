@@ -15,10 +15,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from impasto import devices
 from impasto.errors import DivergenceError
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
+from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
 from impasto.result import Job, Progress, Row, Snapshot
@@ -53,11 +55,12 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
     ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
     not finite from the start.
     """
-    run = _Run(job, resume)
-    for index, scale in enumerate(run.scales):
-        if resume is not None and index < resume.scale_index:
-            continue
-        yield from run.at_scale(index, scale)
+    with devices.memory_kept():
+        run = _Run(job, resume)
+        for index, scale in enumerate(run.scales):
+            if resume is not None and index < resume.scale_index:
+                continue
+            yield from run.at_scale(index, scale)
 
 
 def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
@@ -90,13 +93,7 @@ class _Run:
         self.rows = list(resume.rows) if resume else []
         self.seconds_before = resume.seconds if resume else 0.0
         self.image = resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
-        self.encoder = load_encoder(
-            self.recipe.weights,
-            pooling=self.recipe.pooling,
-            unit_activations=self.recipe.unit_activations,
-            device=self.device,
-            dtype=job.device.dtype,
-        )
+        self.engine = make_engine(job)
         self.started = time.perf_counter()
         self.work_done_before = self._work_done()
 
@@ -150,7 +147,7 @@ class _Run:
             ).to(self.device)
 
         return Objective(
-            self.encoder,
+            self.engine,
             self.recipe,
             resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(self.device),
             [styled(style) for style in self.job.styles],
@@ -209,6 +206,19 @@ class _Run:
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.started
+
+
+def make_engine(job: Job) -> Engine:
+    """The encoder of a recipe, ready to run on its device."""
+    recipe = job.recipe
+    encoder = load_encoder(
+        recipe.weights,
+        pooling=recipe.pooling,
+        unit_activations=recipe.unit_activations,
+        device=job.device.device,
+        dtype=job.device.dtype,
+    )
+    return Engine(encoder, [*recipe.style_layers, *recipe.content_layers])
 
 
 def make_solver(recipe: Recipe) -> Solver:

@@ -79,8 +79,6 @@ class VGG19(nn.Module):
             self.convolutions[name] = convolution
             below = scale
         self.eval().requires_grad_(False)
-        # On CPUs and GPUs alike the fast convolutions read channels last.
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """The outputs of ``layers`` for ``image`` (N, 3, H, W), RGB in [0, 1].
@@ -94,7 +92,7 @@ class VGG19(nn.Module):
         """As ``forward``, for an input that is preprocessed already."""
         wanted = {canonical(layer) for layer in layers}
         outputs: dict[str, Tensor] = {}
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype)
         for name in LAYER_NAMES:
             if len(outputs) == len(wanted):
                 break
@@ -114,6 +112,19 @@ class VGG19(nn.Module):
             )
             return (image - mean.view(3, 1, 1)) / std.view(3, 1, 1)
         return image.flip(1) * 255 - image.new_tensor(CAFFE_MEAN_BGR).view(3, 1, 1)
+
+    def kernel(self, layer: str) -> tuple[Tensor, Tensor]:
+        """Weight (O, I, 3, 3) and bias (O,) of a convolution."""
+        convolution = self.convolutions[layer]
+        assert isinstance(convolution, nn.Conv2d)
+        assert convolution.bias is not None
+        return convolution.weight, convolution.bias
+
+    def preprocess_gradient(self, gradient: Tensor) -> Tensor:
+        """From a gradient with respect to the preprocessed image to that of the image itself."""
+        if self.preprocessing == "torchvision":
+            return gradient / gradient.new_tensor(TORCHVISION_STD_RGB).view(3, 1, 1)
+        return gradient.flip(1) * 255
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,0 +1,250 @@
+"""The encoder forwards and backwards, without autograd: what an optimisation step spends its time
+and memory on.
+
+Autograd would keep every intermediate result and make every gradient a new tensor. Here the losses
+work in place on one running gradient, and a block of layers is either kept for the way back, or
+computed again there, in bands of rows if even one block is too large for the memory. Bands overlap
+by as many rows as their convolutions reach, so that the gradient is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.networks.convolution import Convolution, Kind
+from impasto.networks.layers import LAYER_NAMES, canonical
+from impasto.networks.vgg19 import VGG19
+
+KEEP = 0
+"""In place of a number of bands: the block's features are kept for the way back."""
+
+
+class Tap(Protocol):
+    """What a loss does in one layer."""
+
+    def look(self, features: Tensor, top: int) -> None:
+        """Take in some rows of the features, (1, C, h, W) from row ``top`` on; each comes once."""
+        ...
+
+    def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
+        """Add the loss's gradient with respect to these features to ``gradient``, in place."""
+        ...
+
+
+Taps = Mapping[str, Sequence[Tap]]
+"""The taps in each layer, by its name."""
+
+
+@dataclass
+class Pass:
+    """What a forward pass leaves for the backward pass: each block's input, and the outputs of the
+    layers of those blocks that are kept.
+    """
+
+    blocks: list[list[str]]
+    inputs: list[Tensor] = field(default_factory=list)
+    outputs: list[list[Output]] = field(default_factory=list)
+
+
+@dataclass
+class Output:
+    """The output of one layer, and of a max pooling where it came from."""
+
+    name: str
+    features: Tensor  # (1, C, H, W)
+    indices: Tensor | None = None
+
+
+class Engine:
+    """Runs ``encoder``, as far as the highest of ``layers``.
+
+    ``bands`` has a number for each block: KEEP, or in how many bands of rows to compute it anew on
+    the way back. ``kind``: see ``convolution.choose``.
+    """
+
+    def __init__(
+        self,
+        encoder: VGG19,
+        layers: Iterable[str],
+        *,
+        bands: Sequence[int] = (KEEP,) * 5,
+        kind: Kind | None = None,
+    ) -> None:
+        self.encoder, self.bands = encoder, bands
+        names = _up_to_the_highest(layers)
+        self.convolutions = {
+            name: Convolution(*encoder.kernel(name), kind) for name in names if "conv" in name
+        }
+        self.memory_format = self.convolutions[names[0]].memory_format
+
+    @torch.no_grad()
+    def forward(self, image: Tensor, taps: Taps, *, keep: bool = True) -> Pass:
+        """Show ``taps`` the features of ``image`` (1, 3, H, W). Without ``keep`` there is no way
+        back, and next to nothing stays in memory.
+        """
+        done = Pass(_blocks(taps))
+        x = self.encoder.preprocess(image).to(self.encoder.dtype)
+        x = x.contiguous(memory_format=self.memory_format)
+        for block, bands in zip(done.blocks, self.bands, strict=False):
+            outputs: list[Output] = []
+            if keep:
+                done.inputs.append(x)
+                done.outputs.append(outputs)
+            if bands == KEEP:
+                for output in self._through(block, x):
+                    _look(taps, output, output.features, 0)
+                    if keep:
+                        outputs.append(output)
+                    x = output.features
+            else:
+                x = self._forward_in_bands(block, x, bands, taps)
+        return done
+
+    @torch.no_grad()
+    def backward(self, done: Pass, taps: Taps) -> Tensor:
+        """The gradient, with respect to the image (1, 3, H, W), float32, of what ``taps`` pull.
+        Uses up ``done``.
+        """
+        gradient: Tensor | None = None
+        for block, bands in reversed(list(zip(done.blocks, self.bands, strict=False))):
+            x, outputs = done.inputs.pop(), done.outputs.pop()
+            if bands == KEEP:
+                gradient = self._back(outputs, gradient, taps, 0)
+            else:
+                gradient = self._backward_in_bands(block, x, bands, gradient, taps)
+        assert gradient is not None
+        exact = torch.promote_types(gradient.dtype, torch.float32)
+        return self.encoder.preprocess_gradient(gradient.to(exact)).contiguous()
+
+    def _through(self, block: list[str], x: Tensor) -> Iterator[Output]:
+        """The output of each layer of a block for its input."""
+        for name in block:
+            if name in self.convolutions:
+                output = Output(name, self.convolutions[name].forward(x))
+            elif min(x.shape[-2:]) < 2:
+                raise ImageError(f"the image is too small: nothing of it is left above {name}")
+            elif self.encoder.pooling == "max":
+                pooled, indices = torch.ops.aten.max_pool2d_with_indices(x, [2, 2], [2, 2])
+                output = Output(name, pooled, indices)
+            else:
+                output = Output(name, torch.ops.aten.avg_pool2d(x, [2, 2], [2, 2]))
+            yield output
+            x = output.features
+
+    def _back(self, outputs: list[Output], gradient: Tensor | None, taps: Taps, top: int) -> Tensor:
+        """From the gradient of a block's output to that of its input. Uses up ``outputs``."""
+        while outputs:
+            output = outputs.pop()
+            name, features = output.name, output.features
+            if gradient is None:
+                gradient = torch.zeros_like(features)
+            for tap in taps.get(name, ()):
+                tap.pull(features, gradient, _row(name, top))
+            if name in self.convolutions:
+                torch.ops.aten.threshold_backward.grad_input(
+                    gradient, features, 0, grad_input=gradient
+                )
+                gradient = self.convolutions[name].backward(gradient)
+            elif output.indices is not None:
+                gradient = torch.ops.aten.max_pool2d_with_indices_backward(
+                    gradient, outputs[-1].features, [2, 2], [2, 2], [0, 0], [1, 1], False,
+                    output.indices,
+                )  # fmt: skip
+            else:
+                gradient = torch.ops.aten.avg_pool2d_backward(
+                    gradient, outputs[-1].features, [2, 2], [2, 2], [0, 0], False, True, None
+                )
+        assert gradient is not None
+        return gradient
+
+    def _forward_in_bands(self, block: list[str], x: Tensor, bands: int, taps: Taps) -> Tensor:
+        """The block's output for its input, a band at a time; ``taps`` see each row once."""
+        reach = sum(name in self.convolutions for name in block)
+        whole: Tensor | None = None
+        for first, last in _bands(x.shape[2], bands):
+            top, bottom = _widened(first, last, reach, x.shape[2])
+            for output in self._through(block, self._rows(x, top, bottom)):
+                rows = output.features[
+                    :, :, _row(output.name, first - top) : _row(output.name, last - top)
+                ]
+                _look(taps, output, rows, _row(output.name, first))
+            if whole is None:
+                height = _row(output.name, x.shape[2])
+                whole = self._empty(rows, height)
+            whole[:, :, _row(output.name, first) : _row(output.name, last)] = rows
+        assert whole is not None
+        return whole
+
+    def _backward_in_bands(
+        self,
+        block: list[str],
+        x: Tensor,
+        bands: int,
+        gradient: Tensor | None,
+        taps: Taps,
+    ) -> Tensor:
+        """From the gradient of a block's output to that of its input, a band at a time."""
+        # A row's gradient needs the features as far as the convolutions reach, and these again
+        # their neighbours.
+        reach = 2 * sum(name in self.convolutions for name in block)
+        whole = self._empty(x, x.shape[2])
+        for first, last in _bands(x.shape[2], bands):
+            top, bottom = _widened(first, last, reach, x.shape[2])
+            outputs = list(self._through(block, self._rows(x, top, bottom)))
+            above = None
+            if gradient is not None:
+                name = block[-1]
+                above = gradient[:, :, _row(name, top) : _row(name, bottom)].clone(
+                    memory_format=self.memory_format
+                )
+            below = self._back(outputs, above, taps, top)
+            whole[:, :, first:last] = below[:, :, first - top : last - top]
+        return whole
+
+    def _rows(self, x: Tensor, top: int, bottom: int) -> Tensor:
+        return x[:, :, top:bottom].contiguous(memory_format=self.memory_format)
+
+    def _empty(self, like: Tensor, height: int) -> Tensor:
+        """A new tensor (1, C, ``height``, W)."""
+        shape = (1, like.shape[1], height, like.shape[3])
+        return torch.empty(
+            shape, dtype=like.dtype, device=like.device, memory_format=self.memory_format
+        )
+
+
+def _look(taps: Taps, output: Output, rows: Tensor, top: int) -> None:
+    for tap in taps.get(output.name, ()):
+        tap.look(rows, top)
+
+
+def _up_to_the_highest(layers: Iterable[str]) -> tuple[str, ...]:
+    return LAYER_NAMES[: 1 + max(LAYER_NAMES.index(canonical(layer)) for layer in layers)]
+
+
+def _blocks(layers: Iterable[str]) -> list[list[str]]:
+    """The names of the layers up to the highest of ``layers``, block by block."""
+    names = _up_to_the_highest(layers)
+    return [list(block) for _, block in groupby(names, key=lambda name: name[:6])]
+
+
+def _row(name: str, row: int) -> int:
+    """Where a row of a block's input lies in the output of its layer ``name``."""
+    return row // 2 if name.endswith("pool") else row
+
+
+def _bands(height: int, count: int) -> Iterator[tuple[int, int]]:
+    """``height`` rows in about ``count`` bands, each from an even row on, as pooling needs it."""
+    rows = max(2, -(-height // count // 2) * 2)
+    for first in range(0, height, rows):
+        yield first, min(first + rows, height)
+
+
+def _widened(first: int, last: int, reach: int, height: int) -> tuple[int, int]:
+    return max(0, first - reach - reach % 2), min(height, last + reach)
