@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 
-from impasto import checkpoint, devices
+from impasto import checkpoint, devices, memory
 from impasto.errors import ImageError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side
 from impasto.losses.objective import Objective
-from impasto.methods.optimize import Scale, make_engine, plan_scales
+from impasto.memory import Plan
+from impasto.methods.optimize import Scale, make_engine, memory_plan, plan_scales
 from impasto.methods.registry import METHODS
 from impasto.networks import weights as catalogue
 from impasto.recipe import Recipe, build
@@ -98,7 +99,10 @@ def prepare(
     pictures = [read(source, limits=limits) for source, _ in pairs]
     # Before anything is resized: a large size is too much for that already.
     height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
-    devices.check_memory(height, width, device)
+    memory.plan(
+        memory.Demand.of(chosen, height, width, device.dtype),
+        memory.limit_mb(chosen, device.device),
+    )
     return Job(
         recipe=chosen,
         content=photo.fitted(chosen.size, chosen.resize),
@@ -111,18 +115,18 @@ def prepare(
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    devices.check_memory(job.content.height, job.content.width, job.device)
+    memory_plan(job)
     return METHODS[job.recipe.method](job, snapshot)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run would take: ``scales`` with their sizes and steps, ``memory_mb`` at the peak,
+    """What a run would take: ``scales`` with their sizes and steps, the plan for its memory,
     ``seconds`` without start-up.
     """
 
     scales: tuple[Scale, ...]
-    memory_mb: float
+    memory: Plan
     seconds: float
 
 
@@ -143,7 +147,7 @@ def estimate(job: Job) -> Estimate:
     per_pixel = (time.perf_counter() - started) / PROBE_LONG_SIDE_PX**2
     return Estimate(
         scales=scales,
-        memory_mb=devices.memory_needed_mb(job.content.height, job.content.width, job.device.dtype),
+        memory=memory_plan(job),
         seconds=per_pixel * sum(scale.work for scale in scales),
     )
 

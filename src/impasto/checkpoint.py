@@ -17,11 +17,14 @@ from impasto.methods.optimize import plan_scales
 from impasto.recipe import validate
 from impasto.result import Job, Progress, Snapshot
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def save(progress: Progress, path: Path) -> None:
-    """Write the checkpoint of ``progress``, atomically. Raises OutputError."""
+    """Write the checkpoint of ``progress``, atomically, before the run goes on by two steps.
+
+    Raises CheckpointError: it has gone on further; OutputError.
+    """
     job = progress.job
     buffer = io.BytesIO()
     torch.save(
@@ -32,7 +35,7 @@ def save(progress: Progress, path: Path) -> None:
             "styles": [asdict(style) for style in job.styles],
             "style_weights": list(job.style_weights),
             "precision": job.device.precision,
-            "snapshot": vars(progress.snapshot),
+            "snapshot": {**vars(progress.snapshot), "solver": progress.snapshot.solver()},
         },
         buffer,
     )
@@ -49,7 +52,8 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
         recipe = validate(
             content["recipe"] if steps is None else {**content["recipe"], "steps": steps}
         )
-        snapshot = Snapshot(**content["snapshot"])
+        solver = content["snapshot"]["solver"]
+        snapshot = Snapshot(**{**content["snapshot"], "solver": lambda: solver})
         if snapshot.step > recipe.steps:
             raise CheckpointError(
                 f"{path} is at step {snapshot.step} already; step {recipe.steps} lies before that"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import torch
@@ -87,35 +88,30 @@ def _bfloat16_support(device: torch.device) -> tuple[bool, str]:
     return False, "this CPU has no bfloat16 instructions"
 
 
-# Measured with float32 on a CPU from 256 to 768 px: 2,900 bytes per pixel over the start-up with
-# Adam, 3,600 with L-BFGS. Nearly all of it is feature maps, kept for the gradient.
-START_UP_MB = 450
-BYTES_PER_PIXEL = 3_600
-
-
-def memory_needed_mb(height: int, width: int, dtype: torch.dtype = torch.float32) -> float:
-    """About how much memory one optimisation of (height, width) px takes at its peak, MB."""
-    share = dtype.itemsize / 4
-    return START_UP_MB + height * width * BYTES_PER_PIXEL * share / BYTES_PER_MB
-
-
 def memory_available_mb(device: torch.device) -> float:
-    """How much memory is free on the device now, MB."""
+    """How much memory this process may have in all: what it has and what is free, MB."""
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0]) / BYTES_PER_MB
-    return float(psutil.virtual_memory().available) / BYTES_PER_MB
+        reserved = torch.cuda.memory_reserved(device)
+        return (float(torch.cuda.mem_get_info(device)[0]) + reserved) / BYTES_PER_MB
+    free = min(psutil.virtual_memory().available, _free_in_container())
+    return float(free + psutil.Process().memory_info().rss) / BYTES_PER_MB
 
 
-def check_memory(height: int, width: int, device: Device) -> None:
-    """Raise DeviceError if (height, width) px need more memory than is free."""
-    needed_mb = memory_needed_mb(height, width, device.dtype)
-    available_mb = memory_available_mb(device.device)
-    if needed_mb > available_mb:
-        fits = int(max(height, width) * math.sqrt(available_mb / needed_mb)) // 32 * 32
-        raise DeviceError(
-            f"{width}×{height} px need about {needed_mb / 1000:.1f} GB of memory and"
-            f" {available_mb / 1000:.1f} GB are free; size {fits} would fit"
-        )
+def _free_in_container() -> float:
+    """What a container's limit leaves, bytes (cgroup v2)."""
+    folder = Path("/sys/fs/cgroup")
+    try:
+        limit = float((folder / "memory.max").read_text())
+        return limit - float((folder / "memory.current").read_text())
+    except (OSError, ValueError):  # not Linux, or "max"
+        return math.inf
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether that is what PyTorch means: on CPUs it has no exception of its own for it."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return "not enough memory" in str(error) or "out of memory" in str(error)
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4

@@ -7,6 +7,7 @@ is a partial recipe: a TOML file in ``presets/``, or one of the user's own.
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -42,6 +43,15 @@ def _layer_weights(value: Any) -> Any:
 
 def _path_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
+
+
+def _gigabytes(value: Any) -> Any:
+    """``"8GB"`` or ``"800 MB"`` → GB; a plain number is GB already."""
+    if isinstance(value, str) and (
+        match := re.fullmatch(r"\s*([\d.]+)\s*([GM])i?B\s*", value, re.IGNORECASE)
+    ):
+        return float(match[1]) / (1000 if match[2].upper() == "M" else 1)
+    return value
 
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -96,6 +106,21 @@ class Recipe(BaseModel):
     steps: int = Field(
         1000, ge=1, le=1_000_000, description="updates of the image, over all scales"
     )
+    until: Literal["steps", "converged"] = Field(
+        "steps", description="when to stop: after all steps, or as soon as the loss hardly falls"
+    )
+    tolerance: float = Field(
+        0.01,
+        gt=0,
+        lt=1,
+        description="converged: the loss falls by less than this share in 20 steps",
+    )
+    time_budget: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="stop after so many seconds of computing, if the steps aren't done before",
+    )
     scales: int = Field(1, ge=1, le=8, description="sizes to go through, each half of the next")
     step_ratio: float = Field(
         0.5, gt=0, le=10, description="updates at one scale for each one at the scale before"
@@ -119,6 +144,9 @@ class Recipe(BaseModel):
     device: str = Field("auto", description="where to compute: auto, cpu, cuda, cuda:N or mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the network computes in"
+    )
+    max_memory: Annotated[float | None, BeforeValidator(_gigabytes)] = Field(
+        None, gt=0, allow_inf_nan=False, description="use at most so much memory, GB (or 800MB)"
     )
     trace_every: int = Field(10, ge=1, description="record the losses every N steps")
 

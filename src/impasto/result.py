@@ -21,6 +21,7 @@ from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.losses.objective import Losses
 from impasto.recipe import Recipe
+from impasto.solvers import State
 
 
 class Row(TypedDict):
@@ -92,15 +93,19 @@ class Job:
 class Snapshot:
     """What changes during a run: all that is needed to go on from step ``step``, bit for bit.
 
-    ``best`` is the image with the lowest total so far in this scale, and that total.
+    ``solver()`` can be called until the run has gone on by two steps.
+    ``steps_before`` are the steps taken at each scale before this one. ``best`` is the image with
+    the lowest total so far in this scale, and that total; ``falls`` the lowest totals of late.
     """
 
     step: int
     scale_index: int
     step_in_scale: int
+    steps_before: tuple[int, ...]
     image: Tensor  # (1, 3, h, w) at the current scale
-    solver: dict[str, Any]
+    solver: State
     best: tuple[Tensor, float] | None
+    falls: tuple[float, ...]
     rows: tuple[Row, ...]
     seconds: float
 

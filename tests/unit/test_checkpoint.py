@@ -72,7 +72,7 @@ def test_other_files(tmp_path):
     torch.save({"something": "else"}, tmp_path / "c")
     with pytest.raises(CheckpointError, match="isn't a checkpoint"):
         checkpoint.load(tmp_path / "c")
-    torch.save({"impasto checkpoint": 1}, tmp_path / "c")
+    torch.save({"impasto checkpoint": checkpoint.FORMAT_VERSION}, tmp_path / "c")
     with pytest.raises(CheckpointError, match="another version"):
         checkpoint.load(tmp_path / "c")
     with pytest.raises(CheckpointError, match="no such checkpoint"):

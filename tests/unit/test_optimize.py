@@ -239,9 +239,9 @@ def test_other_weights_have_no_unit_activations(photo, painting):
 
 
 def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch):
-    monkeypatch.setattr("impasto.devices.memory_available_mb", lambda _device: 100.0)
+    monkeypatch.setattr("impasto.memory.memory_available_mb", lambda _device: 100.0)
     with pytest.raises(
-        impasto.ImpastoError, match=r"memory and 0.1 GB are free; size \d+ would fit"
+        impasto.ImpastoError, match=r"at least \d\.\d GB of memory, and 0\.1 GB may be used"
     ):
         impasto.iterate(photo, painting, size=512)
 

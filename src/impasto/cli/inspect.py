@@ -66,7 +66,7 @@ def inspect(
     for path in paths.values():
         files.check_writable(path, force=force)
 
-    from impasto import devices, inspection
+    from impasto import inspection, memory
     from impasto.images.limits import Limits
     from impasto.images.read import read
     from impasto.images.sizes import fit_long_side
@@ -78,7 +78,7 @@ def inspect(
     def picture(source: str) -> Picture:
         whole = read(source, limits=limits)
         sides = fit_long_side(whole.height, whole.width, recipe.size, recipe.resize)
-        devices.check_memory(*sides, devices.choose("cpu", "float32"))
+        memory.check_kept(*sides, "block5_conv4")
         return whole.fitted(recipe.size, recipe.resize)
 
     pictures = (picture(content), picture(style), None if stylized is None else picture(stylized))

@@ -287,7 +287,7 @@ def _show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
                 {"width": scale.width, "height": scale.height, "steps": scale.steps}
                 for scale in estimate.scales
             ],
-            "memory_mb": round(estimate.memory_mb),
+            "memory_mb": round(estimate.memory.needed_mb),
             "seconds": round(estimate.seconds, 1),
             "device": str(job.device.device),
             "precision": job.device.precision,
@@ -299,5 +299,5 @@ def _show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
     for scale in estimate.scales:
         click.echo(f"scale    {scale.width}×{scale.height} px, {scale.steps} steps")
     click.echo(f"device   {job.device.device}, {job.device.precision} ({job.device.why})")
-    click.echo(f"memory   about {estimate.memory_mb / 1000:.1f} GB")
+    click.echo(f"memory   {estimate.memory}")
     click.echo(f"time     about {clock(estimate.seconds)} (minutes:seconds)")

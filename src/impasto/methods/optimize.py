@@ -7,19 +7,21 @@ detail. Each scale starts from the one before.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from impasto import devices
+from impasto import devices, memory
 from impasto.errors import DivergenceError
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
+from impasto.memory import Plan
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
@@ -30,6 +32,8 @@ from impasto.solvers.lbfgs import LBFGS
 
 DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
+WINDOW = 20
+"""Steps over which the decrease of the loss is judged."""
 
 
 @dataclass(frozen=True)
@@ -87,54 +91,113 @@ class _Run:
 
     def __init__(self, job: Job, resume: Snapshot | None) -> None:
         self.job, self.recipe, self.device = job, job.recipe, job.device.device
-        self.scales = plan_scales(job.recipe, job.content.height, job.content.width)
+        self.planned = plan_scales(job.recipe, job.content.height, job.content.width)
+        self.scales = list(self.planned)  # with as many steps as were really taken
         self.resume = resume
+        if resume is not None:
+            for index, steps in enumerate(resume.steps_before):
+                self.scales[index] = replace(self.scales[index], steps=steps)
         self.step = resume.step if resume else 0
         self.rows = list(resume.rows) if resume else []
         self.seconds_before = resume.seconds if resume else 0.0
         self.image = resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
+        self.available_mb = memory.limit_mb(self.recipe, self.device)
         self.engine = make_engine(job)
+        self.last_seconds = self.seconds_before
         self.started = time.perf_counter()
         self.work_done_before = self._work_done()
 
     def at_scale(self, index: int, scale: Scale) -> Iterator[Progress]:
-        """Run one scale; its last image is where the next one starts."""
+        """Run one scale; its best image is where the next one starts."""
+        message = self._fit_memory(scale)
         objective = self._objective(scale)
-        solver = make_solver(self.recipe)
-        start, best = 0, None
+        solver = make_solver(self.recipe, self.plan.history)
+        start = 0
+        best: tuple[Tensor, float] | None = None
+        falls: list[float] = []  # the lowest total up to each step
         if self.resume is not None and index == self.resume.scale_index:
-            start, best = self.resume.step_in_scale, self.resume.best
-            solver.load(self.resume.solver)
+            start, best, falls = (
+                self.resume.step_in_scale,
+                self.resume.best,
+                list(self.resume.falls),
+            )
+            solver.load(self.resume.solver())
         elif self.image.shape[-2:] != (scale.height, scale.width):
             self.image = resize(self.image, scale.height, scale.width, "antialias")
         last_scale = index == len(self.scales) - 1
-        for count in range(start, scale.steps + 1):
-            if count == scale.steps and not last_scale:
-                # This image is looked at again as the next scale's first, if it is a good one.
-                if best is not None and not _is_good(objective.losses(self.image), best):
-                    self.image = best[0]
-                return
-            losses, gradient = objective.losses_and_gradient(self.image)
-            message = None
+        for count in itertools.count(start):
+            losses, gradient, trouble = self._evaluated(objective)
+            message = message or trouble
             if not _is_good(losses, best):
                 losses, gradient, message = self._roll_back(objective, solver, best)
             elif best is None or losses.total <= best[1]:
                 best = (self.image, losses.total)
-            self._record(losses, scale, final=last_scale and count == scale.steps)
+            falls = [*falls, min([losses.total, *falls[-1:]])][-WINDOW - 1 :]
+            finished = count == scale.steps or self._enough(index, falls)
+            if finished:
+                self.scales[index] = replace(scale, steps=count)
+                if solver.descends and best is not None and losses.total > best[1]:
+                    self.image = best[0]
+                    losses = objective.losses(self.image)
+                if not last_scale:
+                    return  # the next scale shows it
+            self._record(losses, scale, final=finished)
             snapshot = Snapshot(
                 step=self.step,
                 scale_index=index,
                 step_in_scale=count,
+                steps_before=tuple(done.steps for done in self.scales[:index]),
                 image=self.image,
                 solver=solver.state(),
                 best=best,
+                falls=tuple(falls),
                 rows=tuple(self.rows),
                 seconds=self._seconds(),
             )
             yield self._progress(snapshot, scale, losses, message)
-            if count < scale.steps:
-                self.image = solver.step(self.image, losses.total, gradient)
-                self.step += 1
+            message = None
+            if finished:
+                return
+            self.image = solver.step(self.image, losses.total, gradient)
+            self.step += 1
+
+    def _enough(self, index: int, falls: list[float]) -> bool:
+        """Whether this scale ends before its steps are done: converged, or its time is up."""
+        recipe, budget = self.recipe, self.recipe.time_budget
+        hardly = len(falls) > WINDOW and falls[-1] > (1 - recipe.tolerance) * falls[0]
+        if hardly and recipe.until == "converged":
+            return True
+        if budget is None:
+            return False
+        # Each scale has a share of the time, as much as it has of the work.
+        work = [scale.work for scale in self.planned]
+        until = budget * sum(work[: index + 1]) / sum(work)
+        now = self._seconds()
+        step, self.last_seconds = now - self.last_seconds, now
+        return now + step > until
+
+    def _evaluated(self, objective: Objective) -> tuple[Losses, Tensor, str | None]:
+        """The losses and the gradient of the image; with less memory if there isn't enough."""
+        message = None
+        while True:
+            try:
+                return *objective.losses_and_gradient(self.image), message
+            except (RuntimeError, MemoryError) as error:
+                if not devices.is_out_of_memory(error):
+                    raise
+            # Outside of the except clause, which would hold on to the feature maps.
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.available_mb = 0.7 * self.plan.needed_mb
+            message = f"out of memory at step {self.step}; {self._fit_memory(self.scale)}"
+
+    def _fit_memory(self, scale: Scale) -> str | None:
+        """Plan the memory for a scale. Returns what there is to say about it."""
+        self.scale = scale
+        demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device.dtype)
+        self.plan = memory.plan(demand, self.available_mb)
+        self.engine.bands = self.plan.bands
+        return None if self.plan.plain else f"memory at {scale.long_side} px: {self.plan}"
 
     def _objective(self, scale: Scale) -> Objective:
         share = scale.long_side / max(self.job.content.height, self.job.content.width)
@@ -221,8 +284,15 @@ def make_engine(job: Job) -> Engine:
     return Engine(encoder, [*recipe.style_layers, *recipe.content_layers])
 
 
-def make_solver(recipe: Recipe) -> Solver:
-    """The solver that a recipe asks for."""
+def memory_plan(job: Job) -> Plan:
+    """How the job's full size is kept within the memory. Raises DeviceError: it can't be."""
+    height, width = job.content.height, job.content.width
+    demand = memory.Demand.of(job.recipe, height, width, job.device.dtype)
+    return memory.plan(demand, memory.limit_mb(job.recipe, job.device.device))
+
+
+def make_solver(recipe: Recipe, history: int) -> Solver:
+    """The solver that a recipe asks for; ``history``: the pairs that L-BFGS has memory for."""
     if recipe.solver == "adam":
         return Adam(
             recipe.learning_rate,
@@ -231,7 +301,7 @@ def make_solver(recipe: Recipe) -> Solver:
             recipe.adam_epsilon,
             recipe.adam_epsilon_form,
         )
-    return LBFGS(recipe.learning_rate, recipe.lbfgs_history)
+    return LBFGS(recipe.learning_rate, history)
 
 
 def _is_good(losses: Losses, best: tuple[Tensor, float] | None) -> bool:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
 
+State = Callable[[], dict[str, Any]]
+"""All that a solver's next step depends on, as tensors and plain values, when it is called. It can
+be called until the step after the next: solvers reuse their memory.
+"""
+
 
 class Solver(Protocol):
     """Minimises a function of an image whose pixels stay within [0, 1]."""
+
+    descends: bool
+    """Whether a loss above the lowest so far means that the image is only tried out."""
 
     def step(self, image: Tensor, loss: float, gradient: Tensor) -> Tensor:
         """The image to look at next, a new tensor, from the one just looked at."""
@@ -18,10 +27,10 @@ class Solver(Protocol):
         """Forget the past, and take steps of half the length from now on."""
         ...
 
-    def state(self) -> dict[str, Any]:
-        """All that ``step`` depends on, as tensors and plain values."""
+    def state(self) -> State:
+        """What ``step`` depends on now."""
         ...
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a ``state``, bit for bit."""
+        """Go on from what a State returned, bit for bit."""
         ...

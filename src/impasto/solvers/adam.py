@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from impasto.solvers import State
+
 EpsilonForm = Literal["tensorflow", "torch"]
 
 
@@ -17,6 +19,8 @@ class Adam:
     section 2.1); PyTorch to √v̂, which is corrected for its start. With the tutorial's large
     epsilon, 0.1, the two are different algorithms.
     """
+
+    descends = False
 
     def __init__(
         self,
@@ -36,24 +40,26 @@ class Adam:
         if self.first is None or self.second is None:
             self.first, self.second = torch.zeros_like(gradient), torch.zeros_like(gradient)
         self.count += 1
-        self.first = self.first + (gradient - self.first) * (1 - self.beta1)
-        self.second = self.second + (gradient.square() - self.second) * (1 - self.beta2)
+        # New tensors, not in place: a State of the last step still needs the old ones.
+        self.first = torch.lerp(self.first, gradient, 1 - self.beta1)
+        self.second = torch.lerp(self.second, gradient.square(), 1 - self.beta2)
         correction1 = 1 - self.beta1**self.count
         correction2 = (1 - self.beta2**self.count) ** 0.5
-        root = self.second.sqrt()
         if self.epsilon_form == "tensorflow":
-            update = self.first * (correction2 / correction1) / (root + self.epsilon)
+            root = self.second.sqrt().add_(self.epsilon)
+            length = self.lr * correction2 / correction1
         else:
-            update = self.first / correction1 / (root / correction2 + self.epsilon)
-        moved: Tensor = image - self.lr * update
-        return moved.clamp(0, 1)
+            root = self.second.sqrt().div_(correction2).add_(self.epsilon)
+            length = self.lr / correction1
+        return torch.addcdiv(image, self.first, root, value=-length).clamp_(0, 1)
 
     def restart(self) -> None:
         self.lr /= 2
         self.count, self.first, self.second = 0, None, None
 
-    def state(self) -> dict[str, Any]:
-        return {"lr": self.lr, "count": self.count, "first": self.first, "second": self.second}
+    def state(self) -> State:
+        state = {"lr": self.lr, "count": self.count, "first": self.first, "second": self.second}
+        return lambda: state
 
     def load(self, state: dict[str, Any]) -> None:
         self.lr, self.count = state["lr"], state["count"]

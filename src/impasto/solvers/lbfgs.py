@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from impasto.errors import CheckpointError
+from impasto.solvers import State
 
 FIRST_STEP = 0.01
 """Mean change of a pixel in the very first step, when nothing is known about the curvature."""
@@ -23,68 +25,156 @@ class LBFGS:
     that the gradient pushes outwards are left out of the step (Bertsekas 1982), the others clipped.
     """
 
+    descends = True
+
     def __init__(self, lr: float = 1.0, history: int = 20) -> None:
         self.lr = lr
-        self.pairs: deque[tuple[Tensor, Tensor]] = deque(maxlen=history)  # s and y, flat float32
+        self.pairs = Pairs(history)
         self.last: tuple[Tensor, float, Tensor] | None = None  # the last good image, loss, gradient
         self.backtracks = 0
 
     def step(self, image: Tensor, loss: float, gradient: Tensor) -> Tensor:
+        pair = None
         if self.last is not None:
             last_image, last_loss, last_gradient = self.last
             if loss > last_loss and self.backtracks < MAX_BACKTRACKS:
                 self.backtracks += 1
                 return torch.lerp(last_image, image, 0.5)
             if loss > last_loss:  # the direction was no good at any length
-                self.pairs.clear()
+                self.pairs.forget()
                 image, loss, gradient = self.last
             else:
-                self._remember((image - last_image).flatten(), (gradient - last_gradient).flatten())
+                pair = (image, last_image, gradient, last_gradient)
         self.backtracks = 0
         self.last = (image, loss, gradient)
         free = ~(((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0)))
         masked = gradient * free
-        direction = self._direction(masked) * free
+        direction = self._direction(masked, pair).mul_(free)
         if torch.dot(direction.flatten(), masked.flatten()) >= 0:
-            self.pairs.clear()
-            direction = self._direction(masked)
-        return (image + self.lr * direction).clamp(0, 1)
+            self.pairs.forget()
+            direction = self._direction(masked, None)
+        return direction.mul_(self.lr).add_(image).clamp_(0, 1)
 
-    def _remember(self, s: Tensor, y: Tensor) -> None:
-        if torch.dot(s, y) > MIN_CURVATURE * s.norm() * y.norm():
-            self.pairs.append((s, y))
-
-    def _direction(self, gradient: Tensor) -> Tensor:
-        """−H·g by the two-loop recursion, H the inverse Hessian as far as the pairs know it."""
-        if not self.pairs:
-            return -gradient * (FIRST_STEP / gradient.abs().mean().clamp(min=1e-30))
-        q = gradient.flatten().clone()
-        factors = []
-        for s, y in reversed(self.pairs):
-            rho = 1 / torch.dot(s, y)
-            alpha = rho * torch.dot(s, q)
-            q -= alpha * y
-            factors.append((rho, alpha))
-        s, y = self.pairs[-1]
-        q *= torch.dot(s, y) / torch.dot(y, y)
-        for (s, y), (rho, alpha) in zip(self.pairs, reversed(factors), strict=True):
-            q += (alpha - rho * torch.dot(y, q)) * s
-        return -q.view_as(gradient)
+    def _direction(self, gradient: Tensor, pair: tuple[Tensor, ...] | None) -> Tensor:
+        newton = self.pairs.direction(gradient, pair)
+        if newton is not None:
+            return newton
+        return -gradient * (FIRST_STEP / gradient.abs().mean().clamp(min=1e-30))
 
     def restart(self) -> None:
         self.lr /= 2
-        self.pairs.clear()
+        self.pairs.forget()
         self.last, self.backtracks = None, 0
 
-    def state(self) -> dict[str, Any]:
-        return {
-            "lr": self.lr,
-            "pairs": list(self.pairs),
-            "last": self.last,
-            "backtracks": self.backtracks,
-        }
+    def state(self) -> State:
+        now = {"lr": self.lr, "last": self.last, "backtracks": self.backtracks}
+        pairs = self.pairs.state()
+        return lambda: {**now, **pairs()}
 
     def load(self, state: dict[str, Any]) -> None:
         self.lr, self.backtracks, self.last = state["lr"], state["backtracks"], state["last"]
-        self.pairs.clear()
-        self.pairs.extend(state["pairs"])
+        self.pairs.load(state)
+
+
+class Pairs:
+    """The last steps s and changes of the gradient y, and what they tell of the inverse Hessian.
+
+    They lie in one buffer that is reused in place. The algorithm's two loops run over their inner
+    products, small numbers in float64, so that a step reads the buffer twice, however long the
+    history is (Chen et al. 2014, "Large-scale L-BFGS using MapReduce").
+    """
+
+    def __init__(self, history: int) -> None:
+        self.slots = history + 1  # one is free for the next pair
+        self.vectors: Tensor | None = None  # (slots, 2, n): s and y, float32
+        self.order: list[int] = []  # the slots in use, the oldest first
+        self.sy = torch.zeros(self.slots, self.slots, dtype=torch.float64)  # s_i · y_j
+        self.yy = torch.zeros(self.slots, self.slots, dtype=torch.float64)  # y_i · y_j
+        self.written = 0
+
+    def forget(self) -> None:
+        self.order = []
+
+    def direction(self, gradient: Tensor, pair: tuple[Tensor, ...] | None) -> Tensor | None:
+        """−H·g, H the inverse Hessian as far as the pairs know it, once ``pair`` (image, the last
+        one, gradient, the last one) is among them; None if there is no pair.
+        """
+        g = gradient.flatten()
+        columns = [g]
+        if pair is not None:
+            columns.append(self._write(*pair))
+        if self.vectors is None:
+            return None
+        products = self._products(torch.stack(columns))  # (slots, 2, columns)
+        if pair is not None:
+            self._accept(products[..., 1])
+        if not self.order:
+            return None
+        weights, gradient_weight = self._two_loops(products[..., 0])
+        flat = torch.mv(self.vectors.flatten(0, 1).T, weights.flatten().to(g))
+        direction: Tensor = flat.sub_(g, alpha=gradient_weight).view_as(gradient)
+        return direction
+
+    def _write(self, image: Tensor, last: Tensor, gradient: Tensor, before: Tensor) -> Tensor:
+        """Put the pair into the free slot. Returns y."""
+        if self.vectors is None:
+            self.vectors = image.new_zeros(self.slots, 2, image.numel())
+        s, y = self.vectors[self._free()].unbind()
+        torch.sub(image.flatten(), last.flatten(), out=s)
+        torch.sub(gradient.flatten(), before.flatten(), out=y)
+        self.written += 1
+        return y
+
+    def _accept(self, products: Tensor) -> None:
+        """Take the pair in the free slot, if there is curvature in it."""
+        slot = self._free()
+        assert self.vectors is not None
+        scale = self.vectors[slot].norm(dim=1).prod().item()
+        if not products[slot, 0].item() > MIN_CURVATURE * scale:
+            self.vectors[slot] = 0  # it may not even be finite
+            return
+        self.sy[:, slot], self.yy[:, slot] = products[:, 0], products[:, 1]
+        self.yy[slot] = products[:, 1]
+        self.order = [*self.order, slot][-(self.slots - 1) :]
+
+    def _free(self) -> int:
+        return next(slot for slot in range(self.slots) if slot not in self.order)
+
+    def _products(self, vectors: Tensor) -> Tensor:
+        """The inner products of each s and y with each row of (k, n): (slots, 2, k), float64."""
+        assert self.vectors is not None
+        products: Tensor = self.vectors.flatten(0, 1) @ vectors.T
+        return products.cpu().double().view(self.slots, 2, -1)
+
+    def _two_loops(self, products: Tensor) -> tuple[Tensor, float]:
+        """−H·g as a sum: the weights of each s and y (slots, 2), and that of −g."""
+        sg, yg = products.unbind(1)
+        alpha, beta = torch.zeros(2, self.slots, dtype=torch.float64)
+        for i in reversed(self.order):
+            alpha[i] = (sg[i] - alpha @ self.sy[i]) / self.sy[i, i]
+        newest = self.order[-1]
+        gamma = self.sy[newest, newest] / self.yy[newest, newest]
+        for i in self.order:
+            # beta holds α − β of the pairs older than this one
+            beta[i] = (
+                alpha[i]
+                - (gamma * (yg[i] - alpha @ self.yy[i]) + beta @ self.sy[:, i]) / self.sy[i, i]
+            )
+        return torch.stack([-beta, gamma * alpha], dim=1), gamma.item()
+
+    def state(self) -> State:
+        order, sy, yy, written = list(self.order), self.sy.clone(), self.yy.clone(), self.written
+
+        def now() -> dict[str, Any]:
+            if self.written > written + 1:
+                raise CheckpointError(
+                    "the run has gone on since; save a checkpoint before the next step"
+                )
+            vectors = None if self.vectors is None else self.vectors.clone()
+            return {"vectors": vectors, "order": order, "sy": sy, "yy": yy}
+
+        return now
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.vectors, self.order = state["vectors"], state["order"]
+        self.sy, self.yy = state["sy"], state["yy"]

@@ -1,0 +1,255 @@
+"""How much memory a run takes, and how to make it fit: the plan.
+
+What takes memory is feature maps. A block of the encoder that isn't kept for the way back is
+computed again there (Chen et al. 2016, "Training deep nets with sublinear memory cost"), in bands
+of rows if need be; the gradient stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+import torch
+
+from impasto.devices import BYTES_PER_MB, memory_available_mb
+from impasto.errors import DeviceError
+from impasto.images.picture import MIN_SIDE_PX
+from impasto.networks.engine import KEEP
+from impasto.networks.layers import CONVOLUTIONS_PER_BLOCK, LAYER_NAMES, canonical
+from impasto.recipe import Recipe
+
+CHANNELS = (64, 128, 256, 512, 512)
+"""Width of the five blocks (Simonyan & Zisserman 2014, table 1)."""
+MIN_BAND_ROWS = 8
+MAX_HALVINGS = 8
+MIN_HISTORY = 3
+"""Pairs that L-BFGS needs at least to be worth its while."""
+
+# Measured on CPUs, see benchmarks/memory.py.
+START_UP_MB = 330
+"""Python and torch with a network's weights loaded."""
+IMAGES = 14
+"""Tensors of the picture's size: images, the solver's, and what is computed from them."""
+WINOGRAD_FACTOR = 64 / 36
+"""Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run is kept within the memory: ``bands`` for the engine, and the pairs of vectors that
+    L-BFGS keeps. ``needed_mb`` is what the run takes at its peak, ``work`` its arithmetic.
+    """
+
+    bands: tuple[int, ...]
+    history: int
+    needed_mb: float
+    work: float
+
+    @property
+    def plain(self) -> bool:
+        """Whether everything is kept."""
+        return set(self.bands) == {KEEP}
+
+    def __str__(self) -> str:
+        again = [block for block, bands in enumerate(self.bands, start=1) if bands != KEEP]
+        if not again:
+            return f"about {self.needed_mb / 1000:.1f} GB, all features kept"
+        pieces = (
+            "" if set(self.bands) <= {KEEP, 1} else f" in up to {max(self.bands)} bands of rows"
+        )
+        blocks = "block 1" if again == [1] else f"blocks 1 to {again[-1]}"
+        return f"about {self.needed_mb / 1000:.1f} GB, features of {blocks} computed twice{pieces}"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What the memory of a run depends on: the picture's size, px; the highest layer; the bytes of
+    a feature; the pairs of vectors of the picture's size that the solver keeps.
+    """
+
+    height: int
+    width: int
+    top_layer: str
+    itemsize: int
+    history: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, height: int, width: int, dtype: torch.dtype) -> Demand:
+        """The demand of a recipe."""
+        layers = [canonical(layer) for layer in (*recipe.style_layers, *recipe.content_layers)]
+        return cls(
+            height,
+            width,
+            max(layers, key=LAYER_NAMES.index),
+            dtype.itemsize,
+            recipe.lbfgs_history if recipe.solver == "lbfgs" else 0,
+        )
+
+    def blocks(self) -> list[_Block]:
+        """The blocks up to the highest layer."""
+        top = int(self.top_layer[5]) - 1
+        last = CONVOLUTIONS_PER_BLOCK[top]
+        if "conv" in self.top_layer:
+            last = int(self.top_layer[-1])
+        return [
+            _Block(
+                convolutions=CONVOLUTIONS_PER_BLOCK[index] if index < top else last,
+                channels=CHANNELS[index],
+                channels_in=CHANNELS[index - 1] if index else 3,
+                rows=max(1, self.height >> index),
+                row_bytes=CHANNELS[index] * max(1, self.width >> index) * self.itemsize,
+                itemsize=self.itemsize,
+            )
+            for index in range(top + 1)
+        ]
+
+
+def plan(demand: Demand, available_mb: float) -> Plan:
+    """The quickest plan that fits into ``available_mb``.
+
+    Where none does, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
+    """
+    plans = sorted(plans_for(demand), key=lambda plan: plan.work)
+    for candidate in plans:
+        if candidate.needed_mb <= available_mb:
+            return candidate
+    least = min(plans, key=lambda plan: plan.needed_mb)
+    missing = ceil((least.needed_mb - available_mb) / _pair_mb(demand))
+    if demand.history - missing >= MIN_HISTORY:
+        return plan(replace(demand, history=demand.history - missing), available_mb)
+    if demand.history > MIN_HISTORY:
+        least = min(plans_for(replace(demand, history=MIN_HISTORY)), key=lambda p: p.needed_mb)
+    raise _too_large(least, demand.height, demand.width, available_mb)
+
+
+def _too_large(least: Plan, height: int, width: int, available_mb: float) -> DeviceError:
+    share = max(0.0, available_mb - START_UP_MB) / (least.needed_mb - START_UP_MB)
+    fits = int(max(height, width) * share**0.5) // 32 * 32
+    advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
+    return DeviceError(
+        f"{width}×{height} px need at least {least.needed_mb / 1000:.1f} GB of memory, and"
+        f" {available_mb / 1000:.1f} GB may be used{advice}"
+    )
+
+
+def limit_mb(recipe: Recipe, device: torch.device) -> float:
+    """How much memory a run may take: what there is, or the recipe's ``max_memory`` if less."""
+    available = memory_available_mb(device)
+    return available if recipe.max_memory is None else min(available, recipe.max_memory * 1000)
+
+
+def check_kept(height: int, width: int, top_layer: str) -> None:
+    """Raise DeviceError if all features of (height, width) px in float32 don't fit at once."""
+    everything = next(plans_for(Demand(height, width, top_layer, 4, 0)))
+    available = memory_available_mb(torch.device("cpu"))
+    if everything.needed_mb > available:
+        raise _too_large(everything, height, width, available)
+
+
+def plans_for(demand: Demand) -> Iterator[Plan]:
+    """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands."""
+    blocks = demand.blocks()
+    for twice in range(len(blocks) + 1):
+        for halvings in range(MAX_HALVINGS + 1 if twice else 1):
+            bands = [
+                max(1, 2**halvings >> index) if index < twice else KEEP
+                for index in range(len(blocks))
+            ]
+            if all(
+                count <= 1 or block.rows // count >= MIN_BAND_ROWS
+                for count, block in zip(bands, blocks, strict=True)
+            ):
+                yield _plan(demand, blocks, bands)
+
+
+def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
+    """The peak is in one of the blocks, on the way up or on the way back."""
+    pixels = demand.height * demand.width
+    fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
+    fixed += blocks[-1].output  # the content target
+    peak = kept = work = 0.0
+    for block, count in zip(blocks, bands, strict=True):
+        kept += block.kept if count == KEEP else block.pooled
+        peak = max(peak, kept + block.transient(count))
+        kept += 0 if count == KEEP else block.whole_gradient
+        peak = max(peak, kept + block.transient_back(count))
+        kept -= 0 if count == KEEP else block.whole_gradient
+        work += block.work(count)
+    return Plan(
+        bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
+        history=demand.history,
+        needed_mb=START_UP_MB + (fixed + peak) / BYTES_PER_MB,
+        work=work,
+    )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One block of the encoder; sizes in bytes."""
+
+    convolutions: int
+    channels: int
+    channels_in: int
+    rows: int
+    row_bytes: int  # of one row of one layer's output
+    itemsize: int
+
+    @property
+    def output(self) -> float:
+        """The output of one layer."""
+        return self.rows * self.row_bytes
+
+    @property
+    def pooled(self) -> float:
+        """The block's output, the next one's input."""
+        return self.output / 4
+
+    @property
+    def indices(self) -> float:
+        """Where the maxima came from, 8 bytes each."""
+        return self.output / 4 * 8 / self.itemsize
+
+    @property
+    def kept(self) -> float:
+        return self.convolutions * self.output + self.pooled + self.indices
+
+    @property
+    def whole_gradient(self) -> float:
+        """The gradient of the block's input, which bands fill one after the other."""
+        return self.output * self.channels_in / self.channels
+
+    @property
+    def workspace(self) -> float:
+        """What a Winograd convolution needs besides its input and output; others need less."""
+        return 2 * WINOGRAD_FACTOR * self.output if self.itemsize == 4 else self.output
+
+    def transient(self, count: int) -> float:
+        if count == KEEP:
+            return self.workspace
+        return self._share(count, 2 * self.convolutions) * (2 * self.output + self.workspace)
+
+    def transient_back(self, count: int) -> float:
+        if count == KEEP:
+            return 2 * self.output + self.workspace
+        band = self.kept + 2 * self.output + self.workspace
+        return self.pooled + self._share(count, 4 * self.convolutions) * band
+
+    def work(self, count: int) -> float:
+        """Arithmetic of both ways."""
+        once = self.channels * self.convolutions * self.output
+        if count == KEEP:
+            return 2 * once
+        up = self._share(count, 2 * self.convolutions) * count
+        back = self._share(count, 4 * self.convolutions) * count
+        return once * (up + 2 * back)
+
+    def _share(self, count: int, margin: int) -> float:
+        """The share of the block that one of ``count`` bands is, with ``margin`` rows around it."""
+        return min(1.0, (self.rows / count + (margin if count > 1 else 0)) / self.rows)
+
+
+def _pair_mb(demand: Demand) -> float:
+    """Two float32 vectors of the picture's size."""
+    return 2 * 12 * demand.height * demand.width / BYTES_PER_MB
