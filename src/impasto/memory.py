@@ -28,10 +28,12 @@ MIN_HISTORY = 3
 """Pairs that L-BFGS needs at least to be worth its while."""
 
 # Measured on CPUs, see benchmarks/memory.py.
-START_UP_MB = 330
+START_UP_MB = 560
 """Python and torch with a network's weights loaded."""
-IMAGES = 14
+IMAGES = 20
 """Tensors of the picture's size: images, the solver's, and what is computed from them."""
+HOLES = 0.75
+"""Memory between the feature maps that none fits into, in maps of the first block."""
 WINOGRAD_FACTOR = 64 / 36
 """Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
 
@@ -126,7 +128,7 @@ def plan(demand: Demand, available_mb: float) -> Plan:
 
 def _too_large(least: Plan, height: int, width: int, available_mb: float) -> DeviceError:
     share = max(0.0, available_mb - START_UP_MB) / (least.needed_mb - START_UP_MB)
-    fits = int(max(height, width) * share**0.5) // 32 * 32
+    fits = int(max(height, width) * share**0.5 * 0.98) // 32 * 32  # bands have margins
     advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
     return DeviceError(
         f"{width}×{height} px need at least {least.needed_mb / 1000:.1f} GB of memory, and"
@@ -169,13 +171,14 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
     pixels = demand.height * demand.width
     fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
     fixed += blocks[-1].output  # the content target
+    if bands[0] == KEEP:
+        fixed += HOLES * blocks[0].output
+    # The workspace of the largest convolution stays allocated.
+    fixed += max(block.workspace(count) for block, count in zip(blocks, bands, strict=True))
     peak = kept = work = 0.0
     for block, count in zip(blocks, bands, strict=True):
         kept += block.kept if count == KEEP else block.pooled
         peak = max(peak, kept + block.transient(count))
-        kept += 0 if count == KEEP else block.whole_gradient
-        peak = max(peak, kept + block.transient_back(count))
-        kept -= 0 if count == KEEP else block.whole_gradient
         work += block.work(count)
     return Plan(
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
@@ -220,21 +223,17 @@ class _Block:
         """The gradient of the block's input, which bands fill one after the other."""
         return self.output * self.channels_in / self.channels
 
-    @property
-    def workspace(self) -> float:
+    def workspace(self, count: int) -> float:
         """What a Winograd convolution needs besides its input and output; others need less."""
-        return 2 * WINOGRAD_FACTOR * self.output if self.itemsize == 4 else self.output
+        share = self._share(count, 4 * self.convolutions)
+        return share * self.output * (2 * WINOGRAD_FACTOR if self.itemsize == 4 else 1)
 
     def transient(self, count: int) -> float:
+        """What is there on the way back, or up, besides what is kept."""
         if count == KEEP:
-            return self.workspace
-        return self._share(count, 2 * self.convolutions) * (2 * self.output + self.workspace)
-
-    def transient_back(self, count: int) -> float:
-        if count == KEEP:
-            return 2 * self.output + self.workspace
-        band = self.kept + 2 * self.output + self.workspace
-        return self.pooled + self._share(count, 4 * self.convolutions) * band
+            return 2 * self.output
+        band = self._share(count, 4 * self.convolutions) * (self.kept + 2 * self.output)
+        return self.pooled + self.whole_gradient + band
 
     def work(self, count: int) -> float:
         """Arithmetic of both ways."""
@@ -247,6 +246,8 @@ class _Block:
 
     def _share(self, count: int, margin: int) -> float:
         """The share of the block that one of ``count`` bands is, with ``margin`` rows around it."""
+        if count == KEEP:
+            return 1.0
         return min(1.0, (self.rows / count + (margin if count > 1 else 0)) / self.rows)
 
 

@@ -48,7 +48,7 @@ def _path_as_text(value: Any) -> Any:
 def _gigabytes(value: Any) -> Any:
     """``"8GB"`` or ``"800 MB"`` → GB; a plain number is GB already."""
     if isinstance(value, str) and (
-        match := re.fullmatch(r"\s*([\d.]+)\s*([GM])i?B\s*", value, re.IGNORECASE)
+        match := re.fullmatch(r"\s*([\d.]+)\s*([GM])B\s*", value, re.IGNORECASE)
     ):
         return float(match[1]) / (1000 if match[2].upper() == "M" else 1)
     return value

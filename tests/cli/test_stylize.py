@@ -142,7 +142,8 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting):
         "steps": 3, "scales": 2, "step_ratio": 0.75, "solver": "lbfgs", "lr": 0.5,
         "adam_beta1": 0.8, "adam_beta2": 0.9, "adam_epsilon": 0.01, "adam_epsilon_form": "torch",
         "lbfgs_history": 5, "device": "cpu", "precision": "float32", "trace_every": 1,
-        "weights": "vgg19-caffe-q8",
+        "weights": "vgg19-caffe-q8", "until": "converged", "tolerance": 0.02, "time_budget": 30.0,
+        "max_memory": 4.0,
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []

@@ -258,3 +258,33 @@ def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
         for r in (exact, rough)
     ]
     assert totals[1] == pytest.approx(totals[0], rel=0.1)
+
+
+def test_until_converged_stops_when_the_loss_hardly_falls(photo, painting):
+    settings = {**SMALL, "steps": 400, "solver": "lbfgs"}
+    rough, fine = (
+        list(impasto.iterate(photo, painting, **settings, until="converged", tolerance=tolerance))
+        for tolerance in (0.2, 0.05)
+    )
+    assert 20 < rough[-1].step < fine[-1].step < 400
+    assert rough[-1].step == rough[-1].steps, "it has done all it had to"
+    assert rough[-1].eta == 0
+    totals = [event.losses.total for event in rough]
+    assert min(totals) > 0.8 * min(totals[:-20]), "the last 20 steps brought less than 20 %"
+    assert min(totals[:-1]) < 0.8 * min(totals[:-21]), "the 20 before still brought more"
+
+
+def test_a_time_budget_is_kept_and_ends_at_the_full_size(photo, painting):
+    settings = {"preset": "studio", "size": 96, "steps": 100_000, "scales": 2}
+    events = list(impasto.iterate(photo, painting, **settings, time_budget=3.0))
+    assert {event.scale for event in events} == {48, 96}
+    assert 1.5 < events[-1].seconds < 4.5
+    assert events[-1].step == events[-1].steps
+    assert events[-1].losses.total == min(e.losses.total for e in events if e.scale == 96)
+
+
+def test_lbfgs_ends_on_its_best_image(photo, painting):
+    settings = {**SMALL, "solver": "lbfgs", "lr": 3}
+    for steps in (3, 5, 9, 14):
+        events = list(impasto.iterate(photo, painting, **{**settings, "steps": steps}))
+        assert events[-1].losses.total == min(event.losses.total for event in events)

@@ -11,6 +11,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,6 +33,8 @@ from impasto.solvers.lbfgs import LBFGS
 
 DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
+ROOMY_MB = 2_000
+"""Up to here freed memory is kept for the next step, which is quicker, but leaves holes in it."""
 WINDOW = 20
 """Steps over which the decrease of the loss is judged."""
 
@@ -59,7 +62,9 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
     ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
     not finite from the start.
     """
-    with devices.memory_kept():
+    plan = memory_plan(job)
+    roomy = plan.plain and plan.needed_mb < ROOMY_MB
+    with devices.memory_kept() if roomy else nullcontext():
         run = _Run(job, resume)
         for index, scale in enumerate(run.scales):
             if resume is not None and index < resume.scale_index:
@@ -103,8 +108,8 @@ class _Run:
         self.image = resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
         self.available_mb = memory.limit_mb(self.recipe, self.device)
         self.engine = make_engine(job)
-        self.last_seconds = self.seconds_before
         self.started = time.perf_counter()
+        self.last_seconds = 0.0
         self.work_done_before = self._work_done()
 
     def at_scale(self, index: int, scale: Scale) -> Iterator[Progress]:
@@ -125,6 +130,7 @@ class _Run:
         elif self.image.shape[-2:] != (scale.height, scale.width):
             self.image = resize(self.image, scale.height, scale.width, "antialias")
         last_scale = index == len(self.scales) - 1
+        self.last_seconds = self._seconds()
         for count in itertools.count(start):
             losses, gradient, trouble = self._evaluated(objective)
             message = message or trouble

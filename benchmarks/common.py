@@ -1,0 +1,61 @@
+"""What the benchmarks share: the reference pair, the machine in words, and JSON output."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+PAIRS = {
+    "reference": (REFERENCE / "content.png", REFERENCE / "style.png"),
+    "astronaut": (EXAMPLES / "photos/astronaut.png", EXAMPLES / "paintings/night_cafe.webp"),
+    "chelsea": (EXAMPLES / "photos/chelsea.png", EXAMPLES / "paintings/harvest.webp"),
+}
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Arguments that every benchmark has."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures")
+    return parser
+
+
+def machine() -> dict[str, Any]:
+    """Where and when the figures were measured."""
+    can = torch.cpu.get_capabilities()
+    features = [n for n in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if can.get(n)]
+    return {
+        "date": date.today().isoformat(),
+        "processor": str(can.get("cpu_name") or platform.processor()),
+        "cores": os.cpu_count(),
+        "instructions": features,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+    }
+
+
+def finish(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
+    """Write what was measured, if asked for."""
+    if arguments.output:
+        report = {"machine": machine(), **figures}
+        arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def measured_elsewhere(code: str, *arguments: str) -> Any:
+    """Run ``code`` in a process of its own; its last line of output is JSON."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        return {"error": done.stderr.strip().splitlines()[-1]}
+    return json.loads(done.stdout.strip().splitlines()[-1])

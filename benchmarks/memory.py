@@ -1,0 +1,74 @@
+"""Peak memory by size and plan, against what the memory model says.
+
+    python benchmarks/memory.py [--sizes 256,512,1024] [--output memory.json]
+
+Every run is a process of its own: six steps of the tutorial's objective with L-BFGS (history 5),
+first with all the memory it wants and then with caps below that.
+"""
+
+from __future__ import annotations
+
+import common
+
+RUN = """
+import json, sys
+import impasto
+from impasto import devices
+from impasto.methods.optimize import memory_plan
+content, style, size, cap, steps = sys.argv[1:]
+settings = {"preset": "tutorial", "solver": "lbfgs", "size": int(size), "steps": int(steps),
+            "lbfgs_history": int(steps) - 1}
+job = impasto.prepare(content, style, max_memory=float(cap) or None, **settings)
+plan = memory_plan(job)
+events = list(impasto.run(job))
+seconds = [b.seconds - a.seconds for a, b in zip(events[:-1], events[1:])]
+print(json.dumps({
+    "width": job.content.width, "height": job.content.height, "precision": job.device.precision,
+    "plan": str(plan), "bands": plan.bands, "history": plan.history, "model_mb": plan.needed_mb,
+    "measured_mb": devices.peak_rss_mb(), "seconds_per_step": min(seconds),
+}))
+"""
+CAPS = (1.0, 0.85, 0.7, 0.6)
+"""Shares of what a run takes when it may."""
+
+
+def measure(size: int, cap_gb: float, steps: int = 6) -> dict[str, object]:
+    """One run of ``size`` px under a cap (0: none), in a process of its own."""
+    content, style = map(str, common.PAIRS["reference"])
+    row: dict[str, object] = common.measured_elsewhere(
+        RUN, content, style, str(size), str(cap_gb), str(steps)
+    )
+    return row
+
+
+def show(row: dict[str, object]) -> None:
+    if "error" in row:
+        print(row["error"])
+        return
+    off = float(row["measured_mb"]) / float(row["model_mb"]) - 1  # type: ignore[arg-type]
+    plan = f"{row['history']:2} pairs, {row['plan']}"
+    print(
+        f"{row['width']:5}×{row['height']:<5} {row['measured_mb']:7.0f} MB"
+        f" {row['model_mb']:7.0f} MB {off:+5.0%} {row['seconds_per_step']:7.2f} s  {plan}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = common.parser(__doc__)
+    parser.add_argument("--sizes", default="256,512,1024")
+    arguments = parser.parse_args()
+    rows = []
+    print("  size        measured      model   off     step")
+    for size in map(int, arguments.sizes.split(",")):
+        whole = measure(size, 0)
+        for share in CAPS:
+            cap_gb = float(whole["model_mb"]) / 1000 * share  # type: ignore[arg-type]
+            row = whole if share == 1 else measure(size, cap_gb)
+            rows.append({"cap_gb": None if share == 1 else cap_gb, **row})
+            show(row)
+    common.finish(arguments, {"rows": rows})
+
+
+if __name__ == "__main__":
+    main()
