@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
 import torch
 
+from impasto.errors import CheckpointError
 from impasto.solvers.adam import Adam
 from impasto.solvers.lbfgs import LBFGS
 
@@ -146,3 +148,43 @@ def test_a_zero_gradient_changes_nothing(make):
     solver, image = make(), torch.full(SHAPE, 0.5)
     for _ in range(3):
         assert torch.equal(solver.step(image, 0.0, torch.zeros(SHAPE)), image)
+
+
+def test_a_state_can_be_taken_for_one_step_more_and_then_says_so(problem):
+    """L-BFGS reuses its memory: an old state must not come out wrong."""
+    solver, image = LBFGS(history=3), torch.full(SHAPE, 0.5)
+    for _ in range(6):
+        image = solver.step(image, *problem(image))
+    state, before = solver.state(), solver.state()()
+    image = solver.step(image, *problem(image))
+    later = state()
+    for slot in before["order"]:
+        assert torch.equal(later["vectors"][slot], before["vectors"][slot])
+    image = solver.step(image, *problem(image))
+    with pytest.raises(CheckpointError, match="save a checkpoint before the next step"):
+        state()
+
+
+def test_the_inner_products_give_the_textbooks_direction(problem):
+    """The two loops over vectors, as in Nocedal & Wright, algorithm 7.4."""
+    solver, image = LBFGS(history=4), torch.full(SHAPE, 0.5)
+    points = []
+    for _ in range(9):
+        loss, gradient = problem(image)
+        points.append((image.flatten().double(), gradient.flatten().double()))
+        image = solver.step(image, loss, gradient)
+    pairs = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(points)][-4:]
+    loss, gradient = problem(image)
+    pairs = [*pairs[1:], (image.flatten() - points[-1][0], gradient.flatten() - points[-1][1])]
+    q, alphas = gradient.flatten().double(), []
+    for s, y in reversed(pairs):
+        alphas.append(s @ q / (s @ y))
+        q = q - alphas[-1] * y
+    s, y = pairs[-1]
+    q = q * (s @ y) / (y @ y)
+    for (s, y), alpha in zip(pairs, reversed(alphas), strict=True):
+        q = q + (alpha - y @ q / (s @ y)) * s
+    assert ((image > 0) & (image < 1)).all(), "no pixel is at its bound here"
+    ahead = solver.step(image, loss, gradient).flatten().double()
+    expected = (image.flatten() - q).clamp(0, 1)
+    torch.testing.assert_close(ahead, expected, atol=1e-4, rtol=1e-3)

@@ -203,7 +203,11 @@ class _Run:
         demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device.dtype)
         self.plan = memory.plan(demand, self.available_mb)
         self.engine.bands = self.plan.bands
-        return None if self.plan.plain else f"memory at {scale.long_side} px: {self.plan}"
+        if self.plan.plain and self.plan.history == demand.history:
+            return None
+        pairs = f"; L-BFGS keeps {self.plan.history} pairs instead of {demand.history}"
+        fewer = pairs if self.plan.history < demand.history else ""
+        return f"memory at {scale.long_side} px: {self.plan}{fewer}"
 
     def _objective(self, scale: Scale) -> Objective:
         share = scale.long_side / max(self.job.content.height, self.job.content.width)
