@@ -145,10 +145,12 @@ def estimate(job: Job) -> Estimate:
     started = time.perf_counter()
     objective.losses_and_gradient(probe)
     per_pixel = (time.perf_counter() - started) / PROBE_LONG_SIDE_PX**2
+    plan = memory_plan(job)
+    seconds = per_pixel * sum(scale.work for scale in scales) * plan.slowdown
     return Estimate(
         scales=scales,
-        memory=memory_plan(job),
-        seconds=per_pixel * sum(scale.work for scale in scales),
+        memory=plan,
+        seconds=min(seconds, recipe.time_budget or math.inf),
     )
 
 

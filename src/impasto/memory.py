@@ -41,13 +41,14 @@ WINOGRAD_FACTOR = 64 / 36
 @dataclass(frozen=True)
 class Plan:
     """How a run is kept within the memory: ``bands`` for the engine, and the pairs of vectors that
-    L-BFGS keeps. ``needed_mb`` is what the run takes at its peak, ``work`` its arithmetic.
+    L-BFGS keeps. ``needed_mb`` is what the run takes at its peak; ``slowdown`` its arithmetic over
+    that of a run that keeps everything.
     """
 
     bands: tuple[int, ...]
     history: int
     needed_mb: float
-    work: float
+    slowdown: float
 
     @property
     def plain(self) -> bool:
@@ -113,7 +114,7 @@ def plan(demand: Demand, available_mb: float) -> Plan:
 
     Where none does, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
     """
-    plans = sorted(plans_for(demand), key=lambda plan: plan.work)
+    plans = sorted(plans_for(demand), key=lambda plan: plan.slowdown)
     for candidate in plans:
         if candidate.needed_mb <= available_mb:
             return candidate
@@ -184,7 +185,7 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
         needed_mb=START_UP_MB + (fixed + peak) / BYTES_PER_MB,
-        work=work,
+        slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 
 

@@ -33,6 +33,20 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, stop, photo, painting,
     assert resumed.seconds > progress.seconds
 
 
+@pytest.mark.parametrize("stop", [12, 21, 22])
+def test_a_resumed_run_converges_at_the_same_step(stop, photo, painting, tmp_path):
+    settings = {**RECIPES["lbfgs"], "steps": 300, "until": "converged", "tolerance": 0.3}
+    whole = impasto.stylize(photo, painting, **settings)
+    assert stop <= whole.steps < 300
+    for progress in impasto.iterate(photo, painting, **settings):
+        if progress.step == stop:
+            checkpoint.save(progress, tmp_path / "c")
+            break
+    *_, last = impasto.resume(tmp_path / "c")
+    assert last.step == whole.steps
+    np.testing.assert_array_equal(last.result().array, whole.array)
+
+
 def test_more_steps_after_the_end(photo, painting, tmp_path):
     path = tmp_path / "run.checkpoint"
     *_, last = impasto.iterate(photo, painting, **RECIPES["adam"])

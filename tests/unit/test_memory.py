@@ -15,11 +15,12 @@ LARGE = Demand(height=2730, width=4096, top_layer="block5_conv2", itemsize=4, hi
 
 def test_everything_is_kept_where_it_fits():
     assert plan(LARGE, 100_000).plain
+    assert plan(LARGE, 100_000).slowdown == 1
 
 
 def test_less_memory_means_more_work_and_never_more_than_allowed():
     plans = [plan(LARGE, limit) for limit in (100_000, 30_000, 20_000, 15_000, 12_000)]
-    assert [p.work for p in plans] == sorted(p.work for p in plans)
+    assert [p.slowdown for p in plans] == sorted(p.slowdown for p in plans)
     assert len({p.bands for p in plans}) > 2
     for p, limit in zip(plans, (100_000, 30_000, 20_000, 15_000, 12_000), strict=True):
         assert p.needed_mb <= limit

@@ -121,11 +121,8 @@ class _Run:
         best: tuple[Tensor, float] | None = None
         falls: list[float] = []  # the lowest total up to each step
         if self.resume is not None and index == self.resume.scale_index:
-            start, best, falls = (
-                self.resume.step_in_scale,
-                self.resume.best,
-                list(self.resume.falls),
-            )
+            start, best = self.resume.step_in_scale, self.resume.best
+            falls = list(self.resume.falls[:-1])  # the last one comes again
             solver.load(self.resume.solver())
         elif self.image.shape[-2:] != (scale.height, scale.width):
             self.image = resize(self.image, scale.height, scale.width, "antialias")
@@ -256,13 +253,16 @@ class _Run:
         done = self._work_done() - self.work_done_before
         left = sum(scale.work for scale in self.scales) - self._work_done()
         here = snapshot.seconds - self.seconds_before
+        eta = left * here / done if done else math.inf if left else 0.0
+        if self.recipe.time_budget is not None:
+            eta = min(eta, max(0.0, self.recipe.time_budget - snapshot.seconds))
         return Progress(
             step=self.step,
             steps=sum(scale.steps for scale in self.scales),
             scale=scale.long_side,
             losses=losses,
             seconds=snapshot.seconds,
-            eta=left * here / done if done else math.inf if left else 0.0,
+            eta=eta,
             message=message,
             job=self.job,
             snapshot=snapshot,
