@@ -288,7 +288,7 @@ def _show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
                 for scale in estimate.scales
             ],
             "memory_mb": round(estimate.memory.needed_mb),
-            "seconds": round(estimate.seconds, 1),
+            "seconds": round(estimate.seconds, 3),
             "device": str(job.device.device),
             "precision": job.device.precision,
             "recipe": job.recipe.model_dump(mode="json"),
