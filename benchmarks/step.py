@@ -27,6 +27,7 @@ import torch
 
 import impasto
 from impasto.losses.objective import Objective
+from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
@@ -71,7 +72,7 @@ def prepared(size: int, precision: str, device: str) -> tuple[Any, Objective, En
     )
     engine, on = make_engine(job), job.device.device
     objective = Objective(
-        engine, job.recipe, job.content.rgb.to(on), [job.styles[0].rgb.to(on)], [1.0]
+        engine, job.recipe, job.content.rgb.to(on), [Region([Style(job.styles[0].rgb.to(on))])]
     )
     return job, objective, engine
 

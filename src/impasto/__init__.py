@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from impasto import checkpoint
     from impasto.api import estimate, iterate, prepare, resume, run, stylize
     from impasto.errors import ImpastoError
+    from impasto.evaluation import evaluate
     from impasto.images.limits import Limits
     from impasto.images.picture import Picture
     from impasto.images.read import read
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
+    from impasto.series import variations
+    from impasto.timelapse import Timelapse
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
 # the cores busy waiting meanwhile: that costs a fifth of a step. OpenMP reads this once, when torch
@@ -33,15 +36,18 @@ __all__ = [
     "Progress",
     "Recipe",
     "Result",
+    "Timelapse",
     "__version__",
     "checkpoint",
     "estimate",
+    "evaluate",
     "iterate",
     "prepare",
     "read",
     "resume",
     "run",
     "stylize",
+    "variations",
 ]
 
 _HOMES = {
@@ -51,13 +57,16 @@ _HOMES = {
     "Progress": "impasto.result",
     "Recipe": "impasto.recipe",
     "Result": "impasto.result",
+    "Timelapse": "impasto.timelapse",
     "estimate": "impasto.api",
+    "evaluate": "impasto.evaluation",
     "iterate": "impasto.api",
     "prepare": "impasto.api",
     "read": "impasto.images.read",
     "resume": "impasto.api",
     "run": "impasto.api",
     "stylize": "impasto.api",
+    "variations": "impasto.series",
 }
 
 

@@ -14,9 +14,11 @@ import torch
 from impasto import checkpoint, devices, memory
 from impasto.errors import ImageError, RecipeError
 from impasto.images.limits import Limits
+from impasto.images.picture import MIN_SIDE_PX
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side
 from impasto.losses.objective import Objective
+from impasto.losses.style import Region, Style
 from impasto.memory import Plan
 from impasto.methods.optimize import Scale, make_engine, memory_plan, plan_scales
 from impasto.methods.registry import METHODS
@@ -94,7 +96,7 @@ def prepare(
     chosen = build(settings, preset=preset, recipe=recipe)
     device = devices.choose(chosen.device, chosen.precision)
     catalogue.verified_path(catalogue.find(chosen.weights))  # sooner rather than later
-    pairs = _weighted(style)
+    pairs = weighted_styles(style)
     photo = read(content, limits=limits)
     pictures = [read(source, limits=limits) for source, _ in pairs]
     # Before anything is resized: a large size is too much for that already.
@@ -103,10 +105,11 @@ def prepare(
         memory.Demand.of(chosen, height, width, device.dtype),
         memory.limit_mb(chosen, device.device),
     )
+    style_size = max(MIN_SIDE_PX, round(chosen.size * chosen.style_scale))
     return Job(
         recipe=chosen,
         content=photo.fitted(chosen.size, chosen.resize),
-        styles=tuple(picture.fitted(chosen.size, chosen.resize) for picture in pictures),
+        styles=tuple(picture.fitted(style_size, chosen.resize) for picture in pictures),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
         init=None if chosen.init in INITS else _initial(chosen.init, limits),
@@ -140,7 +143,7 @@ def estimate(job: Job) -> Estimate:
     probe = torch.full(
         (1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device
     )
-    objective = Objective(make_engine(job), recipe, probe, [probe], [1.0])
+    objective = Objective(make_engine(job), recipe, probe, [Region([Style(probe)])])
     objective.losses_and_gradient(probe)  # the first call also warms up
     started = time.perf_counter()
     objective.losses_and_gradient(probe)
@@ -154,7 +157,7 @@ def estimate(job: Job) -> Estimate:
     )
 
 
-def _weighted(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
+def weighted_styles(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
     """One style, a pair (style, weight), or a list of either → pairs."""
 
     def is_pair(item: Any) -> bool:

@@ -22,20 +22,27 @@ from impasto.errors import RecipeError, reason, unknown
 from impasto.networks.layers import canonical
 
 DEFAULT_PRESET = "studio"
+STYLE_LOSSES = ("gram", "moments", "w2", "swd", "nearest")
+
+
+def _weighted_names(value: Any, what: str) -> Any:
+    """A list of names or ``"a,b:0.5"`` → {name: weight}; a mapping stays."""
+    if isinstance(value, str):
+        value = [part for part in value.split(",") if part.strip()]
+        if not value:
+            raise RecipeError(f"no {what} was named; at least one is needed")
+    if isinstance(value, (list, tuple)):
+        pairs = [str(part).partition(":") for part in value]
+        try:
+            return {name.strip(): float(weight or 1) for name, _, weight in pairs}
+        except ValueError as error:
+            raise RecipeError(f"a {what}'s weight isn't a number in {value}") from error
+    return value
 
 
 def _layer_weights(value: Any) -> Any:
     """A list of names, ``"a,b:0.5"`` or a mapping → {canonical name: weight}."""
-    if isinstance(value, str):
-        value = [part for part in value.split(",") if part.strip()]
-        if not value:
-            raise RecipeError("no layer was named; at least one is needed")
-    if isinstance(value, (list, tuple)):
-        pairs = [str(part).partition(":") for part in value]
-        try:
-            value = {name: float(weight or 1) for name, _, weight in pairs}
-        except ValueError as error:
-            raise RecipeError(f"a layer's weight isn't a number in {value}") from error
+    value = _weighted_names(value, "layer")
     if isinstance(value, Mapping):
         return {canonical(str(name)): weight for name, weight in value.items()}
     return value
@@ -54,8 +61,19 @@ def _gigabytes(value: Any) -> Any:
     return value
 
 
+def _style_losses(value: Any) -> Any:
+    """``"w2"`` or ``"w2:1,nearest:0.5"`` or a mapping → {name: weight}."""
+    value = _weighted_names(value, "style loss")
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in STYLE_LOSSES:
+                raise RecipeError(unknown("style loss", str(name), STYLE_LOSSES))
+    return value
+
+
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LayerWeights = Annotated[dict[str, Weight], BeforeValidator(_layer_weights), Field(min_length=1)]
+StyleLosses = Annotated[dict[str, Weight], BeforeValidator(_style_losses), Field(min_length=1)]
 
 
 class Recipe(BaseModel):
@@ -92,8 +110,27 @@ class Recipe(BaseModel):
         {f"block{block}_conv1": 1.0 for block in range(1, 6)},
         description="layers that represent style, with weights: a,b:0.5",
     )
-    loss_form: Literal["tutorial", "paper"] = Field(
-        "tutorial", description="content and style loss as in the tutorial or as in Gatys' paper"
+    style_loss: StyleLosses = Field(
+        {"gram": 1.0},
+        description="what of a layer is compared, with weights: gram, moments, w2, swd, nearest",
+    )
+    content_loss: Literal["features", "self-similarity"] = Field(
+        "features", description="compare the features, or how they differ from each other"
+    )
+    loss_form: Literal["tutorial", "paper", "relative"] = Field(
+        "tutorial",
+        description="losses as in the tutorial, as in Gatys' paper, or relative to their targets",
+    )
+    balance: Literal["weights", "gradient"] = Field(
+        "weights",
+        description="style layers' weights are those of their losses, or their shares of the"
+        " gradient",
+    )
+    strength: float = Field(
+        1.0, ge=0, le=100, description="0 is the photo, 1 the preset's look, above is wilder"
+    )
+    style_scale: float = Field(
+        1.0, ge=0.1, le=8, description="size of the painting, and its strokes, in the picture"
     )
     content_weight: Weight = Field(1e4, description="weight of the content loss, alpha")
     style_weight: Weight = Field(1e-2, description="weight of the style loss, beta")
@@ -154,6 +191,8 @@ class Recipe(BaseModel):
     def _weighs_something(self) -> Recipe:
         if not any(self.style_layers.values()):
             raise RecipeError("the style layers' weights are all zero; nothing would be painted")
+        if not any(self.style_loss.values()):
+            raise RecipeError("the style losses' weights are all zero; nothing would be painted")
         return self
 
     @property

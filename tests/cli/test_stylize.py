@@ -143,7 +143,9 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting):
         "adam_beta1": 0.8, "adam_beta2": 0.9, "adam_epsilon": 0.01, "adam_epsilon_form": "torch",
         "lbfgs_history": 5, "device": "cpu", "precision": "float32", "trace_every": 1,
         "weights": "vgg19-caffe-q8", "until": "converged", "tolerance": 0.02, "time_budget": 30.0,
-        "max_memory": 4.0,
+        "max_memory": 4.0, "style_loss": {"w2": 1.0, "gram": 0.5},
+        "content_loss": "self-similarity", "balance": "gradient", "strength": 0.8,
+        "style_scale": 1.5,
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []

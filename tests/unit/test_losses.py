@@ -5,8 +5,9 @@ import torch
 
 from impasto.losses.content import content_layer_loss
 from impasto.losses.gram import gram_matrix, style_layer_loss
-from impasto.losses.layers import over_layers
+from impasto.losses.layers import shares
 from impasto.losses.objective import Objective
+from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import deltas, total_variation
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
@@ -43,7 +44,7 @@ def test_gram_matrix_is_computed_in_float32_from_bfloat16():
     assert gram_matrix(torch.rand(1, 3, 8, 8).bfloat16()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("form", ["tutorial", "paper"])
+@pytest.mark.parametrize("form", ["tutorial", "paper", "relative"])
 def test_gradients(form):
     target = gram_matrix(features(1, 3, 4, 5)).detach()
     assert torch.autograd.gradcheck(
@@ -60,7 +61,7 @@ def test_gradient_of_total_variation(norm):
     assert torch.autograd.gradcheck(lambda x: total_variation(x, norm), features(1, 3, 5, 6))
 
 
-@pytest.mark.parametrize("form", ["tutorial", "paper"])
+@pytest.mark.parametrize("form", ["tutorial", "paper", "relative"])
 def test_losses_are_zero_for_equal_images(form):
     f = features(1, 3, 4, 5)
     assert content_layer_loss(f, f.detach(), form).item() == 0
@@ -100,19 +101,10 @@ def test_the_papers_forms():
 
 
 def test_layers_are_averaged_in_the_tutorial_and_summed_in_the_paper():
-    layers = {"a": torch.rand(1, 2, 4, 4), "b": torch.rand(1, 2, 4, 4)}
-    targets = {name: torch.rand(1, 2, 4, 4) for name in layers}
-    single = {n: content_layer_loss(layers[n], targets[n], "tutorial").item() for n in layers}
-    weights = {"a": 2.0, "b": 3.0}
-    assert over_layers(
-        content_layer_loss, layers, targets, weights, "tutorial"
-    ).item() == pytest.approx((2 * single["a"] + 3 * single["b"]) / 2)
-    grams = {n: gram_matrix(f) for n, f in layers.items()}
-    others = {n: gram_matrix(f) for n, f in targets.items()}
-    paper = {n: style_layer_loss(grams[n], others[n], "paper").item() for n in layers}
-    assert over_layers(style_layer_loss, grams, others, weights, "paper").item() == pytest.approx(
-        2 * paper["a"] + 3 * paper["b"]
-    )
+    weights = {"a": 2.0, "b": 3.0, "c": 0.0}
+    assert shares(weights, "tutorial") == pytest.approx({"a": 2 / 3, "b": 1})
+    assert shares(weights, "paper") == {"a": 2, "b": 3}
+    assert shares(weights, "relative") == pytest.approx({"a": 0.4, "b": 0.6})
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +117,9 @@ def test_the_objective_is_the_weighted_sum(images):
     content, style, image = images
     encoder = load_encoder()
     recipe = build({"content_weight": 3, "style_weight": 5, "tv_weight": 7}, preset="tutorial")
-    losses = Objective(engine(encoder), recipe, content, [style], [1.0]).losses(image)
+    losses = Objective(engine(encoder), recipe, content, [Region([Style(style)])]).losses(image)
     ones = build({"content_weight": 1, "style_weight": 1, "tv_weight": 1}, preset="tutorial")
-    plain = Objective(engine(encoder), ones, content, [style], [1.0]).losses(image)
+    plain = Objective(engine(encoder), ones, content, [Region([Style(style)])]).losses(image)
     assert losses.content == pytest.approx(3 * plain.content, rel=1e-5)
     assert losses.style == pytest.approx(5 * plain.style, rel=1e-5)
     assert losses.tv == pytest.approx(7 * plain.tv, rel=1e-5)
@@ -138,7 +130,7 @@ def test_the_objectives_gradient_is_its_slope(images):
     content, style, image = (picture.double() for picture in images)
     encoder = load_encoder(dtype=torch.float64)
     recipe = build({"tv_weight": 1}, preset="tutorial")
-    objective = Objective(engine(encoder), recipe, content, [style], [1.0])
+    objective = Objective(engine(encoder), recipe, content, [Region([Style(style)])])
     direction = torch.randn_like(image)
     _, gradient = objective.losses_and_gradient(image)
     step = 1e-6
@@ -151,19 +143,6 @@ def test_the_objectives_gradient_is_its_slope(images):
 def test_content_and_style_loss_vanish_at_their_own_images(images):
     content, style, _ = images
     recipe = build(preset="tutorial")
-    objective = Objective(engine(), recipe, content, [style], [1.0])
+    objective = Objective(engine(), recipe, content, [Region([Style(style)])])
     assert objective.losses(content).content == 0
     assert objective.losses(style).style == 0
-
-
-def test_two_styles_are_blended_by_their_weights(images):
-    content, first, second = images
-    recipe = build(preset="tutorial")
-    both = Objective(engine(), recipe, content, [first, second], [0.25, 0.75])
-    grams = [
-        Objective(engine(), recipe, content, [s], [1.0]).style_targets for s in (first, second)
-    ]
-    layer = "block3_conv1"
-    torch.testing.assert_close(
-        both.style_targets[layer], 0.25 * grams[0][layer] + 0.75 * grams[1][layer]
-    )

@@ -11,6 +11,7 @@ from PIL import Image
 import impasto
 from impasto.errors import DivergenceError, ImageError, RecipeError
 from impasto.losses.objective import Losses, Objective
+from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine, plan_scales
 from impasto.recipe import build
 
@@ -252,7 +253,9 @@ def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
         impasto.stylize(photo, painting, **settings, precision=p) for p in ("float32", "bfloat16")
     )
     job = impasto.prepare(photo, painting, **settings, precision="float32")
-    objective = Objective(make_engine(job), job.recipe, job.content.rgb, [job.styles[0].rgb], [1.0])
+    objective = Objective(
+        make_engine(job), job.recipe, job.content.rgb, [Region([Style(job.styles[0].rgb)])]
+    )
     totals = [
         objective.losses(torch.from_numpy(r.array).permute(2, 0, 1)[None]).total
         for r in (exact, rough)

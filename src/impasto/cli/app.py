@@ -19,6 +19,7 @@ EXIT_INTERRUPTED = 130
 DEFAULT_COMMAND = "stylize"
 COMMANDS = {  # imported when it is used: torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
+    "evaluate": "Measure a stylized picture: style, content, palette, roughness, border.",
     "inspect": "Show the network's layers, statistics and Gram matrices.",
     "classify": "What is in the picture? VGG-19's ImageNet classes.",
     "models": "List, check, fetch and remove network weights.",

@@ -16,6 +16,7 @@ from impasto.errors import OutputError
 
 if TYPE_CHECKING:
     from impasto.result import Job, Progress
+    from impasto.timelapse import Timelapse
 
 STEP_DIGITS = 5
 
@@ -65,7 +66,7 @@ def stoppable() -> Iterator[Stop]:
 
 
 class Keeper:
-    """Keeps checkpoints and intermediate pictures while a run lasts."""
+    """Keeps checkpoints, intermediate pictures and a film while a run lasts."""
 
     def __init__(
         self,
@@ -75,10 +76,12 @@ class Keeper:
         save_every: int | None,
         checkpoint: Path | None,
         checkpoint_every: float,
+        film: Timelapse | None = None,
     ) -> None:
         self.target, self.save_every = target, save_every
         self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
         self.last_checkpoint = time.monotonic()
+        self.film = film
         self.folder: Path | None = None
         self.suffix = ""
         if save_every is not None:
@@ -90,6 +93,8 @@ class Keeper:
 
     def keep(self, progress: Progress) -> None:
         """Keep what is due. Raises OutputError."""
+        if self.film is not None:
+            self.film.add(progress)
         if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
             files.make_folder(self.folder)
             name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
@@ -105,6 +110,14 @@ class Keeper:
             checkpoint.save(progress, self.checkpoint)
             self.last_checkpoint = time.monotonic()
 
+    def finish(self, progress: Progress) -> None:
+        """Keep the last checkpoint, and the film. Raises OutputError."""
+        try:
+            self.keep_checkpoint(progress)
+        finally:
+            if self.film is not None:
+                self.film.close()
+
 
 def drain(
     events: Iterator[Progress], keeper: Keeper, stop: Stop, *, quiet: bool
@@ -115,6 +128,7 @@ def drain(
     from impasto.cli.console import display
 
     progress: Progress | None = None
+    failure: OutputError | None = None
     try:
         with display(quiet=quiet) as shown:
             for progress in events:
@@ -128,12 +142,12 @@ def drain(
     except OutputError as error:
         if progress is None:
             raise
-        return progress, error
+        failure = error
     stop.writing = True
     if progress is None:
         raise KeyboardInterrupt
     try:
-        keeper.keep_checkpoint(progress)
+        keeper.finish(progress)
     except OutputError as error:
-        return progress, error
-    return progress, None
+        failure = failure or error
+    return progress, failure

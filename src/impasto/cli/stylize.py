@@ -27,6 +27,7 @@ from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.result import Job, Result, Snapshot
+    from impasto.timelapse import Timelapse
 
 
 @click.command
@@ -53,6 +54,22 @@ if TYPE_CHECKING:
 @recipe_options
 @click.option(
     "--save-every", type=click.IntRange(min=1), metavar="N", help="Keep a picture every N steps."
+)
+@click.option(
+    "--timelapse", type=FILE, metavar="FILE", help="A film of the run: .mp4, .gif or .webp."
+)
+@click.option(
+    "--variations",
+    "count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="N pictures that start from different noise, on one sheet; each is kept in full too.",
+)
+@click.option(
+    "--grid",
+    multiple=True,
+    metavar="SETTING=A,B,... [SETTING=A,B,...]",
+    help="A picture for every combination of one or two settings' values, on one sheet.",
 )
 @click.option(
     "--checkpoint", type=FILE, metavar="FILE", help="Keep the run in FILE while it lasts."
@@ -87,6 +104,9 @@ def stylize(
     preset: str | None,
     recipe: Path | None,
     save_every: int | None,
+    timelapse: Path | None,
+    count: int | None,
+    grid: tuple[str, ...],
     checkpoint: Path | None,
     checkpoint_every: float,
     resume: Path | None,
@@ -106,11 +126,38 @@ def stylize(
     if as_json and output == STANDARD_STREAM:
         raise OutputError("--json and the picture can't both go to standard output")
     target = Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
+    limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
+    if count is not None or grid:
+        for_one_run = {
+            "--save-every": save_every,
+            "--timelapse": timelapse,
+            "--checkpoint": checkpoint,
+            "--resume": resume,
+        }
+        for flag, value in for_one_run.items():
+            if value is not None:
+                raise RecipeError(
+                    f"{flag} is for one run; leave it out with --variations or --grid"
+                )
+        return _series(
+            images,
+            preset,
+            recipe,
+            limits,
+            given(settings),
+            target,
+            count=count,
+            grid=grid,
+            dry_run=dry_run,
+            as_json=as_json,
+            quiet=quiet,
+        )
     if checkpoint is not None:
         if output not in (None, STANDARD_STREAM) and checkpoint.resolve() == Path(output).resolve():
             raise OutputError(f"{checkpoint} can't be both the checkpoint and the picture")
         files.check_writable(checkpoint, force=force or checkpoint == resume)
     with stoppable() as stop:
+        film = None if timelapse is None else _film(timelapse, force)
         if resume is not None:
             if images or preset or recipe or set(given(settings)) - {"steps"}:
                 raise RecipeError(
@@ -119,9 +166,10 @@ def stylize(
                 )
             job, snapshot = _resumed(resume, settings["steps"], target)
         else:
-            limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
             job = _prepared(images, preset, recipe, limits, given(settings), target)
             snapshot = None
+        if film is not None:
+            _check_apart(film.path, target.path_for(job), checkpoint or resume)
         if dry_run:
             _show_estimate(job, target.path_for(job), as_json)
             return 0
@@ -131,6 +179,7 @@ def stylize(
             save_every=save_every,
             checkpoint=checkpoint or resume,
             checkpoint_every=checkpoint_every,
+            film=film,
         )
         return _run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
 
@@ -153,6 +202,67 @@ def _prepared(
     return api.prepare(
         content, styles, preset=preset, recipe=recipe, limits=Limits(**limits), **settings
     )
+
+
+def _series(
+    images: tuple[str, ...],
+    preset: str | None,
+    recipe: Path | None,
+    limits: dict[str, float],
+    settings: dict[str, Any],
+    target: Target,
+    *,
+    count: int | None,
+    grid: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Many runs and their sheet. Returns the exit code."""
+    from impasto.cli import variations
+
+    if count is not None and grid:
+        raise RecipeError("--variations and --grid were both given; choose one of them")
+    if count is not None:
+        target.suffix, varied = "_variations", variations.seeds(count, settings)
+    else:
+        images, varied = variations.varied_settings(images, grid)
+        target.suffix = "_grid"
+    noise = variations.from_noise(varied, settings)
+    with stoppable() as stop:
+        content, styles = _images(images, recipe)
+        target.check_early(content)
+
+        from impasto import series
+        from impasto.images.limits import Limits
+
+        planned = series.plan(
+            content,
+            styles,
+            grid=varied,
+            preset=preset,
+            recipe=recipe,
+            limits=Limits(**limits),
+            **settings,
+        )
+        if noise and not quiet:
+            click.echo("every seed starts from noise of its own, not from the photo", err=True)
+        if dry_run:
+            variations.show_estimate(planned, varied, target, as_json=as_json)
+            return 0
+        return variations.run(planned, varied, target, stop, as_json=as_json, quiet=quiet)
+
+
+def _film(path: Path, force: bool) -> Timelapse:
+    from impasto.timelapse import Timelapse
+
+    return Timelapse(path, force=force)
+
+
+def _check_apart(film: Path, *others: Path | None) -> None:
+    for other in others:
+        if other is not None and film.resolve() == other.resolve():
+            raise OutputError(f"{film} can't be the film and another file of the same run")
 
 
 def _resumed(path: Path, steps: str | None, target: Target) -> tuple[Job, Snapshot]:
@@ -191,11 +301,14 @@ def _run(
     result = progress.result()
     written = target.write(result, path)
     if as_json:
-        click.echo(json.dumps(_report(result, written)))
+        film = {} if keeper.film is None else {"timelapse": str(keeper.film.path)}
+        click.echo(json.dumps({**report(result, written), **film}))
     elif written != STANDARD_STREAM:
         click.echo(written)
     if failure is not None:
         raise failure
+    if keeper.film is not None:
+        say(f"film: {keeper.film.path}")
     if stop.signal_number and progress.step < progress.steps:
         kept = keeper.checkpoint
         go_on = f"; go on with: impasto --resume {kept}" if kept else ""
@@ -255,7 +368,8 @@ def _find_again(entry: dict[str, Any], recipe: Path) -> str:
     raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
 
 
-def _report(result: Result, written: str) -> dict[str, Any]:
+def report(result: Result, written: str) -> dict[str, Any]:
+    """What --json says of a picture."""
     from impasto import devices
 
     return {

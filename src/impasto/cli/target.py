@@ -25,7 +25,7 @@ EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own n
 @dataclass
 class Target:
     """The output as it was asked for: a file, ``-`` for standard output, or None for a new file
-    beside the content image.
+    beside the content image, whose name ends in ``suffix``.
     """
 
     output: str | None
@@ -33,6 +33,7 @@ class Target:
     bit_depth: Any
     metadata: bool
     force: bool
+    suffix: str = ""
 
     def check_early(self, content: str) -> None:
         """Refuse before the work what would fail after it. Raises OutputError."""
@@ -59,18 +60,22 @@ class Target:
         if self.output is not None:
             return Path(self.output)
         content, style = Path(job.content.name), Path(job.styles[0].name)
-        stem = f"{content.stem[:MAX_STEM]}_{style.stem[:MAX_STEM]}"
+        stem = f"{content.stem[:MAX_STEM]}_{style.stem[:MAX_STEM]}{self.suffix}"
         extension = EXTENSIONS.get(self.format, self.format or "png")
         return files.free_name(content.with_name(f"{stem}.{extension}"))
 
     def write(self, result: Result, path: Path | None) -> str:
-        """Write the picture to ``path`` (None: standard output) and return where it went.
+        """Write the picture, as ``put`` does."""
+        encoding = self.encoding()
+        data = result.encode(encoding.format, bit_depth=encoding.bit_depth, metadata=self.metadata)
+        return self.put(data, path)
+
+    def put(self, data: bytes, path: Path | None) -> str:
+        """Write a picture's bytes to ``path`` (None: standard output) and return where it went.
 
         Nothing that has come into being since the start is overwritten. Where writing has become
         impossible the picture is kept in the temporary folder. Raises OutputError, saying so.
         """
-        encoding = self.encoding()
-        data = result.encode(encoding.format, bit_depth=encoding.bit_depth, metadata=self.metadata)
         if path is None:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()

@@ -70,7 +70,11 @@ def encode(pixels: np.ndarray, encoding: Encoding) -> bytes:
         return _png_16_bit(quantize(pixels, 16), encoding.note)
     if encoding.format == "jpeg" and pixels.shape[2] == 4:
         pixels = pixels[:, :, :3] * pixels[:, :, 3:] + (1 - pixels[:, :, 3:])
-    image = Image.fromarray(quantize(pixels, 8))
+    return encode_image(Image.fromarray(quantize(pixels, 8)), encoding)
+
+
+def encode_image(image: Image.Image, encoding: Encoding) -> bytes:
+    """An image with 8 bits per channel, in sRGB → a file's bytes."""
     buffer = io.BytesIO()
     image.save(buffer, format=encoding.format, icc_profile=srgb_profile(), **_options(encoding))
     return buffer.getvalue()

@@ -1,31 +1,86 @@
-"""How the losses of several layers become one."""
+"""What the losses of all layers have in common, and how they become one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Literal, TypeVar
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-Form = Literal["tutorial", "paper"]
-"""The two ways to write the same losses: TensorFlow's tutorial takes means, Gatys' paper sums."""
+from impasto.networks.engine import Tap
+
+Form = Literal["tutorial", "paper", "relative"]
+"""Three ways to write the same losses: TensorFlow's tutorial takes means, Gatys' paper sums;
+``relative`` divides by what the target has, so that a loss has no unit and layers weigh alike.
+"""
 
 
-Target = TypeVar("Target")
+class LayerLoss(Tap, Protocol):
+    """The loss of one layer: gathers what it needs while an image goes up, then adds its gradient
+    on the way back.
+    """
+
+    weight: float
+    """The loss's weight in the objective, for its gradient."""
+
+    def start(self) -> None:
+        """Forget the last image."""
+        ...
+
+    def loss(self) -> Tensor:
+        """The loss of the image that went up, a scalar, without ``weight``."""
+        ...
 
 
-def over_layers(
-    layer_loss: Callable[[Tensor, Target, Form], Tensor],
-    representations: Mapping[str, Tensor],
-    targets: Mapping[str, Target],
-    layer_weights: Mapping[str, float],
-    form: Form,
-) -> Tensor:
-    """Σ_l w_l E_l, a scalar (equation 5); in the tutorial's form over the number of layers."""
-    terms = [
-        weight * layer_loss(representations[layer], targets[layer], form)
-        for layer, weight in layer_weights.items()
-    ]
-    total = torch.stack(terms).sum()
-    return total / len(terms) if form == "tutorial" else total
+def shares(layer_weights: Mapping[str, float], form: Form) -> dict[str, float]:
+    """What to multiply each layer's loss with, for Σ_l w_l E_l (equation 5); in the tutorial's form
+    over the number of layers, in the relative form over the sum of the weights. Layers of weight
+    zero are left out.
+    """
+    total = {
+        "tutorial": float(len(layer_weights)),
+        "paper": 1.0,
+        "relative": sum(layer_weights.values()),
+    }[form]
+    return {layer: weight / total for layer, weight in layer_weights.items() if weight}
+
+
+def guide_for(mask: Tensor, height: int, width: int) -> Tensor | None:
+    """How much each location of a layer belongs to a region, (height, width), summing to 1, from a
+    mask of the picture (1, 1, H, W); None where the region has no part in the layer.
+
+    The guidance channel of Gatys et al. 2017, "Controlling perceptual factors in neural style
+    transfer", section 4, averaged down to the layer's size.
+    """
+    guide = functional.adaptive_avg_pool2d(mask, (height, width))[0, 0]
+    total = guide.sum()
+    return guide / total if total > 0 else None
+
+
+class Recorder:
+    """Keeps the features of a layer while an image goes up."""
+
+    def __init__(self) -> None:
+        self.bands: list[Tensor] = []
+
+    def look(self, features: Tensor, top: int) -> None:
+        self.bands.append(features)
+
+    def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
+        raise NotImplementedError("a recorder has no loss")
+
+    def features(self) -> Tensor:
+        """(1, C, H, W)."""
+        return self.bands[0] if len(self.bands) == 1 else torch.cat(self.bands, dim=2)
+
+
+def rows_of(plane: Tensor, features: Tensor, top: int) -> Tensor:
+    """The rows of ``plane`` (…, H, W) where ``features`` (1, C, h, W) lie, from ``top`` on."""
+    return plane[..., top : top + features.shape[2], :]
+
+
+def exact(features: Tensor) -> torch.dtype:
+    """What to add up in: float32 or better."""
+    return torch.promote_types(features.dtype, torch.float32)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from impasto.losses.content import ContentTap, Recorder, of_squares
-from impasto.losses.gram import GramTap, style_layer_loss
-from impasto.losses.layers import over_layers
+from impasto.losses.content import ContentTap, SelfSimilarityTap
+from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
+from impasto.losses.moments import MomentsTap
+from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
 from impasto.losses.total_variation import total_variation
-from impasto.networks.engine import Engine, Pass, Tap
+from impasto.networks.engine import Engine, Pass, Tap, Taps
+from impasto.networks.layers import reduction
 from impasto.recipe import Recipe
+
+Key = tuple[str, str]
+"""A layer and a kind of style loss."""
 
 
 @dataclass(frozen=True)
@@ -35,96 +41,149 @@ class Losses:
 
 
 class Objective:
-    """α·content + β·style + γ·tv of an image, against one content image and one or more style
-    images (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
+    """α·content + β·style + γ·tv of an image, against one content image and one or more styles
+    (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
 
-    ``content`` (1, 3, H, W) and each of ``styles`` (1, 3, h, w) are RGB in [0, 1]; several styles
-    are blended by their Gram matrices, weighted with ``style_weights`` (which sum to 1).
+    ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
+    compares: moments, quantiles, features. A region's loss counts as much as its area.
+    ``recipe.strength`` multiplies all but the content.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        recipe: Recipe,
-        content: Tensor,
-        styles: Sequence[Tensor],
-        style_weights: Sequence[float],
+        self, engine: Engine, recipe: Recipe, content: Tensor, regions: Sequence[Region]
     ) -> None:
         self.engine, self.recipe = engine, recipe
-        self.style_targets = self._blended_grams(styles, style_weights)
-        recorders = {layer: Recorder() for layer in recipe.content_layers}
-        engine.forward(content, _by_layer(recorders), keep=False)
-        self.content = {layer: ContentTap(r.features()) for layer, r in recorders.items()}
-        self.style = {layer: GramTap() for layer in recipe.style_layers}
-        self.taps = _by_layer(self.content, self.style)
+        self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
+        self.content = list(self._content_losses(content))
+        self.style = [
+            loss for region in regions for loss in self._style_losses(region, content.shape)
+        ]
+        if recipe.balance == "gradient":
+            self._balance(content)
+        self.taps = _by_layer([*self.content, *self.style])
 
     def losses(self, image: Tensor) -> Losses:
         """The weighted terms for ``image`` (1, 3, H, W)."""
         self._forward(image, keep=False)
-        losses, _ = self._losses_and_slopes(image)
+        losses, _ = self._losses_and_slope(image)
         return losses
 
     def losses_and_gradient(self, image: Tensor) -> tuple[Losses, Tensor]:
         """The terms, and the gradient of their sum with respect to ``image``, of its shape."""
         done = self._forward(image, keep=True)
-        losses, gradient = self._losses_and_slopes(image)
-        return losses, gradient + self.engine.backward(done, self.taps)
+        losses, gradient = self._losses_and_slope(image)
+        if self.taps:
+            gradient = gradient + self.engine.backward(done, self.taps)
+        return losses, gradient
+
+    def gradient_shares(self, image: Tensor) -> dict[str, float]:
+        """What share each style layer has in the style's gradient at ``image``: the norm of its
+        gradient with respect to the pixels, over the sum of all layers' norms.
+        """
+        norms: dict[str, float] = {}
+        for layer in dict.fromkeys(layer for layer, _ in self.style):
+            losses = [loss for name, loss in self.style if name == layer]
+            taps: Taps = {layer: losses}
+            for loss in losses:
+                loss.start()
+            done = self.engine.forward(image, taps)
+            for loss in losses:
+                loss.loss()
+            norms[layer] = float(self.engine.backward(done, taps).norm())
+        total = sum(norms.values())
+        return {layer: norm / total if total else 0.0 for layer, norm in norms.items()}
 
     def _forward(self, image: Tensor, *, keep: bool) -> Pass:
-        for content in self.content.values():
-            content.start()
-        for style in self.style.values():
-            style.start()
+        for _, loss in (*self.content, *self.style):
+            loss.start()
         return self.engine.forward(image, self.taps, keep=keep)
 
-    def _losses_and_slopes(self, image: Tensor) -> tuple[Losses, Tensor]:
-        """The terms after a forward pass, and the gradient of the total variation; sets the slopes.
-
-        Features never see autograd, but what is small does: losses are what their functions say.
-        """
-        recipe = self.recipe
+    def _losses_and_slope(self, image: Tensor) -> tuple[Losses, Tensor]:
+        """The terms after a forward pass, and the gradient of the total variation."""
         with torch.enable_grad():
-            image = image.detach().requires_grad_()
-            grams = {layer: tap.matrix.requires_grad_() for layer, tap in self.style.items()}
-            squares = {layer: tap.squares.requires_grad_() for layer, tap in self.content.items()}
-            counts = {layer: tap.target.numel() for layer, tap in self.content.items()}
-            content = over_layers(
-                of_squares, squares, counts, recipe.content_layers, recipe.loss_form
-            )
-            style = over_layers(
-                style_layer_loss, grams, self.style_targets, recipe.style_layers, recipe.loss_form
-            )
-            terms = torch.stack(
-                [
-                    recipe.content_weight * content,
-                    recipe.style_weight * style,
-                    recipe.tv_weight * total_variation(image, recipe.tv_norm),
-                ]
-            )
-            gradient, *slopes = torch.autograd.grad(
-                terms.sum(), [image, *grams.values(), *squares.values()]
-            )
-        for style_tap in self.style.values():
-            style_tap.slope = slopes.pop(0)
-        for content_tap in self.content.values():
-            content_tap.slope = slopes.pop(0)
-        numbers = terms.tolist()
-        return Losses(numbers[0], numbers[1], numbers[2], sum(numbers)), gradient
+            pixels = image.detach().requires_grad_()
+            variation = self.tv_weight * total_variation(pixels, self.recipe.tv_norm)
+            (slope,) = torch.autograd.grad(variation, pixels)
+        zero = torch.zeros_like(variation)
+        content = sum((loss.weight * loss.loss() for _, loss in self.content), zero)
+        style = sum((loss.weight * loss.loss() for _, loss in self.style), zero)
+        numbers = torch.stack([content, style, variation.detach()]).tolist()
+        return Losses(numbers[0], numbers[1], numbers[2], sum(numbers)), slope
 
-    def _blended_grams(
-        self, styles: Sequence[Tensor], weights: Sequence[float]
-    ) -> dict[str, Tensor]:
-        """The Gram matrices (1, C, C) that the image's are compared with, by layer."""
-        blended: dict[str, Tensor] = {}
-        for style, weight in zip(styles, weights, strict=True):
-            taps = {layer: GramTap() for layer in self.recipe.style_layers}
-            self.engine.forward(style, _by_layer(taps), keep=False)
-            for layer, tap in taps.items():
-                matrix = weight * tap.matrix
-                blended[layer] = blended[layer] + matrix if layer in blended else matrix
-        return blended
+    def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
+        recipe = self.recipe
+        if not recipe.content_weight:
+            return
+        weights = shares(recipe.content_layers, recipe.loss_form)
+        recorders = {layer: Recorder() for layer in weights}
+        self.engine.forward(content, _by_layer(list(recorders.items())), keep=False)
+        for layer, recorder in recorders.items():
+            target = recorder.features()
+            loss: LayerLoss = (
+                ContentTap(target, recipe.loss_form)
+                if recipe.content_loss == "features"
+                else SelfSimilarityTap(target)
+            )
+            loss.weight = recipe.content_weight * weights[layer]
+            yield layer, loss
+
+    def _style_losses(
+        self, region: Region, shape: Sequence[int]
+    ) -> Iterator[tuple[str, LayerLoss]]:
+        recipe = self.recipe
+        weight = recipe.style_weight * recipe.strength
+        area = 1.0 if region.mask is None else float(region.mask.mean())
+        if not weight * area:
+            return
+        layer_weights = shares(recipe.style_layers, recipe.loss_form)
+        kinds = {kind: share for kind, share in recipe.style_loss.items() if share}
+        gathered: dict[Key, list[tuple[MomentsTap | Sampler, float]]] = defaultdict(list)
+        for style in region.styles:
+            taps = self._gather(style, list(layer_weights), list(kinds))
+            for key, tap in taps.items():
+                gathered[key].append((tap, style.weight))
+        for layer in layer_weights:
+            guide = _guide(region.mask, layer, shape)
+            if region.mask is not None and guide is None:
+                continue  # too small a region to be seen there
+            for kind, share in kinds.items():
+                loss = style_loss(kind, recipe.loss_form, gathered[layer, kind], guide)
+                loss.weight = weight * area * layer_weights[layer] * share
+                yield layer, loss
+
+    def _gather(
+        self, style: Style, layers: Sequence[str], kinds: Sequence[str]
+    ) -> dict[Key, MomentsTap | Sampler]:
+        """Look at a painting for each layer and kind of loss."""
+        height, width = style.rgb.shape[-2:]
+        taps: dict[Key, MomentsTap | Sampler] = {}
+        for layer in layers:
+            size = (height // reduction(layer)) * (width // reduction(layer))
+            guide = _guide(style.mask, layer, style.rgb.shape)
+            for kind in kinds:
+                taps[layer, kind] = gatherer(kind, size, guide)
+        by_layer = _by_layer([(layer, tap) for (layer, _), tap in taps.items()])
+        self.engine.forward(style.rgb, by_layer, keep=False)
+        return taps
+
+    def _balance(self, image: Tensor) -> None:
+        """Give each style layer the share of the gradient that its weight says."""
+        wanted = shares(self.recipe.style_layers, "relative")
+        measured = self.gradient_shares(image)
+        for layer, loss in self.style:
+            if measured[layer]:
+                loss.weight *= wanted[layer] / measured[layer]
 
 
-def _by_layer(*taps: Mapping[str, Tap]) -> dict[str, list[Tap]]:
-    layers = {layer for group in taps for layer in group}
-    return {layer: [group[layer] for group in taps if layer in group] for layer in layers}
+def _guide(mask: Tensor | None, layer: str, shape: Sequence[int]) -> Tensor | None:
+    if mask is None:
+        return None
+    factor = reduction(layer)
+    return guide_for(mask, shape[-2] // factor, shape[-1] // factor)
+
+
+def _by_layer(taps: Sequence[tuple[str, Tap]]) -> Mapping[str, list[Tap]]:
+    grouped: dict[str, list[Tap]] = defaultdict(list)
+    for layer, tap in taps:
+        grouped[layer].append(tap)
+    return dict(grouped)

@@ -22,6 +22,7 @@ from impasto.errors import DivergenceError
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
+from impasto.losses.style import Region, Style
 from impasto.memory import Plan
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
@@ -220,8 +221,16 @@ class _Run:
             self.engine,
             self.recipe,
             resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(self.device),
-            [styled(style) for style in self.job.styles],
-            self.job.style_weights,
+            [
+                Region(
+                    [
+                        Style(styled(style), weight)
+                        for style, weight in zip(
+                            self.job.styles, self.job.style_weights, strict=True
+                        )
+                    ]
+                )
+            ],
         )
 
     def _roll_back(

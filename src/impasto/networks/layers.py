@@ -40,3 +40,8 @@ def alias(name: str) -> str:
     """The short name of a layer in most papers: ``block4_conv2`` is ``relu4_2``."""
     block, part = name.removeprefix("block").split("_")
     return f"pool{block}" if part == "pool" else f"relu{block}_{part.removeprefix('conv')}"
+
+
+def reduction(name: str) -> int:
+    """How many times smaller than the picture a layer's output is, per side."""
+    return int(2 ** (int(name[5]) - (0 if name.endswith("pool") else 1)))

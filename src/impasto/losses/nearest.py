@@ -1,0 +1,70 @@
+"""Style as the nearest of the painting's features (Kolkin et al. 2022, NNST; Zhang et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.losses.layers import exact, rows_of
+from impasto.losses.moments import flattened
+
+CHUNK = 4096
+"""Locations that are compared with the style's at a time."""
+
+
+def nearest_feature_loss(features: Tensor, samples: Tensor) -> Tensor:
+    """The mean, over the locations of ``features`` (1, C, H, W), of the cosine distance to the
+    nearest of ``samples`` (C, n): Zhang et al. 2022, "ARF: artistic radiance fields", section 4.
+    A scalar in [0, 2].
+    """
+    ours = functional.normalize(flattened(features), dim=0)
+    theirs = functional.normalize(samples, dim=0)
+    return 1 - (theirs.T @ ours).max(dim=0).values.mean()
+
+
+class NearestTap:
+    """Pulls each location of a layer to the nearest of the style's features in ``samples`` (C, n),
+    by cosine distance; in a region as far as ``guide`` (h, w) says.
+    """
+
+    def __init__(self, samples: Sequence[Tensor], guide: Tensor | None = None) -> None:
+        self.samples = functional.normalize(torch.cat(list(samples), dim=1), dim=0)  # (C, n)
+        self.guide = guide
+        self.weight = 1.0
+        self.start()
+
+    def start(self) -> None:
+        self.nearest: list[Tensor] = []  # (h, W) each, which sample
+        self.sum = torch.zeros((), device=self.samples.device, dtype=exact(self.samples))
+        self.locations = 0
+
+    def look(self, features: Tensor, top: int) -> None:
+        flat = flattened(features)
+        ours = functional.normalize(flat, dim=0)
+        parts = [(self.samples.T @ part).max(dim=0) for part in torch.split(ours, CHUNK, dim=1)]
+        distances = 1 - torch.cat([part.values for part in parts]).to(self.sum)
+        if self.guide is not None:
+            distances *= rows_of(self.guide, features, top).flatten()
+        self.sum += distances.sum()
+        self.locations += flat.shape[1]
+        nearest = torch.cat([part.indices for part in parts])
+        self.nearest.append(nearest.view(features.shape[2:]))
+
+    def loss(self) -> Tensor:
+        self.indices = torch.cat(self.nearest)  # (H, W)
+        return self.sum if self.guide is not None else self.sum / self.locations
+
+    def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
+        # d(1 − f·s/|f|)/df = ((f̂·s) f̂ − s) / |f|
+        flat = flattened(features)
+        length = flat.norm(dim=0, keepdim=True).clamp(min=1e-12)
+        ours = flat / length
+        theirs = self.samples[:, rows_of(self.indices, features, top).flatten()]
+        share: Tensor | float = self.weight / self.locations
+        if self.guide is not None:
+            share = self.weight * rows_of(self.guide, features, top).reshape(1, -1).to(flat)
+        pulled = ((ours * theirs).sum(0, keepdim=True) * ours - theirs) * (share / length)
+        flattened(gradient).add_(pulled)
