@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto import checkpoint, devices, memory
 from impasto.errors import ImageError, RecipeError
+from impasto.images.color import match_histogram, match_palette
 from impasto.images.limits import Limits
-from impasto.images.picture import MIN_SIDE_PX
+from impasto.images.masks import fit_mask, read_mask
+from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.read import Source, read
-from impasto.images.sizes import fit_long_side
+from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.memory import Plan
@@ -105,14 +108,30 @@ def prepare(
         memory.Demand.of(chosen, height, width, device.dtype),
         memory.limit_mb(chosen, device.device),
     )
-    style_size = max(MIN_SIDE_PX, round(chosen.size * chosen.style_scale))
+    content_picture = photo.fitted(chosen.size, chosen.resize)
+    pictures = _style_masked(pictures, chosen.style_mask, limits)
+    masks = [read_mask(path, limits) for path in chosen.region]
+    region_pictures = [read(path, limits=limits) for path in chosen.region.values()]
+
+    def fitted_style(picture: Picture) -> Picture:
+        size = max(MIN_SIDE_PX, round(chosen.size * chosen.style_scale))
+        return _recolored(picture.fitted(size, chosen.resize), content_picture, chosen.color)
+
+    def fitted_mask(mask: Tensor) -> Tensor:
+        return fit_mask(mask, content_picture.height, content_picture.width, chosen.feather)
+
     return Job(
         recipe=chosen,
-        content=photo.fitted(chosen.size, chosen.resize),
-        styles=tuple(picture.fitted(style_size, chosen.resize) for picture in pictures),
+        content=content_picture,
+        styles=tuple(fitted_style(picture) for picture in pictures),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
         init=None if chosen.init in INITS else _initial(chosen.init, limits),
+        mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits)),
+        regions=tuple(
+            (fitted_mask(mask), fitted_style(picture))
+            for mask, picture in zip(masks, region_pictures, strict=True)
+        ),
     )
 
 
@@ -170,6 +189,30 @@ def weighted_styles(style: Source | Iterable[Source]) -> list[tuple[Source, floa
     if not pairs:
         raise RecipeError("no style image was given; at least one is needed")
     return pairs
+
+
+def _style_masked(
+    pictures: list[Picture], paths: tuple[str, ...], limits: Limits | None
+) -> list[Picture]:
+    """The paintings, transparent where their masks are black."""
+    if paths and len(paths) != len(pictures):
+        raise RecipeError(
+            f"there are {len(paths)} style masks for {len(pictures)} paintings; give one for each"
+        )
+    masks = [read_mask(path, limits) for path in paths]
+    for path, mask in zip(paths, masks, strict=True):
+        if mask.max() == 0:
+            raise ImageError(f"{path} is black everywhere: nothing of the painting is left")
+    return [
+        replace(picture, alpha=resize(mask, picture.height, picture.width, "antialias"))
+        for picture, mask in zip(pictures, masks, strict=bool(masks))
+    ] or pictures
+
+
+def _recolored(style: Picture, content: Picture, color: str) -> Picture:
+    """The painting in the photo's colours, if that is what the recipe asks for."""
+    recolor = {"match": match_palette, "histogram": match_histogram}.get(color)
+    return replace(style, rgb=recolor(style.rgb, content.rgb)) if recolor else style
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:

@@ -17,7 +17,7 @@ from impasto.methods.optimize import plan_scales
 from impasto.recipe import validate
 from impasto.result import Job, Progress, Snapshot
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def save(progress: Progress, path: Path) -> None:
@@ -34,6 +34,8 @@ def save(progress: Progress, path: Path) -> None:
             "content": asdict(job.content),
             "styles": [asdict(style) for style in job.styles],
             "style_weights": list(job.style_weights),
+            "mask": job.mask,
+            "regions": [(mask, asdict(style)) for mask, style in job.regions],
             "precision": job.device.precision,
             "snapshot": {**vars(progress.snapshot), "solver": progress.snapshot.solver()},
         },
@@ -71,6 +73,8 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
             content=Picture(**content["content"]),
             styles=tuple(Picture(**style) for style in content["styles"]),
             style_weights=tuple(content["style_weights"]),
+            mask=content["mask"],
+            regions=tuple((mask, Picture(**style)) for mask, style in content["regions"]),
             device=devices.choose(recipe.device, content["precision"]),
         )
     except (KeyError, TypeError) as error:

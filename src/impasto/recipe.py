@@ -52,6 +52,32 @@ def _path_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _paths(value: Any) -> Any:
+    """One path or several, also ``"a.png,b.png"`` → a list of text."""
+    if isinstance(value, (str, Path)):
+        value = str(value).split(",")
+    return [str(path) for path in value] if isinstance(value, (list, tuple)) else value
+
+
+def _regions(value: Any) -> Any:
+    """``"mask.png=painting.jpg"``, or several, or a mapping → {mask: painting}."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, (list, tuple)):
+        pairs = [str(part).partition("=") for part in value]
+        for mask, equals, painting in pairs:
+            if not (mask and equals and painting):
+                raise RecipeError(
+                    f"a region is MASK=PAINTING, as in sky.png=starry.jpg, not {mask!r}"
+                )
+        if len({mask for mask, _, _ in pairs}) < len(pairs):
+            raise RecipeError("two regions have the same mask")
+        return {mask: painting for mask, _, painting in pairs}
+    if isinstance(value, Mapping):
+        return {str(mask): str(painting) for mask, painting in value.items()}
+    return value
+
+
 def _gigabytes(value: Any) -> Any:
     """``"8GB"`` or ``"800 MB"`` → GB; a plain number is GB already."""
     if isinstance(value, str) and (
@@ -73,6 +99,8 @@ def _style_losses(value: Any) -> Any:
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LayerWeights = Annotated[dict[str, Weight], BeforeValidator(_layer_weights), Field(min_length=1)]
+Regions = Annotated[dict[str, str], BeforeValidator(_regions)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_paths)]
 StyleLosses = Annotated[dict[str, Weight], BeforeValidator(_style_losses), Field(min_length=1)]
 
 
@@ -89,8 +117,32 @@ class Recipe(BaseModel):
     resize: Literal["antialias", "tutorial"] = Field(
         "antialias", description="how images are resized: bicubic, or as TensorFlow's tutorial does"
     )
+    work_size: int | None = Field(
+        None,
+        ge=32,
+        le=32768,
+        description="long side to paint at, px, if less than size: the rest is enlarged, guided by"
+        " the photo",
+    )
     init: Annotated[str, BeforeValidator(_path_as_text)] = Field(
         "content", description="the image to start from: content, noise, style, or a file"
+    )
+    color: Literal["style", "content", "match", "histogram"] = Field(
+        "style",
+        description="whose colours: the painting's, or the photo's (content: its own; match,"
+        " histogram: the painting recoloured first, by covariance or distribution)",
+    )
+    mask: Annotated[str | None, BeforeValidator(_path_as_text)] = Field(
+        None, description="an image, white where to paint; elsewhere the photo stays"
+    )
+    region: Regions = Field(
+        {}, description="a part of the picture with a painting of its own: MASK=PAINTING"
+    )
+    style_mask: Paths = Field(
+        (), description="an image, white where the painting counts; one for each painting"
+    )
+    feather: float = Field(
+        1.0, ge=0, le=50, description="softness of the masks' edges, % of the long side"
     )
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the noise")
 
@@ -158,7 +210,18 @@ class Recipe(BaseModel):
         allow_inf_nan=False,
         description="stop after so many seconds of computing, if the steps aren't done before",
     )
-    scales: int = Field(1, ge=1, le=8, description="sizes to go through, each half of the next")
+    scales: int = Field(
+        1,
+        ge=0,
+        le=8,
+        description="sizes to go through, each half of the next; 0: from about 128 px on",
+    )
+    detail: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how much of the photo's detail is there when a larger size starts",
+    )
     step_ratio: float = Field(
         0.5, gt=0, le=10, description="updates at one scale for each one at the scale before"
     )

@@ -17,6 +17,9 @@ from torch import Tensor
 from impasto import files
 from impasto.devices import Device
 from impasto.images import write
+from impasto.images.color import keep_colors
+from impasto.images.enlarge import enlarge
+from impasto.images.masks import only_inside
 from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.losses.objective import Losses
@@ -59,7 +62,9 @@ class Trace:
 class Job:
     """What is the same for a whole run: the recipe, and the images at their final size.
 
-    ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file.
+    ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file. ``mask``
+    (1, 1, H, W) is where to paint, None for everywhere; ``regions`` are parts of it, masks, with
+    paintings of their own. Where a painting is transparent it doesn't count.
     """
 
     recipe: Recipe
@@ -68,6 +73,21 @@ class Job:
     style_weights: tuple[float, ...]
     device: Device
     init: Picture | None = None
+    mask: Tensor | None = None
+    regions: tuple[tuple[Tensor, Picture], ...] = ()
+
+    def finished(self, pixels: Tensor) -> Tensor:
+        """A picture (1, 3, h, w) as it is to be seen, on the CPU: in the colours that the recipe
+        asks for, and the photo where nothing is to be painted.
+        """
+        pixels = pixels.float().cpu()
+        height, width = pixels.shape[-2:]
+        photo = resize(self.content.rgb, height, width, "antialias")
+        if self.recipe.color == "content":
+            pixels = keep_colors(pixels, photo)
+        if self.mask is not None:
+            pixels = only_inside(pixels, photo, resize(self.mask, height, width, "antialias"))
+        return pixels
 
     def note(self) -> dict[str, Any]:
         """What a picture says about how it was made: no times or dates, so that the same job gives
@@ -132,13 +152,15 @@ class Progress:
     @property
     def image(self) -> Image.Image:
         """The picture so far, at the size being worked at."""
-        return Image.fromarray(write.quantize(_as_array(self.snapshot.image, None), 8))
+        pixels = self.job.finished(self.snapshot.image)
+        return Image.fromarray(write.quantize(_as_array(pixels, None), 8))
 
     def result(self) -> Result:
         """The picture so far as a Result at its final size: what a stopped run leaves."""
         job, pixels = self.job, self.snapshot.image
         if pixels.shape[-2:] != job.content.rgb.shape[-2:]:
-            pixels = resize(pixels, job.content.height, job.content.width, "antialias")
+            pixels = enlarge(pixels.float().cpu(), job.content.rgb)
+        pixels = job.finished(pixels)
         row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
         rows = self.snapshot.rows
         if not rows or rows[-1]["step"] != self.step:

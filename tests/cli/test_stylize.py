@@ -133,7 +133,12 @@ def test_standard_streams_carry_one_thing_each(impasto, photo, painting):
     )
 
 
-def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting):
+def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_path):
+    half, other = tmp_path / "half.png", tmp_path / "other.png"
+    for path, box in ((half, (0, 0, 20, 32)), (other, (0, 0, 48, 10))):
+        mask = Image.new("L", (48, 32))
+        mask.paste(255, box)
+        mask.save(path)
     settings = {
         "size": 64, "resize": "tutorial", "init": "noise", "seed": 7, "pooling": "avg",
         "unit_activations": True, "content_layers": {"block4_conv2": 1.0, "block5_conv1": 0.5},
@@ -145,13 +150,18 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting):
         "weights": "vgg19-caffe-q8", "until": "converged", "tolerance": 0.02, "time_budget": 30.0,
         "max_memory": 4.0, "style_loss": {"w2": 1.0, "gram": 0.5},
         "content_loss": "self-similarity", "balance": "gradient", "strength": 0.8,
-        "style_scale": 1.5,
+        "style_scale": 1.5, "color": "match", "mask": str(half), "feather": 2.0, "detail": 0.5,
+        "region": {str(other): str(painting)}, "style_mask": (str(half),), "work_size": 48,
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []
     for name, value in settings.items():
-        if isinstance(value, dict):
+        if name == "region":
+            value = f"{other}={painting}"
+        elif isinstance(value, dict):
             value = ",".join(f"{layer}:{weight}" for layer, weight in value.items())
+        elif isinstance(value, tuple):
+            value = value[0]
         flags += [f"--{name.replace('_', '-')}", str(value)]
     report = json.loads(impasto(photo, painting, *flags, "--json", "--preset", "gatys").out)
     assert report["recipe"] == build(settings, preset="gatys").model_dump(mode="json")

@@ -191,7 +191,7 @@ def test_styles_are_blended_in_their_statistics():
     content, first, second = pictures(torch.float32)
     engine = Engine(load_encoder(), ["block5_conv2"])
     recipe = build({"style_loss": "gram", "loss_form": "paper"})
-    styles = [Style(first, 0.25), Style(second, 0.75)]
+    styles = [Style(first, weight=0.25), Style(second, weight=0.75)]
     both = Objective(engine, recipe, content, [Region(styles)])
     taps = [MomentsTap() for _ in styles]
     for tap, style in zip(taps, styles, strict=True):
@@ -222,10 +222,10 @@ def test_a_style_mask_takes_only_that_part_of_the_painting():
     recipe = build({"style_layers": "block1_conv1", "loss_form": "relative"})
     engine = Engine(load_encoder(), ["block5_conv2"])
     mask = left_half(style)
-    masked = Objective(engine, recipe, content, [Region([Style(style, 1.0, mask)])])
+    masked = Objective(engine, recipe, content, [Region([Style(style, mask)])])
     other = style.clone()
     other[..., 30:] = 0
-    again = Objective(engine, recipe, content, [Region([Style(other, 1.0, mask)])])
+    again = Objective(engine, recipe, content, [Region([Style(other, mask)])])
     assert masked.losses(image).style == pytest.approx(again.losses(image).style, rel=1e-5)
 
 

@@ -16,6 +16,8 @@ from impasto.recipe import Recipe
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+SEVERAL = ("region", "style_mask")
+"""Settings whose flags can be given more than once."""
 
 
 class FiniteNumber(click.FloatRange):
@@ -70,6 +72,7 @@ def recipe_options(command: Command) -> Command:
             name,
             default=None,
             metavar=_metavar(field),
+            multiple=name in SEVERAL,
             help=_sentence(f"{field.description}{_bounds(field)}"),
         )(command)
     return command
@@ -77,7 +80,7 @@ def recipe_options(command: Command) -> Command:
 
 def given(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that were on the command line, as text: the recipe converts and checks."""
-    return {name: value for name, value in settings.items() if value is not None}
+    return {name: value for name, value in settings.items() if value not in (None, ())}
 
 
 def _sentence(text: str) -> str:
@@ -89,7 +92,7 @@ def _metavar(field: FieldInfo) -> str:
     if choices:
         return "|".join(choices)
     if get_origin(field.annotation) is dict:
-        return "LAYERS"
+        return "MASK=PAINTING" if "region" in str(field.description) else "NAMES"
     names = {bool: "yes|no", int: "N", float: "X"}
     for kind, name in names.items():
         if field.annotation is kind or kind in get_args(field.annotation):

@@ -35,13 +35,13 @@ SAMPLES: dict[str, int] = {"swd": 1 << 16, "nearest": 1 << 12}
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """A painting ``rgb`` (1, 3, h, w) in [0, 1], how much it counts among the styles of its region,
-    and the part of it that is meant, a mask (1, 1, h, w) or None for all.
+    """A painting ``rgb`` (1, 3, h, w) in [0, 1], the part of it that is meant, a mask (1, 1, h, w)
+    or None for all, and how much it counts among the styles of its region.
     """
 
     rgb: Tensor
-    weight: float = 1.0
     mask: Tensor | None = None
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from impasto import devices, memory
 from impasto.errors import DivergenceError
+from impasto.images.masks import split, visible
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
@@ -36,6 +37,11 @@ DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
 ROOMY_MB = 2_000
 """Up to here freed memory is kept for the next step, which is quicker, but leaves holes in it."""
+COARSEST_PX = 128
+"""Long side to begin with, about, where the recipe doesn't say how many scales there are: as much
+as the encoder's highest layers see at once, so that a painting's shapes come in one size relative
+to the picture, whatever that is enlarged to.
+"""
 WINDOW = 20
 """Steps over which the decrease of the loss is judged."""
 
@@ -78,9 +84,15 @@ def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
 
     Scales too small for the network, or that would get no update, are left out.
     """
+    if recipe.work_size is not None and recipe.work_size < max(height, width):
+        height, width = fit_long_side(height, width, recipe.work_size, "antialias")
+    long_side = max(height, width)
+    count = recipe.scales or max(1, 1 + round(math.log2(long_side / COARSEST_PX)))
+    if recipe.strength == 0 and recipe.init == "content":
+        count = 1  # the photo as it is
     sizes = [(height, width)]
-    for halvings in range(1, recipe.scales):
-        size = fit_long_side(height, width, round(max(height, width) / 2**halvings), "antialias")
+    for halvings in range(1, count):
+        size = fit_long_side(height, width, round(long_side / 2**halvings), "antialias")
         if min(size) >= MIN_SIDE_PX:
             sizes.insert(0, size)
     shares = [recipe.step_ratio**index for index in range(len(sizes))]
@@ -126,7 +138,7 @@ class _Run:
             falls = list(self.resume.falls[:-1])  # the last one comes again
             solver.load(self.resume.solver())
         elif self.image.shape[-2:] != (scale.height, scale.width):
-            self.image = resize(self.image, scale.height, scale.width, "antialias")
+            self.image = self._enlarged(scale)
         last_scale = index == len(self.scales) - 1
         self.last_seconds = self._seconds()
         for count in itertools.count(start):
@@ -210,28 +222,50 @@ class _Run:
     def _objective(self, scale: Scale) -> Objective:
         share = scale.long_side / max(self.job.content.height, self.job.content.width)
 
-        def styled(picture: Picture) -> Tensor:
+        def styled(picture: Picture) -> tuple[Tensor, Tensor | None]:
             """The painting shrinks with the picture: strokes keep their size in it."""
-            height, width = round(picture.height * share), round(picture.width * share)
-            return resize(
-                picture.rgb, max(MIN_SIDE_PX, height), max(MIN_SIDE_PX, width), "antialias"
-            ).to(self.device)
+            height = max(MIN_SIDE_PX, round(picture.height * share))
+            width = max(MIN_SIDE_PX, round(picture.width * share))
+            shown = visible(picture)
+            return (
+                resize(picture.rgb, height, width, "antialias").to(self.device),
+                shown
+                if shown is None
+                else resize(shown, height, width, "antialias").to(self.device),
+            )
 
+        def at_scale(mask: Tensor) -> Tensor:
+            return resize(mask, scale.height, scale.width, "antialias").to(self.device)
+
+        base = [
+            Style(*styled(picture), weight=weight)
+            for picture, weight in zip(self.job.styles, self.job.style_weights, strict=True)
+        ]
+        mask = None if self.job.mask is None else at_scale(self.job.mask)
+        regions = [Region(base, mask)]
+        if self.job.regions:
+            parts, left = split([at_scale(part) for part, _ in self.job.regions])
+            inside = torch.ones_like(left) if mask is None else mask
+            regions = [Region(base, left * inside)]
+            for part, (_, picture) in zip(parts, self.job.regions, strict=True):
+                regions.append(Region([Style(*styled(picture))], part * inside))
         return Objective(
             self.engine,
             self.recipe,
             resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(self.device),
-            [
-                Region(
-                    [
-                        Style(styled(style), weight)
-                        for style, weight in zip(
-                            self.job.styles, self.job.style_weights, strict=True
-                        )
-                    ]
-                )
-            ],
+            regions,
         )
+
+    def _enlarged(self, scale: Scale) -> Tensor:
+        """The image at the next scale, with ``recipe.detail`` of what the photo has more there."""
+        height, width = self.image.shape[-2:]
+        image = resize(self.image, scale.height, scale.width, "antialias")
+        if not self.recipe.detail:
+            return image
+        photo = resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(image)
+        coarse = resize(photo, height, width, "antialias")
+        fine = photo - resize(coarse, scale.height, scale.width, "antialias")
+        return (image + self.recipe.detail * fine).clamp(0, 1)
 
     def _roll_back(
         self, objective: Objective, solver: Solver, best: tuple[Tensor, float] | None
