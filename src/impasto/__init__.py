@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
     from impasto.series import variations
+    from impasto.synthesis import reconstruct, texture
     from impasto.timelapse import Timelapse
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
@@ -44,9 +45,11 @@ __all__ = [
     "iterate",
     "prepare",
     "read",
+    "reconstruct",
     "resume",
     "run",
     "stylize",
+    "texture",
     "variations",
 ]
 
@@ -63,9 +66,11 @@ _HOMES = {
     "iterate": "impasto.api",
     "prepare": "impasto.api",
     "read": "impasto.images.read",
+    "reconstruct": "impasto.synthesis",
     "resume": "impasto.api",
     "run": "impasto.api",
     "stylize": "impasto.api",
+    "texture": "impasto.synthesis",
     "variations": "impasto.series",
 }
 

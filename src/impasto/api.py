@@ -23,7 +23,7 @@ from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.memory import Plan
-from impasto.methods.optimize import Scale, make_engine, memory_plan, plan_scales
+from impasto.methods.optimize import Scale, make_engine, memory_plan, painted_size, plan_scales
 from impasto.methods.registry import METHODS
 from impasto.networks import weights as catalogue
 from impasto.recipe import Recipe, build
@@ -105,7 +105,7 @@ def prepare(
     # Before anything is resized: a large size is too much for that already.
     height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
     memory.plan(
-        memory.Demand.of(chosen, height, width, device.dtype),
+        memory.Demand.of(chosen, *painted_size(chosen, height, width), device.dtype),
         memory.limit_mb(chosen, device.device),
     )
     content_picture = photo.fitted(chosen.size, chosen.resize)
@@ -114,8 +114,15 @@ def prepare(
     region_pictures = [read(path, limits=limits) for path in chosen.region.values()]
 
     def fitted_style(picture: Picture) -> Picture:
-        size = max(MIN_SIDE_PX, round(chosen.size * chosen.style_scale))
-        return _recolored(picture.fitted(size, chosen.resize), content_picture, chosen.color)
+        short, long = sorted((picture.height, picture.width))
+        least = math.ceil(MIN_SIDE_PX * long / short)
+        size = max(least, round(chosen.size * chosen.style_scale))
+        fitted = picture.fitted(size, chosen.resize).trimmed(chosen.trim)
+        if fitted.alpha is not None and fitted.alpha.max() == 0:
+            raise ImageError(
+                f"{picture.name} is transparent or masked: there is nothing to paint with"
+            )
+        return _recolored(fitted, content_picture, chosen.color)
 
     def fitted_mask(mask: Tensor) -> Tensor:
         return fit_mask(mask, content_picture.height, content_picture.width, chosen.feather)
@@ -197,16 +204,18 @@ def _style_masked(
     """The paintings, transparent where their masks are black."""
     if paths and len(paths) != len(pictures):
         raise RecipeError(
-            f"there are {len(paths)} style masks for {len(pictures)} paintings; give one for each"
+            f"there should be one style mask for each painting, {len(pictures)}, not {len(paths)}"
         )
     masks = [read_mask(path, limits) for path in paths]
-    for path, mask in zip(paths, masks, strict=True):
-        if mask.max() == 0:
-            raise ImageError(f"{path} is black everywhere: nothing of the painting is left")
     return [
-        replace(picture, alpha=resize(mask, picture.height, picture.width, "antialias"))
-        for picture, mask in zip(pictures, masks, strict=bool(masks))
+        _only_within(picture, mask) for picture, mask in zip(pictures, masks, strict=bool(masks))
     ] or pictures
+
+
+def _only_within(picture: Picture, mask: Tensor) -> Picture:
+    """The painting, transparent where it was and where the mask is black."""
+    alpha = resize(mask, picture.height, picture.width, "antialias")
+    return replace(picture, alpha=alpha if picture.alpha is None else alpha * picture.alpha)
 
 
 def _recolored(style: Picture, content: Picture, color: str) -> Picture:

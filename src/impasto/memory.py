@@ -16,6 +16,7 @@ import torch
 from impasto.devices import BYTES_PER_MB, memory_available_mb
 from impasto.errors import DeviceError
 from impasto.images.picture import MIN_SIDE_PX
+from impasto.images.seam import WRAP_PX
 from impasto.networks.engine import KEEP
 from impasto.networks.layers import CONVOLUTIONS_PER_BLOCK, LAYER_NAMES, canonical
 from impasto.recipe import Recipe
@@ -69,7 +70,8 @@ class Plan:
 @dataclass(frozen=True)
 class Demand:
     """What the memory of a run depends on: the picture's size, px; the highest layer; the bytes of
-    a feature; the pairs of vectors of the picture's size that the solver keeps.
+    a feature; the pairs of vectors of the picture's size that the solver keeps; the px that the
+    network sees around the picture.
     """
 
     height: int
@@ -77,6 +79,7 @@ class Demand:
     top_layer: str
     itemsize: int
     history: int
+    margin: int = 0
 
     @classmethod
     def of(cls, recipe: Recipe, height: int, width: int, dtype: torch.dtype) -> Demand:
@@ -88,12 +91,14 @@ class Demand:
             max(layers, key=LAYER_NAMES.index),
             dtype.itemsize,
             recipe.lbfgs_history if recipe.solver == "lbfgs" else 0,
+            WRAP_PX if recipe.seamless else 0,
         )
 
     def blocks(self) -> list[_Block]:
         """The blocks up to the highest layer."""
         top = int(self.top_layer[5]) - 1
         last = CONVOLUTIONS_PER_BLOCK[top]
+        height, width = self.height + 2 * self.margin, self.width + 2 * self.margin
         if "conv" in self.top_layer:
             last = int(self.top_layer[-1])
         return [
@@ -101,8 +106,8 @@ class Demand:
                 convolutions=CONVOLUTIONS_PER_BLOCK[index] if index < top else last,
                 channels=CHANNELS[index],
                 channels_in=CHANNELS[index - 1] if index else 3,
-                rows=max(1, self.height >> index),
-                row_bytes=CHANNELS[index] * max(1, self.width >> index) * self.itemsize,
+                rows=max(1, height >> index),
+                row_bytes=CHANNELS[index] * max(1, width >> index) * self.itemsize,
                 itemsize=self.itemsize,
             )
             for index in range(top + 1)

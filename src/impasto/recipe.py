@@ -141,9 +141,17 @@ class Recipe(BaseModel):
     style_mask: Paths = Field(
         (), description="an image, white where the painting counts; one for each painting"
     )
+    trim: float = Field(
+        0.0,
+        ge=0,
+        le=45,
+        description="how much of a painting's edges doesn't count, % of its long side: frames, and"
+        " edges of scans",
+    )
     feather: float = Field(
         1.0, ge=0, le=50, description="softness of the masks' edges, % of the long side"
     )
+    seamless: bool = Field(False, description="the picture's edges fit together, as for tiles")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the noise")
 
     # What is measured
@@ -256,6 +264,15 @@ class Recipe(BaseModel):
             raise RecipeError("the style layers' weights are all zero; nothing would be painted")
         if not any(self.style_loss.values()):
             raise RecipeError("the style losses' weights are all zero; nothing would be painted")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_read_again(self) -> Recipe:
+        for path in (self.mask, *self.style_mask, *self.region, *self.region.values()):
+            if path in ("", "-"):
+                raise RecipeError(
+                    f"masks and the paintings of regions should be files, not {path!r}"
+                )
         return self
 
     @property

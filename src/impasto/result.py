@@ -95,7 +95,7 @@ class Job:
         """
         return {
             "recipe": self.recipe.model_dump(mode="json"),
-            "content": {"name": self.content.name, "sha256": self.content.sha256},
+            "content": self.content.note(),
             "styles": [
                 {"name": style.name, "weight": weight, "sha256": style.sha256}
                 for style, weight in zip(self.styles, self.style_weights, strict=True)
@@ -159,7 +159,8 @@ class Progress:
         """The picture so far as a Result at its final size: what a stopped run leaves."""
         job, pixels = self.job, self.snapshot.image
         if pixels.shape[-2:] != job.content.rgb.shape[-2:]:
-            pixels = enlarge(pixels.float().cpu(), job.content.rgb)
+            small, seamless = pixels.float().cpu(), job.recipe.seamless
+            pixels = enlarge(small, job.content.rgb, seamless=seamless)
         pixels = job.finished(pixels)
         row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
         rows = self.snapshot.rows

@@ -30,6 +30,7 @@ def folder(tmp_path, photo_image, painting_image):
     photo_image.save(tmp_path / "photo.jpg", quality=95)
     painting_image.save(tmp_path / "painting.jpg", quality=95)
     painting_image.rotate(180).save(tmp_path / "other.jpg", quality=95)
+    Image.linear_gradient("L").save(tmp_path / "mask.png")
     return tmp_path
 
 

@@ -19,6 +19,8 @@ EXIT_INTERRUPTED = 130
 DEFAULT_COMMAND = "stylize"
 COMMANDS = {  # imported when it is used: torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
+    "texture": "Paint a texture of any size: a painting's style and no photo.",
+    "reconstruct": "What the network's layers keep of an image, made visible.",
     "evaluate": "Measure a stylized picture: style, content, palette, roughness, border.",
     "inspect": "Show the network's layers, statistics and Gram matrices.",
     "classify": "What is in the picture? VGG-19's ImageNet classes.",

@@ -59,13 +59,65 @@ preset_option = click.option(
 )
 
 
+def picture_options(command: Command) -> Command:
+    """Where the picture goes, and how."""
+    options = (
+        click.option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="The file to write; - is standard output. By default a new PNG beside the first"
+            " image.",
+        ),
+        click.option(
+            "--format", type=click.Choice(["png", "jpeg", "webp", "tiff"]), help="Output format."
+        ),
+        click.option(
+            "--bit-depth",
+            type=click.Choice(["8", "16"]),
+            default="8",
+            help="Bits per channel (PNG).",
+        ),
+        click.option("--no-metadata", is_flag=True, help="Leave the recipe out of the picture."),
+        force_option,
+    )
+    return _all(options, command)
+
+
+def run_options(command: Command) -> Command:
+    """What is said, and what is refused."""
+    options = (
+        json_option,
+        click.option("--quiet", is_flag=True, help="No progress on standard error."),
+        max_megapixels_option,
+        max_megabytes_option,
+        debug_option,
+    )
+    return _all(options, command)
+
+
+def _all(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def recipe_options(command: Command) -> Command:
     """An option for every setting of the recipe, with its own description and bounds.
 
     Only what is given on the command line is passed on; the rest is the preset's business.
     """
+    return recipe_options_without()(command)
+
+
+def recipe_options_without(*left_out: str) -> Callable[[Command], Command]:
+    """``recipe_options`` but for some, which mean nothing to a command or are its own."""
+    return lambda command: _recipe_options(command, ("preset", "method", *left_out))
+
+
+def _recipe_options(command: Command, left_out: tuple[str, ...]) -> Command:
     for name, field in reversed(Recipe.model_fields.items()):
-        if name in ("preset", "method"):
+        if name in left_out:
             continue
         command = click.option(
             f"--{name.replace('_', '-')}",

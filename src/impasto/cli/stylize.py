@@ -12,38 +12,25 @@ from impasto import files
 from impasto.cli.options import (
     FILE,
     FiniteNumber,
-    debug_option,
-    force_option,
     given,
-    json_option,
-    max_megabytes_option,
-    max_megapixels_option,
+    picture_options,
     preset_option,
     recipe_options,
+    run_options,
 )
 from impasto.cli.running import Keeper, Stop, drain, stoppable
 from impasto.cli.target import STANDARD_STREAM, Target
 from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
+    from impasto.images.picture import Picture
     from impasto.result import Job, Result, Snapshot
     from impasto.timelapse import Timelapse
 
 
 @click.command
 @click.argument("images", nargs=-1, metavar="CONTENT STYLE [STYLE ...]")
-@click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    help="The file to write; - is standard output. By default a new PNG beside CONTENT.",
-)
-@click.option("--format", type=click.Choice(["png", "jpeg", "webp", "tiff"]), help="Output format.")
-@click.option(
-    "--bit-depth", type=click.Choice(["8", "16"]), default="8", help="Bits per channel (PNG)."
-)
-@click.option("--no-metadata", is_flag=True, help="Leave the recipe out of the picture.")
-@force_option
+@picture_options
 @preset_option
 @click.option(
     "--recipe",
@@ -89,11 +76,7 @@ if TYPE_CHECKING:
     help="Go on from a checkpoint, bit for bit; with --steps to another number of steps.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say sizes, memory and time.")
-@json_option
-@click.option("--quiet", is_flag=True, help="No progress on standard error.")
-@max_megapixels_option
-@max_megabytes_option
-@debug_option
+@run_options
 def stylize(
     images: tuple[str, ...],
     output: str | None,
@@ -123,9 +106,8 @@ def stylize(
     Several styles are blended; "a.jpg:0.7 b.jpg:0.3" weighs them. A file name of - is standard
     input. Ctrl-C stops and keeps the picture so far.
     """
-    if as_json and output == STANDARD_STREAM:
-        raise OutputError("--json and the picture can't both go to standard output")
     target = Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
+    target.check_json(as_json)
     limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
     if count is not None or grid:
         for_one_run = {
@@ -171,7 +153,7 @@ def stylize(
         if film is not None:
             _check_apart(film.path, target.path_for(job), checkpoint or resume)
         if dry_run:
-            _show_estimate(job, target.path_for(job), as_json)
+            show_estimate(job, target.path_for(job), as_json)
             return 0
         keeper = Keeper(
             target,
@@ -181,7 +163,7 @@ def stylize(
             checkpoint_every=checkpoint_every,
             film=film,
         )
-        return _run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
+        return run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
 
 
 def _prepared(
@@ -277,7 +259,7 @@ def _resumed(path: Path, steps: str | None, target: Target) -> tuple[Job, Snapsh
     return job, snapshot
 
 
-def _run(
+def run(
     job: Job,
     snapshot: Snapshot | None,
     target: Target,
@@ -321,7 +303,9 @@ def _run(
     return 0
 
 
-def _images(images: tuple[str, ...], recipe: Path | None) -> tuple[str, list[tuple[str, float]]]:
+def _images(
+    images: tuple[str, ...], recipe: Path | None
+) -> tuple[str | Picture, list[tuple[str, float]]]:
     """The content and the weighted styles, from the command line or from the recipe's picture."""
     if len(images) == 1:
         raise ImageError(f"a content image ({images[0]}) and at least one style image are needed")
@@ -336,10 +320,8 @@ def _images(images: tuple[str, ...], recipe: Path | None) -> tuple[str, list[tup
 
     note = metadata.read_note(recipe)
     entries: list[dict[str, Any]] = note.get("styles") or [{}]
-    return (
-        _find_again(note.get("content", {}), recipe),
-        [(_find_again(style, recipe), style.get("weight", 1.0)) for style in entries],
-    )
+    found = [(_find_again(style, recipe), style.get("weight", 1.0)) for style in entries]
+    return _content_again(note.get("content", {}), recipe, found[0][0]), found
 
 
 def weighted_style(text: str) -> tuple[str, float]:
@@ -351,6 +333,16 @@ def weighted_style(text: str) -> tuple[str, float]:
         except ValueError:
             pass
     return text, 1.0
+
+
+def _content_again(entry: dict[str, Any], recipe: Path, style: str) -> str | Picture:
+    """What a picture's content was: a file, or for a texture nothing but a size."""
+    from impasto.images.picture import MIN_SIDE_PX, Picture
+
+    match entry:
+        case {"width": int(width), "height": int(height)} if min(width, height) >= MIN_SIDE_PX:
+            return Picture.grey(width, height, style)
+    return _find_again(entry, recipe)
 
 
 def _find_again(entry: dict[str, Any], recipe: Path) -> str:
@@ -387,7 +379,8 @@ def report(result: Result, written: str) -> dict[str, Any]:
     }
 
 
-def _show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
+def show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
+    """Say what a run would take."""
     from impasto import api
     from impasto.cli.console import clock
 

@@ -12,6 +12,7 @@ from impasto import files
 from impasto.errors import OutputError
 
 if TYPE_CHECKING:
+    from impasto.images.picture import Picture
     from impasto.images.write import Encoding
     from impasto.result import Job, Result
 
@@ -25,7 +26,7 @@ EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own n
 @dataclass
 class Target:
     """The output as it was asked for: a file, ``-`` for standard output, or None for a new file
-    beside the content image, whose name ends in ``suffix``.
+    beside the first image, whose name ends in ``suffix``.
     """
 
     output: str | None
@@ -35,10 +36,16 @@ class Target:
     force: bool
     suffix: str = ""
 
-    def check_early(self, content: str) -> None:
+    def check_json(self, as_json: bool) -> None:
+        """Refuse to write both JSON and the picture to standard output. Raises OutputError."""
+        if as_json and self.output == STANDARD_STREAM:
+            raise OutputError("--json and the picture can't both go to standard output")
+
+    def check_early(self, content: str | Picture) -> None:
         """Refuse before the work what would fail after it. Raises OutputError."""
-        if self.output is None and content != STANDARD_STREAM:
-            files.check_writable(Path(content).with_name(".impasto"), force=True)
+        name = content if isinstance(content, str) else content.name
+        if self.output is None and name != STANDARD_STREAM:
+            files.check_writable(Path(name).with_name(".impasto"), force=True)
         elif self.output not in (None, STANDARD_STREAM):
             files.check_writable(Path(str(self.output)), force=self.force)
         self.encoding()
@@ -60,7 +67,10 @@ class Target:
         if self.output is not None:
             return Path(self.output)
         content, style = Path(job.content.name), Path(job.styles[0].name)
-        stem = f"{content.stem[:MAX_STEM]}_{style.stem[:MAX_STEM]}{self.suffix}"
+        stem = content.stem[:MAX_STEM]
+        if content != style or not self.suffix:  # what is made of one image has a suffix
+            stem = f"{stem}_{style.stem[:MAX_STEM]}"
+        stem = f"{stem}{self.suffix}"
         extension = EXTENSIONS.get(self.format, self.format or "png")
         return files.free_name(content.with_name(f"{stem}.{extension}"))
 

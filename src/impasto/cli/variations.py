@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +82,15 @@ def run(
     *,
     as_json: bool,
     quiet: bool,
+    draw: Callable[[Sequence[Image.Image]], Image.Image] | None = None,
 ) -> int:
     """Run all, keep each picture and write the sheet. Returns the exit code.
 
-    What ends a series early leaves the sheet of the pictures that are finished.
+    What ends a series early leaves the sheet of the pictures that are finished. ``draw`` makes it,
+    where it isn't to be that of ``varied``.
     """
+    from impasto import series
+
     job = planned[0].prepare()
     path = target.path_for(job)
     folder = None if path is None else files.free_name(path.with_name(f"{path.stem}-pictures"))
@@ -116,7 +122,7 @@ def run(
     stop.writing = True
     if not pictures:
         raise failure or KeyboardInterrupt
-    written = target.put(_sheet(varied, pictures, target), path)
+    written = target.put(_sheet(draw or partial(series.sheet, varied), pictures, target), path)
     if as_json:
         click.echo(json.dumps({"output": written, "pictures": reports}))
     elif written != STANDARD_STREAM:
@@ -199,9 +205,12 @@ def _values(result: Result, varied: Varied) -> dict[str, Any]:
     return {name: values[name] for name in varied}
 
 
-def _sheet(varied: Varied, pictures: list[Image.Image], target: Target) -> bytes:
-    from impasto import series
+def _sheet(
+    draw: Callable[[Sequence[Image.Image]], Image.Image],
+    pictures: list[Image.Image],
+    target: Target,
+) -> bytes:
     from impasto.images import write
 
     encoding = write.Encoding(target.encoding().format)
-    return write.encode_image(series.sheet(varied, pictures), encoding)
+    return write.encode_image(draw(pictures), encoding)

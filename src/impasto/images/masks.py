@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.errors import ImageError
 from impasto.images.limits import Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
@@ -18,12 +19,14 @@ LUMA = (0.299, 0.587, 0.114)
 def read_mask(source: Source, limits: Limits | None = None) -> Tensor:
     """A mask from an image: its transparency if it has any, else its brightness, white for "here".
 
-    Any size, any softness. Raises ImageError.
+    Any size, any softness. Raises ImageError: not an image, or black everywhere.
     """
-    picture = read(source, limits=limits)
-    if picture.alpha is not None and picture.alpha.min() < 1:
-        return picture.alpha
-    return luma(picture.rgb)
+    picture = read(source, limits=limits, min_side=1)
+    shown = visible(picture)
+    mask = luma(picture.rgb).clamp(0, 1) if shown is None else shown
+    if mask.max() == 0:
+        raise ImageError(f"{picture.name} is black everywhere: nothing would be painted there")
+    return mask
 
 
 def luma(rgb: Tensor) -> Tensor:

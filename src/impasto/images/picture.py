@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from impasto.errors import ImageError
@@ -18,13 +20,20 @@ class Picture:
     """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB.
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
-    file's bytes, None for pixels that came from memory.
+    file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see.
     """
 
     rgb: Tensor
     alpha: Tensor | None = None
     name: str = "image"
     sha256: str | None = None
+    blank: bool = False
+
+    @classmethod
+    def grey(cls, width: int, height: int, name: str) -> Picture:
+        """A blank picture: what a texture is painted on."""
+        rgb = torch.full((1, 1, 1, 1), 0.5).expand(1, 3, height, width)  # takes no memory
+        return cls(rgb, name=name, blank=True)
 
     @property
     def height(self) -> int:
@@ -33,6 +42,12 @@ class Picture:
     @property
     def width(self) -> int:
         return int(self.rgb.shape[-1])
+
+    def note(self) -> dict[str, Any]:
+        """What it takes to find the picture again, or to make it, if it is blank."""
+        if self.blank:
+            return {"width": self.width, "height": self.height}
+        return {"name": self.name, "sha256": self.sha256}
 
     def fitted(self, long_side: int, how: Resize) -> Picture:
         """Resized to a long side of ``long_side`` px, aspect kept.
@@ -47,3 +62,13 @@ class Picture:
             )
         alpha = None if self.alpha is None else resize(self.alpha, height, width, "antialias")
         return replace(self, rgb=resize(self.rgb, height, width, how), alpha=alpha)
+
+    def trimmed(self, percent: float) -> Picture:
+        """Without its edges: ``percent`` of the long side from each of them, as far as 32 px are
+        left.
+        """
+        wanted = round(max(self.height, self.width) * percent / 100)
+        cut = max(0, min(wanted, (min(self.height, self.width) - MIN_SIDE_PX) // 2))
+        rows, columns = slice(cut, self.height - cut), slice(cut, self.width - cut)
+        alpha = None if self.alpha is None else self.alpha[..., rows, columns]
+        return replace(self, rgb=self.rgb[..., rows, columns], alpha=alpha)

@@ -40,7 +40,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "
 _bomb_guard = threading.Lock()
 
 
-def read(source: Source, *, limits: Limits | None = None) -> Picture:
+def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SIDE_PX) -> Picture:
     """Read an image.
 
     ``source``: a path (``str`` or ``Path``), ``"-"`` for standard input, ``bytes``, a PIL image, a
@@ -48,7 +48,7 @@ def read(source: Source, *, limits: Limits | None = None) -> Picture:
     ([1,] 1/3/4, H, W) of uint8 or float in [0, 1].
 
     Returns a Picture: rgb float32 (1, 3, H, W) in [0, 1], transparency kept aside. Raises
-    ImageError: not there, not an image, damaged, too large (``limits``) or under 32 px.
+    ImageError: not there, not an image, damaged, too large (``limits``) or under ``min_side`` px.
     """
     limits = limits or Limits()
     if isinstance(source, Picture):
@@ -70,7 +70,13 @@ def read(source: Source, *, limits: Limits | None = None) -> Picture:
             f"a {type(source).__name__} isn't an image; give a path, bytes, a PIL image, a numpy"
             " array or a torch tensor"
         )
-    _check_size(picture.width, picture.height, picture.name, limits)
+    if not picture.blank:  # how large that can be, memory knows
+        _check_size(picture.width, picture.height, picture.name, limits)
+    if min(picture.width, picture.height) < min_side:
+        raise ImageError(
+            f"{picture.name} is {picture.width}×{picture.height} px; both sides need at least"
+            f" {min_side} px"
+        )
     return picture
 
 
@@ -150,10 +156,6 @@ def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
     if width * height > limits.max_megapixels * PIXELS_PER_MPX:
         raise ImageError(
             f"{name} is {width}×{height} px; the limit is {limits.max_megapixels:g} megapixels"
-        )
-    if min(width, height) < MIN_SIDE_PX:
-        raise ImageError(
-            f"{name} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
         )
 
 

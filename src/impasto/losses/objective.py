@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from impasto.images.seam import folded, framed, wrapped
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
 from impasto.losses.moments import MomentsTap
@@ -46,7 +47,8 @@ class Objective:
 
     ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
     compares: moments, quantiles, features. A region's loss counts as much as its area.
-    ``recipe.strength`` multiplies all but the content.
+    ``recipe.strength`` multiplies all but the content. The network sees a seamless picture with its
+    opposite edges around it, and so the content.
     """
 
     def __init__(
@@ -54,10 +56,9 @@ class Objective:
     ) -> None:
         self.engine, self.recipe = engine, recipe
         self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
-        self.content = list(self._content_losses(content))
-        self.style = [
-            loss for region in regions for loss in self._style_losses(region, content.shape)
-        ]
+        shown = self._shown(content)
+        self.content = list(self._content_losses(shown))
+        self.style = [loss for region in regions for loss in self._style_losses(region, content)]
         if recipe.balance == "gradient":
             self._balance(content)
         self.taps = _by_layer([*self.content, *self.style])
@@ -73,7 +74,7 @@ class Objective:
         done = self._forward(image, keep=True)
         losses, gradient = self._losses_and_slope(image)
         if self.taps:
-            gradient = gradient + self.engine.backward(done, self.taps)
+            gradient = gradient + self._seen(self.engine.backward(done, self.taps))
         return losses, gradient
 
     def gradient_shares(self, image: Tensor) -> dict[str, float]:
@@ -86,23 +87,35 @@ class Objective:
             taps: Taps = {layer: losses}
             for loss in losses:
                 loss.start()
-            done = self.engine.forward(image, taps)
+            done = self.engine.forward(self._shown(image), taps)
             for loss in losses:
                 loss.loss()
-            norms[layer] = float(self.engine.backward(done, taps).norm())
+            norms[layer] = float(self._seen(self.engine.backward(done, taps)).norm())
         total = sum(norms.values())
         return {layer: norm / total if total else 0.0 for layer, norm in norms.items()}
 
     def _forward(self, image: Tensor, *, keep: bool) -> Pass:
         for _, loss in (*self.content, *self.style):
             loss.start()
-        return self.engine.forward(image, self.taps, keep=keep)
+        if not self.taps:
+            return Pass([])  # smoothness alone needs no network
+        return self.engine.forward(self._shown(image), self.taps, keep=keep)
+
+    def _shown(self, image: Tensor) -> Tensor:
+        """What the network sees of an image."""
+        return wrapped(image) if self.recipe.seamless else image
+
+    def _seen(self, gradient: Tensor) -> Tensor:
+        """The gradient of the image from that of what the network saw."""
+        return folded(gradient) if self.recipe.seamless else gradient
 
     def _losses_and_slope(self, image: Tensor) -> tuple[Losses, Tensor]:
         """The terms after a forward pass, and the gradient of the total variation."""
         with torch.enable_grad():
             pixels = image.detach().requires_grad_()
-            variation = self.tv_weight * total_variation(pixels, self.recipe.tv_norm)
+            variation = self.tv_weight * total_variation(
+                pixels, self.recipe.tv_norm, seamless=self.recipe.seamless
+            )
             (slope,) = torch.autograd.grad(variation, pixels)
         zero = torch.zeros_like(variation)
         content = sum((loss.weight * loss.loss() for _, loss in self.content), zero)
@@ -127,9 +140,7 @@ class Objective:
             loss.weight = recipe.content_weight * weights[layer]
             yield layer, loss
 
-    def _style_losses(
-        self, region: Region, shape: Sequence[int]
-    ) -> Iterator[tuple[str, LayerLoss]]:
+    def _style_losses(self, region: Region, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
         weight = recipe.style_weight * recipe.strength
         area = 1.0 if region.mask is None else float(region.mask.mean())
@@ -137,14 +148,18 @@ class Objective:
             return
         layer_weights = shares(recipe.style_layers, recipe.loss_form)
         kinds = {kind: share for kind, share in recipe.style_loss.items() if share}
+        mask = region.mask
+        if recipe.seamless:  # what lies around the picture is in it already, and counts there
+            mask = framed(torch.ones_like(content[:, :1]) if mask is None else mask)
+        shape = self._shown(content).shape
         gathered: dict[Key, list[tuple[MomentsTap | Sampler, float]]] = defaultdict(list)
         for style in region.styles:
             taps = self._gather(style, list(layer_weights), list(kinds))
             for key, tap in taps.items():
                 gathered[key].append((tap, style.weight))
         for layer in layer_weights:
-            guide = _guide(region.mask, layer, shape)
-            if region.mask is not None and guide is None:
+            guide = _guide(mask, layer, shape)
+            if mask is not None and guide is None:
                 continue  # too small a region to be seen there
             for kind, share in kinds.items():
                 loss = style_loss(kind, recipe.loss_form, gathered[layer, kind], guide)

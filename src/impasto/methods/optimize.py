@@ -21,6 +21,7 @@ from impasto import devices, memory
 from impasto.errors import DivergenceError
 from impasto.images.masks import split, visible
 from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.style import Region, Style
@@ -79,17 +80,26 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
             yield from run.at_scale(index, scale)
 
 
+def painted_size(recipe: Recipe, height: int, width: int) -> tuple[int, int]:
+    """The largest size to work at for a result of (height, width) px."""
+    short, long = sorted((height, width))
+    work_size = long if recipe.work_size is None else recipe.work_size
+    work_size = max(work_size, math.ceil(MIN_SIDE_PX * long / short))
+    if work_size >= long or _leaves_the_photo(recipe):
+        return height, width
+    return fit_long_side(height, width, work_size, "antialias")
+
+
 def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
     """The sizes to go through for a result of (height, width) px, coarse to fine.
 
     Scales too small for the network, or that would get no update, are left out.
     """
-    if recipe.work_size is not None and recipe.work_size < max(height, width):
-        height, width = fit_long_side(height, width, recipe.work_size, "antialias")
+    height, width = painted_size(recipe, height, width)
     long_side = max(height, width)
     count = recipe.scales or max(1, 1 + round(math.log2(long_side / COARSEST_PX)))
-    if recipe.strength == 0 and recipe.init == "content":
-        count = 1  # the photo as it is
+    if _leaves_the_photo(recipe):
+        count = 1
     sizes = [(height, width)]
     for halvings in range(1, count):
         size = fit_long_side(height, width, round(long_side / 2**halvings), "antialias")
@@ -102,6 +112,11 @@ def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
         left -= counts[-1]
     counts[-1] += 1  # however few there are, the last one is at the full size
     return [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
+
+
+def _leaves_the_photo(recipe: Recipe) -> bool:
+    """Whether the result is the photo as it is, since nothing pulls it away from there."""
+    return recipe.strength == 0 and recipe.init == "content"
 
 
 class _Run:
@@ -220,12 +235,12 @@ class _Run:
         return f"memory at {scale.long_side} px: {self.plan}{fewer}"
 
     def _objective(self, scale: Scale) -> Objective:
-        share = scale.long_side / max(self.job.content.height, self.job.content.width)
+        shrunk = scale.long_side / max(self.job.content.height, self.job.content.width)
 
         def styled(picture: Picture) -> tuple[Tensor, Tensor | None]:
             """The painting shrinks with the picture: strokes keep their size in it."""
-            height = max(MIN_SIDE_PX, round(picture.height * share))
-            width = max(MIN_SIDE_PX, round(picture.width * share))
+            share = max(shrunk, MIN_SIDE_PX / min(picture.height, picture.width))
+            height, width = round(picture.height * share), round(picture.width * share)
             shown = visible(picture)
             return (
                 resize(picture.rgb, height, width, "antialias").to(self.device),
@@ -259,7 +274,10 @@ class _Run:
     def _enlarged(self, scale: Scale) -> Tensor:
         """The image at the next scale, with ``recipe.detail`` of what the photo has more there."""
         height, width = self.image.shape[-2:]
-        image = resize(self.image, scale.height, scale.width, "antialias")
+        if self.recipe.seamless:
+            image = resize_wrapped(self.image, scale.height, scale.width)
+        else:
+            image = resize(self.image, scale.height, scale.width, "antialias")
         if not self.recipe.detail:
             return image
         photo = resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(image)
@@ -339,7 +357,7 @@ def make_engine(job: Job) -> Engine:
 
 def memory_plan(job: Job) -> Plan:
     """How the job's full size is kept within the memory. Raises DeviceError: it can't be."""
-    height, width = job.content.height, job.content.width
+    height, width = painted_size(job.recipe, job.content.height, job.content.width)
     demand = memory.Demand.of(job.recipe, height, width, job.device.dtype)
     return memory.plan(demand, memory.limit_mb(job.recipe, job.device.device))
 

@@ -1,0 +1,85 @@
+"""``impasto reconstruct IMAGE``: what the network's layers keep of an image."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+import click
+
+from impasto.cli.options import given, picture_options, recipe_options_without, run_options
+from impasto.cli.running import Keeper, stoppable
+from impasto.cli.target import Target
+
+NOT_OURS = (
+    "content_weight", "style_weight", "content_layers", "style_layers", "color", "mask", "region",
+    "style_mask", "strength", "style_scale",
+)  # fmt: skip
+"""Settings that would mix the two terms, or that --layers is for."""
+
+
+@click.command
+@click.argument("image")
+@click.option(
+    "--from",
+    "term",
+    type=click.Choice(["content", "style"]),
+    default="content",
+    show_default=True,
+    help="What is kept of the image: its features, or their statistics.",
+)
+@click.option(
+    "--layers",
+    metavar="NAMES",
+    help="The layers to look at. By default each of the paper's figure, on one labelled sheet.",
+)
+@picture_options
+@recipe_options_without(*NOT_OURS)
+@run_options
+def reconstruct(
+    image: str,
+    term: Literal["content", "style"],
+    layers: str | None,
+    output: str | None,
+    format: str | None,
+    bit_depth: str,
+    no_metadata: bool,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+    max_megapixels: float,
+    max_megabytes: float,
+    debug: bool,
+    **settings: Any,
+) -> int:
+    """Make noise into IMAGE again, as far as some layers of the network remember it.
+
+    Without --layers that is figure 1 of Gatys et al. 2016: content from low to high layers, or
+    style from more and more of them; each picture is kept in full too. By default at 256 px.
+    """
+    target = Target(
+        output, format, int(bit_depth), metadata=not no_metadata, force=force, suffix=f"_{term}"
+    )
+    target.check_json(as_json)
+    target.check_early(image)
+    with stoppable() as stop:
+        from impasto import synthesis
+        from impasto.images.limits import Limits
+
+        limits = Limits(max_megabytes, max_megapixels)
+        if layers is None:
+            from impasto.cli import variations
+
+            planned = synthesis.plan_figure(image, term, limits=limits, **given(settings))
+            varied: variations.Varied = {f"{term}_layers": list(synthesis.FIGURE[term])}
+            draw = partial(synthesis.figure, planned[0].prepare(), term)
+            return variations.run(
+                planned, varied, target, stop, as_json=as_json, quiet=quiet, draw=draw
+            )
+        from impasto.cli.stylize import run
+
+        job = synthesis.prepare_reconstruction(
+            image, term, layers, limits=limits, **given(settings)
+        )
+        keeper = Keeper(target, job, save_every=None, checkpoint=None, checkpoint_every=0)
+        return run(job, None, target, keeper, stop, as_json=as_json, quiet=quiet)
