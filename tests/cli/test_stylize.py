@@ -151,8 +151,8 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         "max_memory": 4.0, "style_loss": {"w2": 1.0, "gram": 0.5},
         "content_loss": "self-similarity", "balance": "gradient", "strength": 0.8,
         "style_scale": 1.5, "color": "match", "mask": str(half), "feather": 2.0, "detail": 0.5,
-        "region": {str(other): str(painting)}, "style_mask": (str(half),), "work_size": 48, "trim": 3.0,
-        "seamless": True,
+        "region": {str(other): str(painting)}, "style_mask": (str(half),), "work_size": 48,
+        "trim": 3.0, "seamless": True,
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []

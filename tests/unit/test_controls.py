@@ -21,8 +21,8 @@ from impasto.recipe import build
 
 SMALL = {
     "preset": "tutorial", "size": 48, "steps": 6, "solver": "lbfgs", "loss_form": "relative",
-    "unit_activations": True, "style_layers": "block1_conv1,block2_conv1,block3_conv1",
-    "content_layers": "block3_conv2", "content_weight": 0.1, "style_weight": 1, "tv_weight": 0.1,
+    "unit_activations": True, "style_layers": "block1_conv1,block2_conv1",
+    "content_layers": "block2_conv2", "content_weight": 0.1, "style_weight": 1, "tv_weight": 0.1,
     "tv_norm": "l2",
 }  # fmt: skip
 FLAT = {
@@ -104,9 +104,9 @@ def test_without_strength_the_photo_stays_whatever_the_colours(color, photo, pai
 
 
 def test_more_strength_is_nearer_the_style_and_further_from_the_photo(photo, painting):
-    strengths = (0.02, 0.2, 2)
+    strengths = (0.15, 0.45, 1.4)
     results = [impasto.stylize(photo, painting, **SMALL, strength=s) for s in strengths]
-    style = [r.losses.last["style"] / s for r, s in zip(results, strengths, strict=True)]
+    style = [r.losses.last["style"] / s**2 for r, s in zip(results, strengths, strict=True)]
     content = [r.losses.last["content"] for r in results]
     assert all(a > 1.1 * b for a, b in itertools.pairwise(style)), style
     assert all(a < b for a, b in itertools.pairwise(content)), content
@@ -204,7 +204,7 @@ def test_each_region_has_its_own_style_and_none_bleeds(photo, save, left):
     assert redness(both[:, :24]) > 0.5
     assert redness(both[:, 24:]) < -0.3
     only_blue = impasto.stylize(photo, flat(BLUE), **FLAT, region={left: blue}).array
-    # The content's layer sees 14 px across the border; beyond nothing of the red is known.
+    # The network sees a few pixels across the border; beyond nothing of the red is known.
     np.testing.assert_allclose(both[:, 38:], only_blue[:, 38:], atol=0.05)
 
 
@@ -240,7 +240,7 @@ def test_a_region_counts_as_much_as_its_area(photo, painting):
     style = [Style(job.styles[0].rgb)]
     regions = [Region(style, mask), Region(style, 1 - mask)]
     objective = Objective(make_engine(job), job.recipe, job.content.rgb, regions)
-    small, large = (sum(loss.weight for _, loss in objective.style[i : i + 3]) for i in (0, 3))
+    small, large = (sum(loss.weight for _, loss in objective.style[i : i + 2]) for i in (0, 2))
     assert small == pytest.approx(1 / 3)
     assert large == pytest.approx(2 / 3)
 
@@ -355,9 +355,8 @@ def test_a_resumed_run_has_its_masks_regions_and_start(photo, painting, save, le
 
 
 @pytest.mark.parametrize("style_loss", ["gram", "moments", "w2", "swd", "nearest", "w2:1,nearest"])
-@pytest.mark.parametrize("balance", ["weights", "gradient"])
-def test_every_loss_paints_in_regions(style_loss, balance, photo, painting, save, left):
-    settings = {**SMALL, "steps": 3, "style_loss": style_loss, "balance": balance}
+def test_every_loss_paints_in_regions(style_loss, photo, painting, save, left):
+    settings = {**SMALL, "steps": 3, "style_loss": style_loss, "balance": "gradient"}
     result = impasto.stylize(
         photo, painting, **settings, region={left: save(flat(RED), "red.png")}, feather=5
     )

@@ -46,9 +46,9 @@ class Objective:
     (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
 
     ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
-    compares: moments, quantiles, features. A region's loss counts as much as its area.
-    ``recipe.strength`` multiplies all but the content. The network sees a seamless picture with its
-    opposite edges around it, and so the content.
+    compares: moments, quantiles, features. A region's loss counts as much as its area. The square of
+    ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network sees a
+    seamless picture with its opposite edges around it, and so the content.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Objective:
 
     def _style_losses(self, region: Region, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
-        weight = recipe.style_weight * recipe.strength
+        weight = recipe.style_weight * recipe.strength**2
         area = 1.0 if region.mask is None else float(region.mask.mean())
         if not weight * area:
             return
