@@ -46,9 +46,9 @@ class Objective:
     (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
 
     ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
-    compares: moments, quantiles, features. A region's loss counts as much as its area. The square of
-    ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network sees a
-    seamless picture with its opposite edges around it, and so the content.
+    compares: moments, quantiles, features. A region's loss counts as much as its area. The square
+    of ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network
+    sees a seamless picture with its opposite edges around it, and so the content.
     """
 
     def __init__(
