@@ -53,8 +53,10 @@ def test_every_command_of_impasto(impasto, folder, monkeypatch):
         monkeypatch.setitem(weights.CATALOGUE, name, entry)
         for line in IMPASTO_COMMANDS:
             arguments = shlex.split(line)[1:]
-            if arguments[0].startswith("photo"):  # the same, but small
-                arguments += SMALL
+            if arguments[0].startswith("photo") or arguments[0] == "reconstruct":
+                arguments += SMALL  # the same, but small
+            if arguments[0] == "texture":
+                arguments += ["--size", "64x48", "--steps", "2"]
             ran = impasto(*arguments)
             assert ran.code == 0, (line, ran.err)
     for name in ("photo_painting.png", "art.png", "blend.webp", "longer.png", "again.png"):
