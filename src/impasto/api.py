@@ -104,41 +104,33 @@ def prepare(
     pictures = [read(source, limits=limits) for source, _ in pairs]
     # Before anything is resized: a large size is too much for that already.
     height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
-    memory.plan(
-        memory.Demand.of(chosen, *painted_size(chosen, height, width), device.dtype),
-        memory.limit_mb(chosen, device.device),
+    limit_mb = memory.limit_mb(chosen, device.device)
+    plan = memory.plan(
+        memory.Demand.of(chosen, *painted_size(chosen, height, width), device.dtype), limit_mb
     )
     content_picture = photo.fitted(chosen.size, chosen.resize)
     pictures = _style_masked(pictures, chosen.style_mask, limits)
     masks = [read_mask(path, limits) for path in chosen.region]
     region_pictures = [read(path, limits=limits) for path in chosen.region.values()]
 
-    def fitted_style(picture: Picture) -> Picture:
-        short, long = sorted((picture.height, picture.width))
-        least = math.ceil(MIN_SIDE_PX * long / short)
-        size = max(least, round(chosen.size * chosen.style_scale))
-        fitted = picture.fitted(size, chosen.resize).trimmed(chosen.trim)
-        if fitted.alpha is not None and fitted.alpha.max() == 0:
-            raise ImageError(
-                f"{picture.name} is transparent or masked: there is nothing to paint with"
-            )
-        return _recolored(fitted, content_picture, chosen.color)
-
     def fitted_mask(mask: Tensor) -> Tensor:
         return fit_mask(mask, content_picture.height, content_picture.width, chosen.feather)
 
+    paintings = [_painting(picture, chosen, content_picture) for picture in pictures]
+    region_paintings = [_painting(picture, chosen, content_picture) for picture in region_pictures]
+    for painting in (*paintings, *region_paintings):
+        if chosen.style_scale > 1 and plan.plain:  # in bands, any size can be looked at
+            itemsize = device.dtype.itemsize
+            memory.check_glance(painting.height, painting.width, itemsize, limit_mb)
     return Job(
         recipe=chosen,
         content=content_picture,
-        styles=tuple(fitted_style(picture) for picture in pictures),
+        styles=tuple(paintings),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
         init=None if chosen.init in INITS else _initial(chosen.init, limits),
         mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits)),
-        regions=tuple(
-            (fitted_mask(mask), fitted_style(picture))
-            for mask, picture in zip(masks, region_pictures, strict=True)
-        ),
+        regions=tuple(zip(map(fitted_mask, masks), region_paintings, strict=True)),
     )
 
 
@@ -218,10 +210,16 @@ def _only_within(picture: Picture, mask: Tensor) -> Picture:
     return replace(picture, alpha=alpha if picture.alpha is None else alpha * picture.alpha)
 
 
-def _recolored(style: Picture, content: Picture, color: str) -> Picture:
-    """The painting in the photo's colours, if that is what the recipe asks for."""
-    recolor = {"match": match_palette, "histogram": match_histogram}.get(color)
-    return replace(style, rgb=recolor(style.rgb, content.rgb)) if recolor else style
+def _painting(picture: Picture, recipe: Recipe, content: Picture) -> Picture:
+    """A painting as the recipe asks for it: its size, without its edges, in the photo's colours."""
+    short, long = sorted((picture.height, picture.width))
+    least = math.ceil(MIN_SIDE_PX * long / short)
+    size = max(least, round(recipe.size * recipe.style_scale))
+    fitted = picture.fitted(size, recipe.resize).trimmed(recipe.trim)
+    if fitted.alpha is not None and fitted.alpha.max() == 0:
+        raise ImageError(f"{picture.name} is transparent or masked: there is nothing to paint with")
+    recolor = {"match": match_palette, "histogram": match_histogram}.get(recipe.color)
+    return replace(fitted, rgb=recolor(fitted.rgb, content.rgb)) if recolor else fitted
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:

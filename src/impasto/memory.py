@@ -156,6 +156,20 @@ def check_kept(height: int, width: int, top_layer: str) -> None:
         raise _too_large(everything, height, width, available)
 
 
+def check_glance(height: int, width: int, itemsize: int, available_mb: float) -> None:
+    """Raise DeviceError if a painting of (height, width) px is too large to be looked at once,
+    with nothing kept.
+    """
+    output = CHANNELS[0] * height * width * itemsize
+    held = 12 * 3 * height * width + (2 + 2 * WINOGRAD_FACTOR) * output
+    needed_mb = START_UP_MB + held / BYTES_PER_MB
+    if needed_mb > available_mb:
+        raise DeviceError(
+            f"a painting of {width}×{height} px needs {needed_mb / 1000:.1f} GB of memory, and"
+            f" {available_mb / 1000:.1f} GB may be used; choose a smaller style_scale"
+        )
+
+
 def plans_for(demand: Demand) -> Iterator[Plan]:
     """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands."""
     blocks = demand.blocks()

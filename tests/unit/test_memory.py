@@ -107,3 +107,10 @@ def test_a_containers_limit_counts(monkeypatch):
     monkeypatch.setattr(devices, "_free_in_container", lambda: 5e6)
     resident = devices.psutil.Process().memory_info().rss / 1e6
     assert devices.memory_available_mb(torch.device("cpu")) == pytest.approx(resident + 5, abs=50)
+
+
+def test_a_painting_too_large_for_the_memory_is_refused_before_the_start(photo, painting):
+    settings = {"preset": "tutorial", "size": 512, "max_memory": 2.0}
+    impasto.prepare(photo, painting, **settings)
+    with pytest.raises(DeviceError, match="choose a smaller style_scale"):
+        impasto.prepare(photo, painting, **settings, style_scale=8)
