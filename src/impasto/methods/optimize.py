@@ -19,13 +19,12 @@ from torch import Tensor
 
 from impasto import devices, memory
 from impasto.errors import DivergenceError
-from impasto.images.masks import split, visible
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.picture import MIN_SIDE_PX
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
-from impasto.losses.style import Region, Style
 from impasto.memory import Plan
+from impasto.methods.regions import regions_at
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
@@ -235,41 +234,9 @@ class _Run:
         return f"memory at {scale.long_side} px: {self.plan}{fewer}"
 
     def _objective(self, scale: Scale) -> Objective:
-        shrunk = scale.long_side / max(self.job.content.height, self.job.content.width)
-
-        def styled(picture: Picture) -> tuple[Tensor, Tensor | None]:
-            """The painting shrinks with the picture: strokes keep their size in it."""
-            share = max(shrunk, MIN_SIDE_PX / min(picture.height, picture.width))
-            height, width = round(picture.height * share), round(picture.width * share)
-            shown = visible(picture)
-            return (
-                resize(picture.rgb, height, width, "antialias").to(self.device),
-                shown
-                if shown is None
-                else resize(shown, height, width, "antialias").to(self.device),
-            )
-
-        def at_scale(mask: Tensor) -> Tensor:
-            return resize(mask, scale.height, scale.width, "antialias").to(self.device)
-
-        base = [
-            Style(*styled(picture), weight=weight)
-            for picture, weight in zip(self.job.styles, self.job.style_weights, strict=True)
-        ]
-        mask = None if self.job.mask is None else at_scale(self.job.mask)
-        regions = [Region(base, mask)]
-        if self.job.regions:
-            parts, left = split([at_scale(part) for part, _ in self.job.regions])
-            inside = torch.ones_like(left) if mask is None else mask
-            regions = [Region(base, left * inside)]
-            for part, (_, picture) in zip(parts, self.job.regions, strict=True):
-                regions.append(Region([Style(*styled(picture))], part * inside))
-        return Objective(
-            self.engine,
-            self.recipe,
-            resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(self.device),
-            regions,
-        )
+        photo = resize(self.job.content.rgb, scale.height, scale.width, "antialias")
+        regions = regions_at(self.job, scale.height, scale.width)
+        return Objective(self.engine, self.recipe, photo.to(self.device), regions)
 
     def _enlarged(self, scale: Scale) -> Tensor:
         """The image at the next scale, with ``recipe.detail`` of what the photo has more there."""

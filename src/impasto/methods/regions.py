@@ -1,0 +1,49 @@
+"""Which painting counts where: a job's styles and masks at one of its sizes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from impasto.images.masks import split, visible
+from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.sizes import resize
+from impasto.losses.style import Region, Style
+from impasto.result import Job
+
+
+def regions_at(job: Job, height: int, width: int) -> list[Region]:
+    """The regions of a picture of (height, width) px, on the job's device: what no region of the
+    job covers, with the job's styles, then each of these with its own; all within its mask.
+
+    Paintings shrink with the picture: strokes keep their size in it.
+    """
+    device = job.device.device
+    shrunk = max(height, width) / max(job.content.height, job.content.width)
+
+    def at_size(mask: Tensor) -> Tensor:
+        return resize(mask, height, width, "antialias").to(device)
+
+    base = [
+        _style(picture, shrunk, device, weight)
+        for picture, weight in zip(job.styles, job.style_weights, strict=True)
+    ]
+    mask = None if job.mask is None else at_size(job.mask)
+    if not job.regions:
+        return [Region(base, mask)]
+    parts, left = split([at_size(part) for part, _ in job.regions])
+    inside = torch.ones_like(left) if mask is None else mask
+    own = [
+        Region([_style(picture, shrunk, device)], part * inside)
+        for part, (_, picture) in zip(parts, job.regions, strict=True)
+    ]
+    return [Region(base, left * inside), *own]
+
+
+def _style(picture: Picture, shrunk: float, device: torch.device, weight: float = 1.0) -> Style:
+    share = max(shrunk, MIN_SIDE_PX / min(picture.height, picture.width))
+    height, width = round(picture.height * share), round(picture.width * share)
+    rgb = resize(picture.rgb, height, width, "antialias").to(device)
+    shown = visible(picture)
+    mask = None if shown is None else resize(shown, height, width, "antialias").to(device)
+    return Style(rgb, mask, weight)
