@@ -95,10 +95,10 @@ def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
     Scales too small for the network, or that would get no update, are left out.
     """
     height, width = painted_size(recipe, height, width)
+    if _leaves_the_photo(recipe):
+        return [Scale(height, width, steps=1)]
     long_side = max(height, width)
     count = recipe.scales or max(1, 1 + round(math.log2(long_side / COARSEST_PX)))
-    if _leaves_the_photo(recipe):
-        count = 1
     sizes = [(height, width)]
     for halvings in range(1, count):
         size = fit_long_side(height, width, round(long_side / 2**halvings), "antialias")
