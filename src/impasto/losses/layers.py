@@ -59,6 +59,13 @@ def guide_for(mask: Tensor, height: int, width: int) -> Tensor | None:
     return guide / total if total > 0 else None
 
 
+def inside(guide: Tensor) -> Tensor:
+    """Where a region's share is at least half of its largest, (h, w): for losses that need whole
+    features instead of weighted sums.
+    """
+    return guide >= 0.5 * guide.max()
+
+
 class Recorder:
     """Keeps the features of a layer while an image goes up."""
 

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.losses.layers import Form, LayerLoss, rows_of
+from impasto.losses.layers import Form, LayerLoss, inside, rows_of
 from impasto.losses.moments import (
     Distance,
     Moments,
@@ -58,14 +58,15 @@ class Sampler:
     """Keeps evenly spread features of a layer while a painting goes up."""
 
     def __init__(self, most: int, locations: int, guide: Tensor | None = None) -> None:
-        inside = locations if guide is None else int(_inside(guide).sum())
-        self.stride, self.guide = max(1, -(-inside // most)), guide
+        self.inside = None if guide is None else inside(guide)
+        count = locations if self.inside is None else int(self.inside.sum())
+        self.stride = max(1, -(-count // most))
         self.parts: list[Tensor] = []
 
     def look(self, features: Tensor, top: int) -> None:
         flat = flattened(features)
-        if self.guide is not None:
-            flat = flat[:, rows_of(_inside(self.guide), features, top).flatten()]
+        if self.inside is not None:
+            flat = flat[:, rows_of(self.inside, features, top).flatten()]
         self.parts.append(flat[:, :: self.stride].clone())
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
@@ -98,8 +99,3 @@ def style_loss(
     if kind == "swd":
         return SlicedTap(samples, guide)
     return NearestTap([features for features, _ in samples], guide)
-
-
-def _inside(guide: Tensor) -> Tensor:
-    """Where a region's share is at least half of its largest, (h, w)."""
-    return guide >= 0.5 * guide.max()

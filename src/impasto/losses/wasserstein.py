@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.losses.layers import exact, rows_of
+from impasto.losses.layers import exact, inside, rows_of
 from impasto.losses.moments import Distance, Moments, flattened
 
 KEPT_VARIANCE = 0.999
@@ -110,7 +110,7 @@ class SlicedTap:
         ]
         mean_square = sum(w * float(t.square().mean()) for t, w in self.targets)
         self.size = max(float(mean_square), 1e-12)
-        self.inside = None if guide is None else guide >= 0.5 * guide.max()
+        self.inside = None if guide is None else inside(guide)
         self.weight = 1.0
         self.start()
 
