@@ -16,7 +16,7 @@ from impasto import checkpoint, devices, memory
 from impasto.errors import ImageError, RecipeError
 from impasto.images.color import match_histogram, match_palette
 from impasto.images.limits import Limits
-from impasto.images.masks import fit_mask, read_mask
+from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
@@ -219,7 +219,10 @@ def _painting(picture: Picture, recipe: Recipe, content: Picture) -> Picture:
     if fitted.alpha is not None and fitted.alpha.max() == 0:
         raise ImageError(f"{picture.name} is transparent or masked: there is nothing to paint with")
     recolor = {"match": match_palette, "histogram": match_histogram}.get(recipe.color)
-    return replace(fitted, rgb=recolor(fitted.rgb, content.rgb)) if recolor else fitted
+    if recolor is None:
+        return fitted
+    rgb = recolor(fitted.rgb, content.rgb, visible(fitted), visible(content))
+    return replace(fitted, rgb=rgb)
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:

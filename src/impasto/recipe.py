@@ -224,6 +224,12 @@ class Recipe(BaseModel):
         le=8,
         description="sizes to go through, each half of the next; 0: from about 128 px on",
     )
+    underpaint: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how much of the painting's palette the photo takes before it is painted over",
+    )
     detail: float = Field(
         0.0,
         ge=0,

@@ -25,7 +25,9 @@ Term = Literal["content", "style"]
 Layers = str | Sequence[str] | Mapping[str, float]
 """As the recipe takes them: names, with weights or without."""
 
-NO_PHOTO: dict[str, Any] = {"content_weight": 0.0, "color": "style", "mask": None, "detail": 0.0}
+NO_PHOTO: dict[str, Any] = {
+    "content_weight": 0.0, "color": "style", "mask": None, "detail": 0.0, "underpaint": 0.0
+}  # fmt: skip
 """A texture's settings that would be about the photo, which it hasn't got."""
 
 FIGURE: dict[Term, list[list[str]]] = {

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,9 +151,9 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         "weights": "vgg19-caffe-q8", "until": "converged", "tolerance": 0.02, "time_budget": 30.0,
         "max_memory": 4.0, "style_loss": {"w2": 1.0, "gram": 0.5},
         "content_loss": "self-similarity", "balance": "gradient", "strength": 0.8,
-        "style_scale": 1.5, "color": "match", "mask": str(half), "feather": 2.0, "detail": 0.5,
-        "region": {str(other): str(painting)}, "style_mask": (str(half),), "work_size": 48,
-        "trim": 3.0, "seamless": True,
+        "style_scale": 1.5, "color": "match", "mask": str(half), "feather": 2.0,
+        "underpaint": 0.5, "detail": 0.5, "region": {str(other): str(painting)},
+        "style_mask": (str(half),), "work_size": 48, "trim": 3.0, "seamless": True,
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []
@@ -322,7 +323,9 @@ def test_pressing_ctrl_c_again_and_again_keeps_the_picture_too(times, photo, pai
 
 def test_ctrl_c_before_the_first_step(photo, painting, tmp_path):
     process = start(photo, painting, "--size", "96", "-o", tmp_path / "out.png")
-    time.sleep(0.7)  # it is importing torch
+    maps = Path(f"/proc/{process.pid}/maps")
+    while process.poll() is None and maps.exists() and "torch" not in maps.read_text():
+        time.sleep(0.01)  # until it is importing torch
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130

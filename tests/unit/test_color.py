@@ -125,6 +125,17 @@ def test_a_matched_palette_has_the_photos_mean_and_covariance(photo, painting):
     torch.testing.assert_close(torch.cov(ours), torch.cov(theirs), atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("match", [match_palette, match_histogram])
+def test_only_what_a_mask_shows_counts(match, photo, painting):
+    seen, wanted = painting[..., :24, :].clone(), muted(photo)[..., :32]
+    top, left = torch.zeros_like(painting[:, :1]), torch.zeros_like(photo[:, :1])
+    top[..., :24, :], left[..., :32] = 1, 1
+    painting[..., 24:, :], photo[:] = 0, 1  # black and white, where nothing counts
+    photo[..., :32] = wanted
+    masked = match(painting, photo, top, left)[..., :24, :]
+    torch.testing.assert_close(masked, match(seen, wanted), atol=0.02, rtol=0)
+
+
 def test_a_grey_painting_takes_the_photos_tint_and_no_noise(photo, painting):
     grey = painting.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     ours, theirs = pixels(match_palette(grey, muted(photo))), pixels(muted(photo))

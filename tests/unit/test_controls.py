@@ -328,6 +328,54 @@ def test_a_recoloured_painting_paints_in_the_photos_colours(color, photo):
     assert off(recolored) < 0.5 * off(style)
 
 
+# --- Underpainting --------------------------------------------------------------------------------
+
+UNPAINTED = {**SMALL, "style_weight": 0, "content_weight": 1, "tv_weight": 0}
+"""All that is left of a picture is what the photo was made into."""
+
+
+def test_an_underpainting_is_the_photo_in_the_paintings_palette(photo, painting):
+    wanted = lab(
+        impasto.prepare(photo, painting, **SMALL).styles[0].rgb[0].permute(1, 2, 0).numpy()
+    )
+
+    def off(**settings: float) -> float:
+        result = impasto.stylize(photo, painting, **UNPAINTED, **settings)
+        return float(np.abs(lab(result.array).mean((1, 2)) - wanted.mean((1, 2))).sum())
+
+    none, half, whole, weak = (
+        off(), off(underpaint=0.5), off(underpaint=1), off(underpaint=1, strength=0.5)
+    )  # fmt: skip
+    assert whole < 0.15 * none
+    assert whole < half < none
+    assert weak == pytest.approx(half, rel=0.05)
+    photos = impasto.stylize(photo, painting, **UNPAINTED)
+    shapes = impasto.stylize(photo, painting, **UNPAINTED, underpaint=1)
+    lightness, before = lab(shapes.array)[0], lab(photos.array)[0]
+    assert np.corrcoef(lightness.ravel(), before.ravel())[0, 1] > 0.9
+
+
+def test_each_region_is_underpainted_in_its_own_paintings_colours(photo, save, left):
+    settings = {**UNPAINTED, "underpaint": 1, "feather": 0}
+    red = save(flat(RED), "red.png")
+    both = impasto.stylize(photo, half_transparent(), **settings, region={left: str(red)}).array
+    assert redness(both[:, :22]) > 0.5
+    assert redness(both[:, 26:]) > 0.5, "the painting's blue half is transparent"
+    blue = impasto.stylize(photo, flat(BLUE), **settings, region={left: str(red)}).array
+    assert redness(blue[:, 26:]) < -0.3
+
+
+def test_what_a_mask_hides_does_not_count_for_the_underpainting(photo, painting, left):
+    half_black = np.array(Image.open(photo))
+    half_black[:, 48:] = 0
+    settings = {**UNPAINTED, "underpaint": 1, "mask": left, "feather": 0}
+    beside_black, beside_photo = (
+        impasto.stylize(picture, painting, **settings).array[:, :12]
+        for picture in (half_black, photo)
+    )
+    assert np.abs(beside_black - beside_photo).mean() < 0.02
+
+
 # --- Going on from a checkpoint -------------------------------------------------------------------
 
 
@@ -335,7 +383,7 @@ def test_a_resumed_run_has_its_masks_regions_and_start(photo, painting, save, le
     settings = {
         **SMALL, "size": 96, "scales": 2, "steps": 6, "mask": save(half(right=True), "right.png"),
         "feather": 30, "region": {left: str(painting)}, "style_mask": left, "color": "content",
-        "init": save(flat(RED), "start.png"), "detail": 0.5,
+        "init": save(flat(RED), "start.png"), "underpaint": 0.5, "detail": 0.5,
     }  # fmt: skip
     whole = impasto.stylize(photo, painting, **settings)
     for stop in (1, 5):

@@ -134,7 +134,9 @@ def test_the_edges_of_a_seamless_texture_fit_together(painting):
     assert jump_over_neighbours(False) > 1.7
 
 
-@pytest.mark.parametrize("setting", ["content_weight", "color", "mask", "detail", "size"])
+@pytest.mark.parametrize(
+    "setting", ["content_weight", "color", "mask", "underpaint", "detail", "size"]
+)
 def test_a_texture_has_no_photo_to_ask_about(setting, painting):
     with pytest.raises(RecipeError, match=f"{setting} can't be set for a texture"):
         library.texture(painting, 64, 64, **{setting: 1})

@@ -21,7 +21,9 @@ from impasto.cli.stylize import run, show_estimate, weighted_style
 from impasto.cli.target import Target
 from impasto.errors import RecipeError
 
-ABOUT_THE_PHOTO = ("content_weight", "content_layers", "content_loss", "color", "mask", "detail")
+ABOUT_THE_PHOTO = (
+    "content_weight", "content_layers", "content_loss", "color", "mask", "underpaint", "detail",
+)  # fmt: skip
 
 
 @click.command

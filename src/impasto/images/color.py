@@ -1,6 +1,7 @@
 """Whose colours a picture has: Oklab, and three ways to take colours from another picture.
 
-Images are (1, 3, H, W) float32, sRGB in [0, 1]. Whatever comes out is a new tensor.
+Images are (1, 3, H, W) float32, sRGB in [0, 1]. Whatever comes out is a new tensor. A mask
+(1, 1, H, W) says how much each pixel of an image counts; None, all of them the same.
 """
 
 from __future__ import annotations
@@ -73,28 +74,32 @@ def keep_colors(stylized: Tensor, photo: Tensor) -> Tensor:
     return from_oklab(torch.cat([to_oklab(stylized)[:, :1], to_oklab(photo)[:, 1:]], dim=1))
 
 
-def match_palette(painting: Tensor, photo: Tensor) -> Tensor:
-    """The painting with the photo's mean and covariance of colours, in Oklab; sizes may differ.
+def match_palette(
+    image: Tensor, other: Tensor, mask: Tensor | None = None, other_mask: Tensor | None = None
+) -> Tensor:
+    """The image with the other's mean and covariance of colours, in Oklab; sizes may differ.
 
     Of all linear maps that do so this one moves colours least: Monge-Kantorovich (Pitié & Kokaram
-    2007). Its gain is limited (``MAX_GAIN``): a grey painting gets the photo's tint, not its own
+    2007). Its gain is limited (``MAX_GAIN``): a grey image gets the other's tint, not its own
     noise as colours.
     """
-    return from_oklab(_with_palette(to_oklab(painting), to_oklab(photo)))
+    return from_oklab(_with_palette(to_oklab(image), to_oklab(other), mask, other_mask))
 
 
-def match_histogram(painting: Tensor, photo: Tensor) -> Tensor:
-    """The painting with the photo's whole distribution of colours, in Oklab; sizes may differ.
+def match_histogram(
+    image: Tensor, other: Tensor, mask: Tensor | None = None, other_mask: Tensor | None = None
+) -> Tensor:
+    """The image with the other's whole distribution of colours, in Oklab; sizes may differ.
 
     Iterative distribution transfer (Pitié et al. 2007): along the axes of one fixed random
-    rotation after another, every colour moves to its own rank among the photo's. It starts from
+    rotation after another, every colour moves to its own rank among the other's. It starts from
     ``match_palette`` and keeps the grain of that, for ranks turn the grain of flat areas into
-    speckle; so the distribution comes close to the photo's and is not equal.
+    speckle; so the distribution comes close to the other's and is not equal.
     """
-    wanted = to_oklab(photo)
-    start = _with_palette(to_oklab(painting), wanted)
-    before, counts, where = _distinct(painting, start)
-    after = _distribution_transfer(before, counts, *_distinct(photo, wanted)[:2])
+    wanted = to_oklab(other)
+    start = _with_palette(to_oklab(image), wanted, mask, other_mask)
+    before, counts, where = _distinct(image, start, mask)
+    after = _distribution_transfer(before, counts, *_distinct(other, wanted, other_mask)[:2])
     change = torch.from_numpy((after - before)[:, where]).to(start).view_as(start)
     return from_oklab(start + _without_grain(change, start[:, :1]))
 
@@ -128,17 +133,23 @@ def _less_chroma(colors: Tensor) -> Tensor:
     return torch.cat([lightness, chroma * fits])
 
 
-def _with_palette(lab: Tensor, photo: Tensor) -> Tensor:
-    """(1, 3, H, W) Oklab of any photo → ``lab`` recoloured, perhaps out of gamut."""
-    own, wanted = lab.flatten(2)[0].double(), photo.flatten(2)[0].double()  # (3, H·W)
-    mean = own.mean(1, keepdim=True)
-    moved = _monge_kantorovich(_covariance(own), _covariance(wanted)) @ (own - mean)
-    return (moved + wanted.mean(1, keepdim=True)).to(lab.dtype).view_as(lab)
+def _with_palette(
+    lab: Tensor, other: Tensor, mask: Tensor | None, other_mask: Tensor | None
+) -> Tensor:
+    """(1, 3, H, W) Oklab → recoloured with another's palette, perhaps out of gamut."""
+    mean, covariance = _statistics(lab, mask)
+    other_mean, other_covariance = _statistics(other, other_mask)
+    moved = _monge_kantorovich(covariance, other_covariance) @ (lab.flatten(2)[0].double() - mean)
+    return (moved + other_mean).to(lab.dtype).view_as(lab)
 
 
-def _covariance(colors: Tensor) -> Tensor:
-    """(3, N) → (3, 3), never singular."""
-    return torch.cov(colors, correction=0) + RIDGE * torch.eye(3).to(colors)
+def _statistics(lab: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The mean (3, 1) and the covariance (3, 3), never singular."""
+    colors = lab.flatten(2)[0].double()  # (3, H·W)
+    shares = torch.ones_like(colors[0]) if mask is None else mask.flatten().double()
+    mean = (colors * shares).sum(1, keepdim=True) / shares.sum()
+    covariance = torch.cov(colors, correction=0, aweights=shares)
+    return mean, covariance + RIDGE * torch.eye(3).to(colors)
 
 
 def _monge_kantorovich(own: Tensor, wanted: Tensor) -> Tensor:
@@ -160,9 +171,11 @@ def _array(lab: Tensor) -> np.ndarray:
     return lab.flatten(2)[0].double().cpu().numpy()
 
 
-def _distinct(image: Tensor, lab: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The K colours of ``image``, coarsely, as means of ``lab`` (3, K); how many pixels have each
-    (K,); and which of them a pixel has (H·W,).
+def _distinct(
+    image: Tensor, lab: Tensor, mask: Tensor | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The K colours of ``image``, coarsely, as means of ``lab`` (3, K); how much each counts (K,);
+    and which of them a pixel has (H·W,).
 
     What looks the same has to stay the same: ranks pull apart what differs by rounding alone.
     """
@@ -170,6 +183,8 @@ def _distinct(image: Tensor, lab: Tensor) -> tuple[np.ndarray, np.ndarray, np.nd
     codes = (red * 256 + green) * 256 + blue
     _, where, counts = np.unique(codes, return_inverse=True, return_counts=True)
     means = [np.bincount(where, axis) / counts for axis in _array(lab)]
+    if mask is not None:
+        counts = np.bincount(where, mask.flatten().double().cpu().numpy())
     return np.stack(means), counts, where
 
 

@@ -24,7 +24,7 @@ from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
 from impasto.memory import Plan
-from impasto.methods.regions import regions_at
+from impasto.methods.regions import regions_at, underpainted
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
@@ -132,12 +132,27 @@ class _Run:
         self.step = resume.step if resume else 0
         self.rows = list(resume.rows) if resume else []
         self.seconds_before = resume.seconds if resume else 0.0
-        self.image = resume.image.to(self.device) if resume else _initial_image(job, self.scales[0])
+        self.photo = underpainted(job)
+        self.image = resume.image.to(self.device) if resume else self._initial_image()
         self.available_mb = memory.limit_mb(self.recipe, self.device)
         self.engine = make_engine(job)
         self.started = time.perf_counter()
         self.last_seconds = 0.0
         self.work_done_before = self._work_done()
+
+    def _initial_image(self) -> Tensor:
+        """(1, 3, h, w) at the first scale."""
+        scale, recipe = self.scales[0], self.recipe
+        if recipe.init == "noise":
+            generator = torch.Generator().manual_seed(recipe.seed)
+            image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
+        elif self.job.init is not None:
+            image = _covering(self.job.init.rgb, scale)
+        elif recipe.init == "style":
+            image = _covering(self.job.styles[0].rgb, scale)
+        else:
+            image = _covering(self.photo, scale)
+        return image.to(self.device)
 
     def at_scale(self, index: int, scale: Scale) -> Iterator[Progress]:
         """Run one scale; its best image is where the next one starts."""
@@ -234,7 +249,7 @@ class _Run:
         return f"memory at {scale.long_side} px: {self.plan}{fewer}"
 
     def _objective(self, scale: Scale) -> Objective:
-        photo = resize(self.job.content.rgb, scale.height, scale.width, "antialias")
+        photo = resize(self.photo, scale.height, scale.width, "antialias")
         regions = regions_at(self.job, scale.height, scale.width)
         return Objective(self.engine, self.recipe, photo.to(self.device), regions)
 
@@ -247,7 +262,7 @@ class _Run:
             image = resize(self.image, scale.height, scale.width, "antialias")
         if not self.recipe.detail:
             return image
-        photo = resize(self.job.content.rgb, scale.height, scale.width, "antialias").to(image)
+        photo = resize(self.photo, scale.height, scale.width, "antialias").to(image)
         coarse = resize(photo, height, width, "antialias")
         fine = photo - resize(coarse, scale.height, scale.width, "antialias")
         return (image + self.recipe.detail * fine).clamp(0, 1)
@@ -344,20 +359,6 @@ def make_solver(recipe: Recipe, history: int) -> Solver:
 
 def _is_good(losses: Losses, best: tuple[Tensor, float] | None) -> bool:
     return losses.finite and (best is None or losses.total <= DIVERGED * best[1])
-
-
-def _initial_image(job: Job, scale: Scale) -> Tensor:
-    """(1, 3, h, w) at the first scale, on the device."""
-    if job.recipe.init == "noise":
-        generator = torch.Generator().manual_seed(job.recipe.seed)
-        image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
-    elif job.init is not None:
-        image = _covering(job.init.rgb, scale)
-    elif job.recipe.init == "style":
-        image = _covering(job.styles[0].rgb, scale)
-    else:
-        image = _covering(job.content.rgb, scale)
-    return image.to(job.device.device)
 
 
 def _covering(image: Tensor, scale: Scale) -> Tensor:

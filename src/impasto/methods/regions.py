@@ -1,10 +1,13 @@
-"""Which painting counts where: a job's styles and masks at one of its sizes."""
+"""Which painting counts where: a job's styles and masks at one of its sizes, and the photo in their
+colours.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from impasto.images.color import match_palette
 from impasto.images.masks import split, visible
 from impasto.images.picture import MIN_SIDE_PX, Picture
 from impasto.images.sizes import resize
@@ -38,6 +41,35 @@ def regions_at(job: Job, height: int, width: int) -> list[Region]:
         for part, (_, picture) in zip(parts, job.regions, strict=True)
     ]
     return [Region(base, left * inside), *own]
+
+
+def underpainted(job: Job) -> Tensor:
+    """The photo (1, 3, H, W), CPU, with as much of its paintings' palettes as ``recipe.underpaint``
+    says; in a region with that of the region's painting.
+    """
+    photo = job.content.rgb
+    share = job.recipe.underpaint * min(1.0, job.recipe.strength)
+    if not share:
+        return photo
+    everywhere = torch.ones_like(photo[:, :1])
+    counted = everywhere if job.mask is None else job.mask
+    shown = visible(job.content)
+    counted = counted if shown is None else counted * shown
+
+    def recolored(painting: Picture, part: Tensor) -> Tensor:
+        own = counted * part
+        if not own.any():
+            return photo
+        return match_palette(photo, painting.rgb, own, visible(painting))
+
+    parts, left = split([part for part, _ in job.regions]) if job.regions else ([], everywhere)
+    base = torch.zeros_like(photo)
+    for painting, weight in zip(job.styles, job.style_weights, strict=True):
+        base += weight * recolored(painting, left)
+    whole = left * base
+    for part, (_, painting) in zip(parts, job.regions, strict=True):
+        whole += part * recolored(painting, part)
+    return torch.lerp(photo, whole, share)
 
 
 def _style(picture: Picture, shrunk: float, device: torch.device, weight: float = 1.0) -> Style:
