@@ -1,4 +1,4 @@
-"""What the benchmarks share: the reference pair, the machine in words, and JSON output."""
+"""What the benchmarks share: pairs, the tutorial's objective, the machine in words, JSON output."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from typing import Any
 
 import torch
 
+import impasto
+from impasto.losses.objective import Objective
+from impasto.losses.style import Region, Style
+from impasto.methods.optimize import make_engine
+from impasto.networks.engine import Engine
+from impasto.result import Job
+
 REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = {
@@ -28,6 +35,26 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--output", type=Path, metavar="FILE.json", help="write the figures")
     return parser
+
+
+def prepared(
+    pair: str, size: int, precision: str, device: str = "auto"
+) -> tuple[Job, Objective, Engine]:
+    """The tutorial's objective for one of PAIRS."""
+    job = impasto.prepare(
+        *PAIRS[pair], preset="tutorial", size=size, precision=precision, device=device
+    )
+    engine, on = make_engine(job), job.device.device
+    objective = Objective(
+        engine, job.recipe, job.content.rgb.to(on), [Region([Style(job.styles[0].rgb.to(on))])]
+    )
+    return job, objective, engine
+
+
+def float32_total(pair: str, size: int, image: torch.Tensor) -> float:
+    """The tutorial's total loss of ``image`` (1, 3, H, W), computed in float32."""
+    job, objective, _ = prepared(pair, size, "float32")
+    return objective.losses(image.to(job.device.device)).total
 
 
 def machine() -> dict[str, Any]:

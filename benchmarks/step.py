@@ -26,9 +26,6 @@ import numpy as np
 import torch
 
 import impasto
-from impasto.losses.objective import Objective
-from impasto.losses.style import Region, Style
-from impasto.methods.optimize import make_engine
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.solvers.lbfgs import LBFGS
@@ -66,20 +63,9 @@ def main() -> None:
     common.finish(arguments, {"rows": rows, "tensorflow": peer})
 
 
-def prepared(size: int, precision: str, device: str) -> tuple[Any, Objective, Engine]:
-    job = impasto.prepare(
-        *common.PAIRS["reference"], preset="tutorial", size=size, precision=precision, device=device
-    )
-    engine, on = make_engine(job), job.device.device
-    objective = Objective(
-        engine, job.recipe, job.content.rgb.to(on), [Region([Style(job.styles[0].rgb.to(on))])]
-    )
-    return job, objective, engine
-
-
 def measure(size: int, precision: str, device: str) -> dict[str, Any]:
     """Median times of a step, of its convolutions, and of L-BFGS' own arithmetic."""
-    job, objective, engine = prepared(size, precision, device)
+    job, objective, engine = common.prepared("reference", size, precision, device)
     image = job.content.rgb.to(job.device.device)
     with impasto.devices.memory_kept(), torch.no_grad():
         bare = convolutions_of(engine, image)

@@ -29,12 +29,14 @@ MIN_HISTORY = 3
 """Pairs that L-BFGS needs at least to be worth its while."""
 
 # Measured on CPUs, see benchmarks/memory.py.
-START_UP_MB = 560
-"""Python and torch with a network's weights loaded."""
-IMAGES = 20
+START_UP_MB = {4: 560, 2: 450}
+"""Python and torch with a network's weights loaded, by the bytes of a feature."""
+IMAGES = 6
 """Tensors of the picture's size: images, the solver's, and what is computed from them."""
-HOLES = 0.75
-"""Memory between the feature maps that none fits into, in maps of the first block."""
+HOLES, MOST_HOLES_MB = 2, 200
+"""Memory between the feature maps that none fits into, in maps of the first block; of large ones
+less, which the system gives back.
+"""
 WINOGRAD_FACTOR = 64 / 36
 """Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
 
@@ -129,16 +131,17 @@ def plan(demand: Demand, available_mb: float) -> Plan:
         return plan(replace(demand, history=demand.history - missing), available_mb)
     if demand.history > MIN_HISTORY:
         least = min(plans_for(replace(demand, history=MIN_HISTORY)), key=lambda p: p.needed_mb)
-    raise _too_large(least, demand.height, demand.width, available_mb)
+    raise _too_large(least, demand, available_mb)
 
 
-def _too_large(least: Plan, height: int, width: int, available_mb: float) -> DeviceError:
-    share = max(0.0, available_mb - START_UP_MB) / (least.needed_mb - START_UP_MB)
-    fits = int(max(height, width) * share**0.5 * 0.98) // 32 * 32  # bands have margins
+def _too_large(least: Plan, demand: Demand, available_mb: float) -> DeviceError:
+    start_up_mb = START_UP_MB[demand.itemsize]
+    share = max(0.0, available_mb - start_up_mb) / (least.needed_mb - start_up_mb)
+    fits = int(max(demand.height, demand.width) * share**0.5 * 0.9) // 32 * 32  # bands have margins
     advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
     return DeviceError(
-        f"{width}×{height} px need at least {least.needed_mb / 1000:.1f} GB of memory, and"
-        f" {available_mb / 1000:.1f} GB may be used{advice}"
+        f"{demand.width}×{demand.height} px need at least {least.needed_mb / 1000:.1f} GB of"
+        f" memory, and {available_mb / 1000:.1f} GB may be used{advice}"
     )
 
 
@@ -150,10 +153,11 @@ def limit_mb(recipe: Recipe, device: torch.device) -> float:
 
 def check_kept(height: int, width: int, top_layer: str) -> None:
     """Raise DeviceError if all features of (height, width) px in float32 don't fit at once."""
-    everything = next(plans_for(Demand(height, width, top_layer, 4, 0)))
+    demand = Demand(height, width, top_layer, itemsize=4, history=0)
+    everything = next(plans_for(demand))
     available = memory_available_mb(torch.device("cpu"))
     if everything.needed_mb > available:
-        raise _too_large(everything, height, width, available)
+        raise _too_large(everything, demand, available)
 
 
 def check_glance(height: int, width: int, itemsize: int, available_mb: float) -> None:
@@ -162,7 +166,7 @@ def check_glance(height: int, width: int, itemsize: int, available_mb: float) ->
     """
     output = CHANNELS[0] * height * width * itemsize
     held = 12 * 3 * height * width + (2 + 2 * WINOGRAD_FACTOR) * output
-    needed_mb = START_UP_MB + held / BYTES_PER_MB
+    needed_mb = START_UP_MB[itemsize] + held / BYTES_PER_MB
     if needed_mb > available_mb:
         raise DeviceError(
             f"a painting of {width}×{height} px needs {needed_mb / 1000:.1f} GB of memory, and"
@@ -191,8 +195,7 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
     pixels = demand.height * demand.width
     fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
     fixed += blocks[-1].output  # the content target
-    if bands[0] == KEEP:
-        fixed += HOLES * blocks[0].output
+    fixed += min(HOLES * blocks[0].output, MOST_HOLES_MB * BYTES_PER_MB)
     # The workspace of the largest convolution stays allocated.
     fixed += max(block.workspace(count) for block, count in zip(blocks, bands, strict=True))
     peak = kept = work = 0.0
@@ -203,7 +206,7 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
     return Plan(
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
-        needed_mb=START_UP_MB + (fixed + peak) / BYTES_PER_MB,
+        needed_mb=START_UP_MB[demand.itemsize] + (fixed + peak) / BYTES_PER_MB,
         slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 

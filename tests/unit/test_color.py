@@ -196,3 +196,13 @@ def test_one_color_matched_to_another_becomes_it(own, wanted):
         matched = match(painting, photo)
         assert_is_a_picture(matched, painting)
         assert (pixels(matched) - pixels(photo)[:, :1]).abs().max() < 0.02
+
+
+def test_a_flat_palette_leaves_the_contrast_that_is_asked_for(photo_image):
+    image = tensor(photo_image)
+    for level in (0.0, 0.5, 1.0):
+        flat = torch.full_like(image, level)
+        assert to_oklab(match_palette(image, flat))[:, 0].std() < 0.02
+        kept = to_oklab(match_palette(image, flat, contrast=0.5))[:, 0]
+        assert kept.std() == pytest.approx(0.5 * float(to_oklab(image)[:, 0].std()), rel=0.1)
+        assert (kept > 0.01).float().mean() > 0.9, "nor does it vanish in black"

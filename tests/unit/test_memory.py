@@ -61,7 +61,8 @@ def test_a_run_in_bands_makes_the_same_picture(photo, painting, monkeypatch):
     """And says, in one line, how it fits."""
     settings = {"preset": "studio", "size": 96, "steps": 6, "scales": 2}
     whole = impasto.stylize(photo, painting, **settings)
-    least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20)), key=lambda p: p.needed_mb)
+    itemsize = impasto.prepare(photo, painting, **settings).device.dtype.itemsize
+    least = min(plans_for(Demand(64, 96, "block5_conv1", itemsize, 20)), key=lambda p: p.needed_mb)
     monkeypatch.setattr(memory, "memory_available_mb", lambda _device: least.needed_mb)
     events = list(impasto.iterate(photo, painting, **settings))
     assert any("computed twice in up to" in (event.message or "") for event in events)
@@ -81,7 +82,7 @@ def test_out_of_memory_goes_on_with_less(photo, painting, monkeypatch):
         return evaluate(self, image)
 
     monkeypatch.setattr(Objective, "losses_and_gradient", failing)
-    monkeypatch.setattr(memory, "START_UP_MB", 0.0)
+    monkeypatch.setattr(memory, "START_UP_MB", {4: 0.0, 2: 0.0})
     settings = {"preset": "tutorial", "size": 96, "steps": 4}
     events = list(impasto.iterate(photo, painting, **settings))
     assert len(events) == 5

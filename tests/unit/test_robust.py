@@ -39,7 +39,7 @@ PHOTOS = {
     "flat grey": (lambda photo: flat(128), {}),
     "black": (lambda photo: flat(0), {}),
     "white": (lambda photo: flat(255), {}),
-    "line drawing": (lambda photo: line_drawing(), {}),
+    "line drawing": (lambda photo: line_drawing(), {"steps": 40}),
     "text": (lambda photo: text(), {"size": 96}),
     "tiny": (lambda photo: photo.resize((32, 32)), {"size": 32}),
     "enlarged": (lambda photo: photo.resize((32, 32)), {"size": 96}),

@@ -75,15 +75,28 @@ def keep_colors(stylized: Tensor, photo: Tensor) -> Tensor:
 
 
 def match_palette(
-    image: Tensor, other: Tensor, mask: Tensor | None = None, other_mask: Tensor | None = None
+    image: Tensor,
+    other: Tensor,
+    mask: Tensor | None = None,
+    other_mask: Tensor | None = None,
+    *,
+    contrast: float = 0.0,
 ) -> Tensor:
     """The image with the other's mean and covariance of colours, in Oklab; sizes may differ.
 
     Of all linear maps that do so this one moves colours least: Monge-Kantorovich (Pitié & Kokaram
     2007). Its gain is limited (``MAX_GAIN``): a grey image gets the other's tint, not its own
-    noise as colours.
+    noise as colours. Lightness keeps at least ``contrast`` of the deviation that it had, even if
+    the other is flat.
     """
-    return from_oklab(_with_palette(to_oklab(image), to_oklab(other), mask, other_mask))
+    lab = to_oklab(image)
+    recolored = _with_palette(lab, to_oklab(other), mask, other_mask)
+    (mean, own), (level, left) = (_spread(each[:, :1], mask) for each in (lab, recolored))
+    if left < contrast * own:
+        recolored[:, :1] += (contrast - left / own) * (lab[:, :1] - mean)
+        room = 2 * contrast * own  # black and white leave none
+        recolored[:, :1] += min(max(level, room), 1 - room) - level
+    return from_oklab(recolored)
 
 
 def match_histogram(
@@ -150,6 +163,14 @@ def _statistics(lab: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     mean = (colors * shares).sum(1, keepdim=True) / shares.sum()
     covariance = torch.cov(colors, correction=0, aweights=shares)
     return mean, covariance + RIDGE * torch.eye(3).to(colors)
+
+
+def _spread(lightness: Tensor, mask: Tensor | None) -> tuple[float, float]:
+    """The mean of (1, 1, H, W), and the deviation, above zero."""
+    share = torch.ones_like(lightness) if mask is None else mask
+    mean = float((lightness * share).sum() / share.sum())
+    variance = float(((lightness - mean).square() * share).sum() / share.sum())
+    return mean, (variance + RIDGE) ** 0.5
 
 
 def _monge_kantorovich(own: Tensor, wanted: Tensor) -> Tensor:

@@ -14,6 +14,11 @@ from impasto.images.sizes import resize
 from impasto.losses.style import Region, Style
 from impasto.result import Job
 
+LEAST_CONTRAST = 0.65
+"""Of the photo's own, that an underpainting keeps: what a grey or black painting would leave of its
+shapes nobody could see, nor paint.
+"""
+
 
 def regions_at(job: Job, height: int, width: int) -> list[Region]:
     """The regions of a picture of (height, width) px, on the job's device: what no region of the
@@ -60,7 +65,8 @@ def underpainted(job: Job) -> Tensor:
         own = counted * part
         if not own.any():
             return photo
-        return match_palette(photo, painting.rgb, own, visible(painting))
+        shown = visible(painting)
+        return match_palette(photo, painting.rgb, own, shown, contrast=LEAST_CONTRAST)
 
     parts, left = split([part for part, _ in job.regions]) if job.regions else ([], everywhere)
     base = torch.zeros_like(photo)
