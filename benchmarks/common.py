@@ -80,9 +80,12 @@ def finish(arguments: argparse.Namespace, figures: dict[str, Any]) -> None:
 
 def measured_elsewhere(code: str, *arguments: str) -> Any:
     """Run ``code`` in a process of its own; its last line of output is JSON."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
-    )
+    return last_json([sys.executable, "-c", code, *arguments])
+
+
+def last_json(command: list[str]) -> Any:
+    """The last line that a command prints, which is JSON; or what went wrong."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"error": done.stderr.strip().splitlines()[-1]}
     return json.loads(done.stdout.strip().splitlines()[-1])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
     from impasto.series import variations
+    from impasto.stylizer import Stylizer
     from impasto.synthesis import reconstruct, texture
     from impasto.timelapse import Timelapse
 
@@ -37,6 +38,7 @@ __all__ = [
     "Progress",
     "Recipe",
     "Result",
+    "Stylizer",
     "Timelapse",
     "__version__",
     "checkpoint",
@@ -60,6 +62,7 @@ _HOMES = {
     "Progress": "impasto.result",
     "Recipe": "impasto.recipe",
     "Result": "impasto.result",
+    "Stylizer": "impasto.stylizer",
     "Timelapse": "impasto.timelapse",
     "estimate": "impasto.api",
     "evaluate": "impasto.evaluation",

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from impasto import checkpoint, devices, memory
+from impasto.devices import Device
 from impasto.errors import ImageError, RecipeError
 from impasto.images.color import match_histogram, match_palette
-from impasto.images.limits import Limits
+from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.masks import fit_mask, read_mask, visible
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
-from impasto.losses.objective import Objective
-from impasto.losses.style import Region, Style
 from impasto.memory import Plan
-from impasto.methods.optimize import Scale, make_engine, memory_plan, painted_size, plan_scales
+from impasto.methods import instant
+from impasto.methods.estimate import Estimate
+from impasto.methods.optimize import painted_size
 from impasto.methods.registry import METHODS
+from impasto.networks import styles
 from impasto.networks import weights as catalogue
 from impasto.recipe import Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot
 
-INITS = ("content", "noise", "style")
+INITS = ("content", "noise", "style", "instant")
+
+GLANCE_PX = 512
+"""Long side of a painting for the method instant, whose network sees 256 px of it."""
 
 
 def stylize(
@@ -96,35 +99,36 @@ def prepare(
     **settings: Any,
 ) -> Job:
     """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
+    pairs = weighted_styles(style)
+    unsaid = "method" not in settings and preset is None and recipe is None
+    if unsaid and any(is_built_in(source) for source, _ in pairs):
+        settings["method"] = "instant"
     chosen = build(settings, preset=preset, recipe=recipe)
     device = devices.choose(chosen.device, chosen.precision)
-    catalogue.verified_path(catalogue.find(chosen.weights))  # sooner rather than later
-    pairs = weighted_styles(style)
     photo = read(content, limits=limits)
-    pictures = [read(source, limits=limits) for source, _ in pairs]
+    pictures = [_read_style(source, chosen, limits) for source, _ in pairs]
+    regions = [(path, _read_style(style, chosen, limits)) for path, style in chosen.region.items()]
     # Before anything is resized: a large size is too much for that already.
-    height, width = fit_long_side(photo.height, photo.width, chosen.size, chosen.resize)
-    limit_mb = memory.limit_mb(chosen, device.device)
-    plan = memory.plan(
-        memory.Demand.of(chosen, *painted_size(chosen, height, width), device.dtype), limit_mb
-    )
-    content_picture = photo.fitted(chosen.size, chosen.resize)
-    pictures = _style_masked(pictures, chosen.style_mask, limits)
-    masks = [read_mask(path, limits) for path in chosen.region]
-    region_pictures = [read(path, limits=limits) for path in chosen.region.values()]
+    size = chosen.long_side(photo.height, photo.width)
+    plan = _checked(chosen, device, *fit_long_side(photo.height, photo.width, size, chosen.resize))
+    fitted_photo = photo.fitted(size, chosen.resize)
+    masks = [read_mask(path, limits) for path, _ in regions]
 
     def fitted_mask(mask: Tensor) -> Tensor:
-        return fit_mask(mask, content_picture.height, content_picture.width, chosen.feather)
+        return fit_mask(mask, fitted_photo.height, fitted_photo.width, chosen.feather)
 
-    paintings = [_painting(picture, chosen, content_picture) for picture in pictures]
-    region_paintings = [_painting(picture, chosen, content_picture) for picture in region_pictures]
-    for painting in (*paintings, *region_paintings):
-        if chosen.style_scale > 1 and plan.plain:  # in bands, any size can be looked at
-            itemsize = device.dtype.itemsize
-            memory.check_glance(painting.height, painting.width, itemsize, limit_mb)
+    def painting(picture: Picture) -> Picture:
+        return picture if picture.built_in else _painting(picture, chosen, size, fitted_photo)
+
+    paintings = [painting(p) for p in _style_masked(pictures, chosen.style_mask, limits)]
+    region_paintings = [painting(picture) for _, picture in regions]
+    if plan is not None and plan.plain and chosen.style_scale > 1:  # in bands, any size can be
+        limit_mb = memory.limit_mb(chosen, device.device)
+        for seen in (*paintings, *region_paintings):
+            memory.check_glance(seen.height, seen.width, device.dtype.itemsize, limit_mb)
     return Job(
         recipe=chosen,
-        content=content_picture,
+        content=fitted_photo,
         styles=tuple(paintings),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
@@ -134,45 +138,50 @@ def prepare(
     )
 
 
+def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | None:
+    """The plan for the memory of a result of (height, width) px, for the method that has one.
+
+    Raises DeviceError: it doesn't fit; WeightsError: sooner rather than later.
+    """
+    if recipe.method == "instant":
+        instant.check_size(recipe, device.device, height, width)
+        return None
+    catalogue.verified_path(catalogue.find(recipe.weights))
+    demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device.dtype)
+    return memory.plan(demand, memory.limit_mb(recipe, device.device))
+
+
+def is_built_in(source: Source) -> bool:
+    """Whether it names a style that a network knows, and no file."""
+    return isinstance(source, str) and source in styles.NAMES and not Path(source).exists()
+
+
+def _read_style(source: Source, recipe: Recipe, limits: Limits | None) -> Picture:
+    """A painting, or a built-in style by its name."""
+    if not is_built_in(source):
+        try:
+            return read(source, limits=limits)
+        except ImageError as error:
+            if isinstance(source, str) and not Path(source).suffix and "no such file" in str(error):
+                raise ImageError(f"{error}, nor a built-in style (impasto styles)") from error
+            raise
+    if recipe.method != "instant":
+        raise RecipeError(f"{source} is a style of the method instant, not of {recipe.method}")
+    if recipe.color in ("match", "histogram"):
+        raise RecipeError(f"{source} can't be recoloured; choose the color content, or a painting")
+    return replace(read(styles.thumbnail(source)), name=source, sha256=None, built_in=True)
+
+
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    memory_plan(job)
-    return METHODS[job.recipe.method](job, snapshot)
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a run would take: ``scales`` with their sizes and steps, the plan for its memory,
-    ``seconds`` without start-up.
-    """
-
-    scales: tuple[Scale, ...]
-    memory: Plan
-    seconds: float
-
-
-PROBE_LONG_SIDE_PX = 256
+    method = METHODS[job.recipe.method]
+    method.check(job)
+    return method.run(job, snapshot)
 
 
 def estimate(job: Job) -> Estimate:
-    """Estimate a run by doing two steps of it in small: a step's time grows with the pixels."""
-    recipe = job.recipe
-    scales = tuple(plan_scales(recipe, job.content.height, job.content.width))
-    probe = torch.full(
-        (1, 3, PROBE_LONG_SIDE_PX, PROBE_LONG_SIDE_PX), 0.5, device=job.device.device
-    )
-    objective = Objective(make_engine(job), recipe, probe, [Region([Style(probe)])])
-    objective.losses_and_gradient(probe)  # the first call also warms up
-    started = time.perf_counter()
-    objective.losses_and_gradient(probe)
-    per_pixel = (time.perf_counter() - started) / PROBE_LONG_SIDE_PX**2
-    plan = memory_plan(job)
-    seconds = per_pixel * sum(scale.work for scale in scales) * plan.slowdown
-    return Estimate(
-        scales=scales,
-        memory=plan,
-        seconds=min(seconds, recipe.time_budget or math.inf),
-    )
+    """What a run would take. Raises DeviceError: there is not enough memory."""
+    return METHODS[job.recipe.method].estimate(job)
 
 
 def weighted_styles(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
@@ -210,12 +219,12 @@ def _only_within(picture: Picture, mask: Tensor) -> Picture:
     return replace(picture, alpha=alpha if picture.alpha is None else alpha * picture.alpha)
 
 
-def _painting(picture: Picture, recipe: Recipe, content: Picture) -> Picture:
+def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> Picture:
     """A painting as the recipe asks for it: its size, without its edges, in the photo's colours."""
     short, long = sorted((picture.height, picture.width))
     least = math.ceil(MIN_SIDE_PX * long / short)
-    size = max(least, round(recipe.size * recipe.style_scale))
-    fitted = picture.fitted(size, recipe.resize).trimmed(recipe.trim)
+    wanted = GLANCE_PX if recipe.method == "instant" else round(size * recipe.style_scale)
+    fitted = picture.fitted(max(least, wanted), recipe.resize).trimmed(recipe.trim)
     if fitted.alpha is not None and fitted.alpha.max() == 0:
         raise ImageError(f"{picture.name} is transparent or masked: there is nothing to paint with")
     recolor = {"match": match_palette, "histogram": match_histogram}.get(recipe.color)

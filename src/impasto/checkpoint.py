@@ -23,9 +23,11 @@ FORMAT_VERSION = 3
 def save(progress: Progress, path: Path) -> None:
     """Write the checkpoint of ``progress``, atomically, before the run goes on by two steps.
 
-    Raises CheckpointError: it has gone on further; OutputError.
+    Raises CheckpointError: it has gone on further, or can't be gone on with; OutputError.
     """
-    job = progress.job
+    job, snapshot = progress.job, progress.snapshot
+    if snapshot is None:
+        raise CheckpointError(f"a run of the method {job.recipe.method} can't be gone on with")
     buffer = io.BytesIO()
     torch.save(
         {
@@ -37,7 +39,7 @@ def save(progress: Progress, path: Path) -> None:
             "mask": job.mask,
             "regions": [(mask, asdict(style)) for mask, style in job.regions],
             "precision": job.device.precision,
-            "snapshot": {**vars(progress.snapshot), "solver": progress.snapshot.solver()},
+            "snapshot": {**vars(snapshot), "solver": snapshot.solver()},
         },
         buffer,
     )

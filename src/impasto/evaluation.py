@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from impasto.errors import ImageError
 from impasto.images.color import to_oklab
-from impasto.images.limits import Limits
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
 from impasto.networks.load import load_encoder

@@ -15,7 +15,7 @@ import torch
 
 from impasto.devices import BYTES_PER_MB, memory_available_mb
 from impasto.errors import DeviceError
-from impasto.images.picture import MIN_SIDE_PX
+from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import WRAP_PX
 from impasto.networks.engine import KEEP
 from impasto.networks.layers import CONVOLUTIONS_PER_BLOCK, LAYER_NAMES, canonical
@@ -42,15 +42,23 @@ WINOGRAD_FACTOR = 64 / 36
 
 
 @dataclass(frozen=True)
-class Plan:
+class Need:
+    """``needed_mb`` is what a run takes at its peak."""
+
+    needed_mb: float
+
+    def __str__(self) -> str:
+        return f"about {self.needed_mb / 1000:.1f} GB"
+
+
+@dataclass(frozen=True)
+class Plan(Need):
     """How a run is kept within the memory: ``bands`` for the engine, and the pairs of vectors that
-    L-BFGS keeps. ``needed_mb`` is what the run takes at its peak; ``slowdown`` its arithmetic over
-    that of a run that keeps everything.
+    L-BFGS keeps. ``slowdown``: its arithmetic over that of a run that keeps everything.
     """
 
     bands: tuple[int, ...]
     history: int
-    needed_mb: float
     slowdown: float
 
     @property
@@ -61,12 +69,12 @@ class Plan:
     def __str__(self) -> str:
         again = [block for block, bands in enumerate(self.bands, start=1) if bands != KEEP]
         if not again:
-            return f"about {self.needed_mb / 1000:.1f} GB, all features kept"
+            return f"{super().__str__()}, all features kept"
         pieces = (
             "" if set(self.bands) <= {KEEP, 1} else f" in up to {max(self.bands)} bands of rows"
         )
         blocks = "block 1" if again == [1] else f"blocks 1 to {again[-1]}"
-        return f"about {self.needed_mb / 1000:.1f} GB, features of {blocks} computed twice{pieces}"
+        return f"{super().__str__()}, features of {blocks} computed twice{pieces}"
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,20 @@ import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from impasto.errors import RecipeError, reason, unknown
+from impasto.images.limits import MIN_SIDE_PX
+from impasto.images.paper import DEFAULT_DPI, long_side_px, paper_mm
 from impasto.networks.layers import canonical
 
 DEFAULT_PRESET = "studio"
+MAX_SIZE_PX = 32768
+INSTANT_PRESET = "instant"
 STYLE_LOSSES = ("gram", "moments", "w2", "swd", "nearest")
+FOR_INSTANT = (
+    "preset", "method", "size", "print", "dpi", "resize", "color", "mask", "region", "style_mask",
+    "trim", "feather", "strength", "mix", "style_scale", "statistics", "device", "precision",
+    "max_memory",
+)  # fmt: skip
+"""The settings that mean something to the method ``instant``."""
 
 
 def _weighted_names(value: Any, what: str) -> Any:
@@ -110,10 +120,24 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     preset: str = Field(DEFAULT_PRESET, description="the preset that the other settings start from")
-    method: Literal["optimize"] = Field("optimize", description="the algorithm")
+    method: Literal["optimize", "instant"] = Field(
+        "optimize",
+        description="the algorithm: the pixels optimised, or one pass of a feed-forward network",
+    )
 
     # The picture
-    size: int = Field(512, ge=32, le=32768, description="long side of the result, px")
+    size: int = Field(
+        512,
+        ge=0,
+        le=MAX_SIZE_PX,
+        description="long side of the result, px; 0: as large as the photo",
+    )
+    print: str | None = Field(
+        None, description="size it for that paper instead: A2, 30x40cm, 8x10in"
+    )
+    dpi: int | None = Field(
+        None, ge=10, le=2400, description="dots per inch, written into the file; 300 with print"
+    )
     resize: Literal["antialias", "tutorial"] = Field(
         "antialias", description="how images are resized: bicubic, or as TensorFlow's tutorial does"
     )
@@ -124,8 +148,13 @@ class Recipe(BaseModel):
         description="long side to paint at, px, if less than size: the rest is enlarged, guided by"
         " the photo",
     )
+    enlarge: Literal["guided", "instant"] = Field(
+        "guided",
+        description="how what was painted at work_size is enlarged: by the photo's edges, or with"
+        " finer strokes by the method instant",
+    )
     init: Annotated[str, BeforeValidator(_path_as_text)] = Field(
-        "content", description="the image to start from: content, noise, style, or a file"
+        "content", description="the image to start from: content, noise, style, instant, or a file"
     )
     color: Literal["style", "content", "match", "histogram"] = Field(
         "style",
@@ -189,6 +218,9 @@ class Recipe(BaseModel):
     strength: float = Field(
         1.0, ge=0, le=100, description="0 is the photo, 1 the preset's look, above is wilder"
     )
+    mix: float = Field(
+        1.0, ge=0, le=1, description="share of the painted picture in the result; the rest is photo"
+    )
     style_scale: float = Field(
         1.0, ge=0.1, le=8, description="size of the painting, and its strokes, in the picture"
     )
@@ -197,6 +229,11 @@ class Recipe(BaseModel):
     tv_weight: Weight = Field(30.0, description="weight of the total variation loss, gamma")
     tv_norm: Literal["l1", "l2"] = Field(
         "l1", description="total variation: sum of absolute or mean of squared differences"
+    )
+
+    statistics: Literal["whole", "thumbnail"] = Field(
+        "whole",
+        description="instant: normalise by the whole picture, or quicker by a small version of it",
     )
 
     # How it is minimised
@@ -273,6 +310,20 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_a_paper(self) -> Recipe:
+        if self.print is not None:
+            paper_mm(self.print)
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_size(self) -> Recipe:
+        if 0 < self.size < MIN_SIDE_PX:
+            raise RecipeError(
+                f"size should be at least {MIN_SIDE_PX}, or 0 for the photo's own, not {self.size}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _can_be_read_again(self) -> Recipe:
         for path in (self.mask, *self.style_mask, *self.region, *self.region.values()):
             if path in ("", "-"):
@@ -280,6 +331,23 @@ class Recipe(BaseModel):
                     f"masks and the paintings of regions should be files, not {path!r}"
                 )
         return self
+
+    @property
+    def dots_per_inch(self) -> int | None:
+        """``dpi``, or the usual for a print."""
+        return self.dpi or (DEFAULT_DPI if self.print else None)
+
+    def long_side(self, height: int, width: int) -> int:
+        """Of the result, px, for a photo of that size. Raises RecipeError: a print too large."""
+        if self.print is None:
+            return self.size or max(height, width)
+        size = long_side_px(height, width, self.print, self.dots_per_inch or DEFAULT_DPI)
+        if not MIN_SIDE_PX <= size <= MAX_SIZE_PX:
+            raise RecipeError(
+                f"{self.print} at {self.dots_per_inch} dpi would be {size} px long; between"
+                f" {MIN_SIDE_PX} and {MAX_SIZE_PX} are possible"
+            )
+        return size
 
     @property
     def learning_rate(self) -> float:
@@ -306,11 +374,19 @@ def build(
     if preset is not None and recipe is not None:
         raise RecipeError("a preset and a recipe were both given; choose one of them")
     given = _as_mapping(recipe)
-    base = preset or given.get("preset") or DEFAULT_PRESET
+    settings = settings or {}
+    asked = settings.get("method", given.get("method"))
+    usual = INSTANT_PRESET if asked == "instant" else DEFAULT_PRESET
+    base = preset or given.get("preset") or usual
     # A whole recipe stands for itself, even where the preset it came from is no longer at hand.
     whole = set(_setting_names()) <= set(given)
     values = {} if whole else load_preset(str(base))
-    return validate({**values, **given, **(settings or {}), "preset": str(base)})
+    built = validate({**values, **given, **settings, "preset": str(base)})
+    if built.method == "instant":
+        for name in settings:
+            if name not in FOR_INSTANT:
+                raise RecipeError(f"{name} means nothing to the method instant; leave it out")
+    return built
 
 
 def validate(values: Mapping[str, Any]) -> Recipe:

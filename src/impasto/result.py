@@ -85,6 +85,8 @@ class Job:
         photo = resize(self.content.rgb, height, width, "antialias")
         if self.recipe.color == "content":
             pixels = keep_colors(pixels, photo)
+        if self.recipe.mix < 1:
+            pixels = torch.lerp(photo, pixels, self.recipe.mix)
         if self.mask is not None:
             pixels = only_inside(pixels, photo, resize(self.mask, height, width, "antialias"))
         return pixels
@@ -132,47 +134,55 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """One event of a run: the image after ``step`` of ``steps`` updates, and its losses.
+    """One event of a run: the image after ``step`` of ``steps`` updates (or per cent of the work,
+    for a method that makes none), and its losses, if it has any.
 
     ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
     start-up; ``message`` is a sentence when something happened that a person should know.
+    ``pixels`` (1, 3, h, w) is the image; ``snapshot`` is None where a run can't be gone on with.
     A Progress stays valid when the run goes on.
     """
 
     step: int
     steps: int
     scale: int
-    losses: Losses
+    losses: Losses | None
     seconds: float
     eta: float
     message: str | None
     job: Job = field(repr=False)
-    snapshot: Snapshot = field(repr=False)
+    pixels: Tensor = field(repr=False)
+    snapshot: Snapshot | None = field(repr=False)
 
     @property
     def image(self) -> Image.Image:
         """The picture so far, at the size being worked at."""
-        pixels = self.job.finished(self.snapshot.image)
+        pixels = self.job.finished(self.pixels)
         return Image.fromarray(write.quantize(_as_array(pixels, None), 8))
 
     def result(self) -> Result:
         """The picture so far as a Result at its final size: what a stopped run leaves."""
-        job, pixels = self.job, self.snapshot.image
+        job, pixels = self.job, self.pixels
         if pixels.shape[-2:] != job.content.rgb.shape[-2:]:
             small, seamless = pixels.float().cpu(), job.recipe.seamless
             pixels = enlarge(small, job.content.rgb, seamless=seamless)
         pixels = job.finished(pixels)
-        row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
-        rows = self.snapshot.rows
-        if not rows or rows[-1]["step"] != self.step:
-            rows = (*rows, row)
         return Result(
             array=_as_array(pixels, job.content.alpha),
-            losses=Trace(rows),
+            losses=self._trace(),
             seconds=self.seconds,
             steps=self.step,
             job=job,
         )
+
+    def _trace(self) -> Trace | None:
+        if self.losses is None or self.snapshot is None:
+            return None
+        rows = self.snapshot.rows
+        if not rows or rows[-1]["step"] != self.step:
+            row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
+            rows = (*rows, row)
+        return Trace(rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,11 +190,12 @@ class Result:
     """A stylized image, with all there is to know about it.
 
     ``array`` is (H, W, 3), or (H, W, 4) if the content image had transparency: float32 in [0, 1].
-    ``seconds`` is the time the method took, without start-up.
+    ``seconds`` is the time the method took, without start-up. ``losses`` is None for a method that
+    has none.
     """
 
     array: np.ndarray
-    losses: Trace
+    losses: Trace | None
     seconds: float
     steps: int
     job: Job = field(repr=False)
@@ -219,7 +230,8 @@ class Result:
     ) -> bytes:
         """The picture as the bytes of a file; with ``metadata``, its recipe is inside."""
         note = self.job.note() if metadata else None
-        return write.encode(self.array, write.Encoding(format, bit_depth, note))
+        encoding = write.Encoding(format, bit_depth, note, self.recipe.dots_per_inch)
+        return write.encode(self.array, encoding)
 
     def save(
         self,
@@ -252,4 +264,5 @@ class Result:
 
 def _as_array(pixels: Tensor, alpha: Tensor | None) -> np.ndarray:
     channels = pixels if alpha is None else torch.cat([pixels.cpu(), alpha], dim=1)
-    return np.ascontiguousarray(channels[0].permute(1, 2, 0).float().cpu().numpy())
+    array: np.ndarray = channels[0].permute(1, 2, 0).float().cpu().contiguous().numpy()
+    return array

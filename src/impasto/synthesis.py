@@ -13,8 +13,8 @@ from PIL import Image
 from impasto import api, series
 from impasto.errors import RecipeError
 from impasto.images import write
-from impasto.images.limits import Limits
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.networks.layers import alias

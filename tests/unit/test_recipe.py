@@ -88,7 +88,7 @@ def test_layers_can_be_written_in_several_ways():
         ({"stepps": 5}, "there is no setting 'stepps'; did you mean 'steps'"),
         ({"steps": 0}, "steps should be greater than or equal to 1, not 0"),
         ({"steps": "many"}, "steps should be a valid integer"),
-        ({"size": 31}, "size should be greater than or equal to 32"),
+        ({"size": 31}, "size should be at least 32"),
         ({"solver": "adamm"}, "solver should be 'adam' or 'lbfgs', not 'adamm'"),
         ({"style_weight": -1}, "style_weight should be greater than or equal to 0"),
         ({"style_weight": float("nan")}, "style_weight should be a finite number"),

@@ -25,6 +25,7 @@ COMMANDS = {  # imported when it is used: torch takes seconds
     "inspect": "Show the network's layers, statistics and Gram matrices.",
     "classify": "What is in the picture? VGG-19's ImageNet classes.",
     "models": "List, check, fetch and remove network weights.",
+    "styles": "List the built-in styles.",
     "presets": "List and explain the presets.",
 }
 

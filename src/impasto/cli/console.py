@@ -85,6 +85,8 @@ def display(*, quiet: bool) -> Iterator[Display]:
 def describe(progress: Progress) -> str:
     """Scale, losses, speed and time left, in one line."""
     losses = progress.losses
+    if losses is None:
+        return f"{progress.scale} px  {clock(progress.eta)} left"
     speed = f"{progress.step / progress.seconds:.2f} steps/s" if progress.step else "starting"
     return (
         f"{progress.scale} px  loss {losses.total:.3g} (content {losses.content:.2g},"

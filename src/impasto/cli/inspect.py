@@ -77,9 +77,10 @@ def inspect(
 
     def picture(source: str) -> Picture:
         whole = read(source, limits=limits)
-        sides = fit_long_side(whole.height, whole.width, recipe.size, recipe.resize)
+        size = recipe.long_side(whole.height, whole.width)
+        sides = fit_long_side(whole.height, whole.width, size, recipe.resize)
         memory.check_kept(*sides, "block5_conv4")
-        return whole.fitted(recipe.size, recipe.resize)
+        return whole.fitted(size, recipe.resize)
 
     pictures = (picture(content), picture(style), None if stylized is None else picture(stylized))
     numbers, tensors = inspection.inspect(*pictures[:2], recipe, pictures[2])

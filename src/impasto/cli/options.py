@@ -107,7 +107,7 @@ def recipe_options(command: Command) -> Command:
 
     Only what is given on the command line is passed on; the rest is the preset's business.
     """
-    return recipe_options_without()(command)
+    return _recipe_options(command, ("preset",))
 
 
 def recipe_options_without(*left_out: str) -> Callable[[Command], Command]:

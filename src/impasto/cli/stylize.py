@@ -38,6 +38,14 @@ if TYPE_CHECKING:
     metavar="FILE.toml|FILE.png",
     help="Settings from a file, or from a picture made by impasto; of the picture its images too.",
 )
+@click.option(
+    "--style",
+    "named",
+    multiple=True,
+    metavar="NAME[:WEIGHT]",
+    help="A built-in style (impasto styles), or a painting; may be repeated.",
+)
+@click.option("--fast", is_flag=True, help="The same as --method instant.")
 @recipe_options
 @click.option(
     "--save-every", type=click.IntRange(min=1), metavar="N", help="Keep a picture every N steps."
@@ -86,6 +94,8 @@ def stylize(
     force: bool,
     preset: str | None,
     recipe: Path | None,
+    named: tuple[str, ...],
+    fast: bool,
     save_every: int | None,
     timelapse: Path | None,
     count: int | None,
@@ -106,6 +116,11 @@ def stylize(
     Several styles are blended; "a.jpg:0.7 b.jpg:0.3" weighs them. A file name of - is standard
     input. Ctrl-C stops and keeps the picture so far.
     """
+    images = (*images, *named)
+    if fast:
+        if settings["method"] not in (None, "instant"):
+            raise RecipeError(f"--fast and --method {settings['method']} exclude each other")
+        settings["method"] = "instant"
     target = Target(output, format, int(bit_depth), metadata=not no_metadata, force=force)
     target.check_json(as_json)
     limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
@@ -150,6 +165,8 @@ def stylize(
         else:
             job = _prepared(images, preset, recipe, limits, given(settings), target)
             snapshot = None
+            if checkpoint is not None and job.recipe.method == "instant":
+                raise RecipeError("the method instant needs no --checkpoint: it is done at once")
         if film is not None:
             _check_apart(film.path, target.path_for(job), checkpoint or resume)
         if dry_run:
@@ -296,10 +313,14 @@ def run(
         go_on = f"; go on with: impasto --resume {kept}" if kept else ""
         click.echo(f"stopped at step {progress.step} of {progress.steps}{go_on}", err=True)
         return stop.exit_code
-    say(
-        f"{result.width}×{result.height} px, {result.steps} steps in {result.seconds:.1f} s"
-        f" ({result.steps_per_second:.2f} steps/s)"
-    )
+    size = f"{result.width}×{result.height} px"
+    if result.losses is None:
+        say(f"{size} in {result.seconds:.2f} s")
+    else:
+        say(
+            f"{size}, {result.steps} steps in {result.seconds:.1f} s"
+            f" ({result.steps_per_second:.2f} steps/s)"
+        )
     return 0
 
 
@@ -337,7 +358,8 @@ def weighted_style(text: str) -> tuple[str, float]:
 
 def _content_again(entry: dict[str, Any], recipe: Path, style: str) -> str | Picture:
     """What a picture's content was: a file, or for a texture nothing but a size."""
-    from impasto.images.picture import MIN_SIDE_PX, Picture
+    from impasto.images.limits import MIN_SIDE_PX
+    from impasto.images.picture import Picture
 
     match entry:
         case {"width": int(width), "height": int(height)} if min(width, height) >= MIN_SIDE_PX:
@@ -349,9 +371,12 @@ def _find_again(entry: dict[str, Any], recipe: Path) -> str:
     """A file that a picture was made from: where it was, seen from here or from the picture, or
     beside the picture.
     """
+    from impasto.networks import styles
     from impasto.networks.weights import matches
 
     name, digest = str(entry.get("name", "an unnamed image")), entry.get("sha256")
+    if name in styles.NAMES and digest is None:
+        return name
     for candidate in (Path(name), recipe.parent / name, recipe.parent / Path(name).name):
         if candidate.is_file():
             if digest and not matches(candidate, f"sha256:{digest}"):
@@ -375,7 +400,7 @@ def report(result: Result, written: str) -> dict[str, Any]:
         "precision": result.job.device.precision,
         "peak_rss_mb": round(devices.peak_rss_mb(), 1),
         "recipe": result.recipe.model_dump(mode="json"),
-        "losses": result.losses.as_dict(),
+        "losses": None if result.losses is None else result.losses.as_dict(),
     }
 
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from impasto.errors import ImageError
 
+MIN_SIDE_PX = 32
+"""VGG-19 halves a picture four times below its fifth block: less leaves nothing to look at."""
+
 
 @dataclass(frozen=True)
 class Limits:

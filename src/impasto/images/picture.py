@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImageError
+from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.sizes import Resize, fit_long_side, resize
-
-MIN_SIDE_PX = 32
-"""VGG-19 halves a picture four times below its fifth block: less leaves nothing to look at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +18,8 @@ class Picture:
     """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB.
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
-    file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see.
+    file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see; a
+    ``built_in`` one stands for a style that a network knows by ``name``.
     """
 
     rgb: Tensor
@@ -28,6 +27,7 @@ class Picture:
     name: str = "image"
     sha256: str | None = None
     blank: bool = False
+    built_in: bool = False
 
     @classmethod
     def grey(cls, width: int, height: int, name: str) -> Picture:

@@ -24,8 +24,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from impasto.errors import ImageError, reason
-from impasto.images.limits import Limits
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.picture import Picture
 
 Source = Any
 """A path, ``"-"`` (standard input), bytes, PIL image, numpy array, torch tensor, or Picture."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from impasto.errors import OutputError, unknown
 from impasto.images import metadata
+from impasto.images.paper import MM_PER_INCH
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
 BitDepth = Literal[8, 16]
@@ -31,15 +32,17 @@ EXTENSIONS: dict[str, Format] = {
 
 JPEG_QUALITY = 95
 WEBP_QUALITY = 92
+BAND_ROWS = 256
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels become bytes. ``note`` goes into the file; None leaves it out."""
+    """How pixels become bytes. ``note`` and ``dpi`` go into the file; None leaves them out."""
 
     format: Format = "png"
     bit_depth: BitDepth = 8
     note: dict[str, Any] | None = None
+    dpi: int | None = None
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -67,7 +70,7 @@ def encode(pixels: np.ndarray, encoding: Encoding) -> bytes:
     gets a white background.
     """
     if encoding.bit_depth == 16:
-        return _png_16_bit(quantize(pixels, 16), encoding.note)
+        return _png_16_bit(quantize(pixels, 16), encoding)
     if encoding.format == "jpeg" and pixels.shape[2] == 4:
         pixels = pixels[:, :, :3] * pixels[:, :, 3:] + (1 - pixels[:, :, 3:])
     return encode_image(Image.fromarray(quantize(pixels, 8)), encoding)
@@ -82,9 +85,11 @@ def encode_image(image: Image.Image, encoding: Encoding) -> bytes:
 
 def quantize(pixels: np.ndarray, bits: BitDepth) -> np.ndarray:
     """Float in [0, 1] → uint8 or uint16, rounded to nearest."""
-    most = 2**bits - 1
-    kind = np.uint8 if bits == 8 else np.uint16
-    samples: np.ndarray = np.rint(np.clip(pixels, 0, 1).astype(np.float64) * most).astype(kind)
+    most = np.float32(2**bits - 1)
+    samples = np.empty(pixels.shape, np.uint8 if bits == 8 else np.uint16)
+    for top in range(0, len(pixels), BAND_ROWS):  # no second copy in float of a poster
+        band = pixels[top : top + BAND_ROWS] * most
+        samples[top : top + BAND_ROWS] = np.rint(band, out=band).clip(0, most, out=band)
     return samples
 
 
@@ -101,21 +106,25 @@ def _options(encoding: Encoding) -> dict[str, Any]:
     exif = Image.Exif()
     if text is not None:
         exif[metadata.EXIF_IMAGE_DESCRIPTION] = text
+    dpi = {} if encoding.dpi is None else {"dpi": (encoding.dpi, encoding.dpi)}
     match encoding.format:
         case "png":
             information = PngImagePlugin.PngInfo()
             if text is not None:
                 information.add_text(metadata.PNG_KEY, text)
-            return {"pnginfo": information}
+            return {"pnginfo": information, **dpi}
         case "jpeg":
-            return {"quality": JPEG_QUALITY, "subsampling": 0, "exif": exif}
+            return {"quality": JPEG_QUALITY, "subsampling": 0, "exif": exif, **dpi}
         case "webp":
+            if encoding.dpi is not None:  # in inches
+                exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = encoding.dpi
+                exif[ExifTags.Base.ResolutionUnit] = 2
             return {"quality": WEBP_QUALITY, "exif": exif}
         case "tiff":
-            return {"compression": "tiff_adobe_deflate", "exif": exif}
+            return {"compression": "tiff_adobe_deflate", "exif": exif, **dpi}
 
 
-def _png_16_bit(samples: np.ndarray, note: dict[str, Any] | None) -> bytes:
+def _png_16_bit(samples: np.ndarray, encoding: Encoding) -> bytes:
     """Pillow can't write 16-bit colour; the format is simple (PNG specification, W3C 2003).
 
     Every row is stored as its difference from the row above (filter type 2, "Up").
@@ -129,8 +138,12 @@ def _png_16_bit(samples: np.ndarray, note: dict[str, Any] | None) -> bytes:
         (b"IHDR", struct.pack(">2I5B", width, height, 16, colour_type, 0, 0, 0)),
         (b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile())),
     ]
-    if note is not None:
-        chunks.append((b"tEXt", f"{metadata.PNG_KEY}\0{metadata.to_text(note)}".encode("latin-1")))
+    if encoding.dpi is not None:
+        per_metre = round(encoding.dpi * 1000 / MM_PER_INCH)
+        chunks.append((b"pHYs", struct.pack(">2IB", per_metre, per_metre, 1)))
+    if encoding.note is not None:
+        text = f"{metadata.PNG_KEY}\0{metadata.to_text(encoding.note)}"
+        chunks.append((b"tEXt", text.encode("latin-1")))
     chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), level=6)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

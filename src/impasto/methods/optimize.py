@@ -12,18 +12,21 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from impasto import devices, memory
 from impasto.errors import DivergenceError
-from impasto.images.picture import MIN_SIDE_PX
+from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
+from impasto.losses.style import Region, Style
 from impasto.memory import Plan
+from impasto.methods import instant
+from impasto.methods.estimate import Estimate, Scale
 from impasto.methods.regions import regions_at, underpainted
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
@@ -42,25 +45,10 @@ COARSEST_PX = 128
 as the encoder's highest layers see at once, so that a painting's shapes come in one size relative
 to the picture, whatever that is enlarged to.
 """
+PROBE_PX = 256
+"""Side of what a run's time is told from."""
 WINDOW = 20
 """Steps over which the decrease of the loss is judged."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One size to work at, px, and the number of updates there."""
-
-    height: int
-    width: int
-    steps: int
-
-    @property
-    def long_side(self) -> int:
-        return max(self.height, self.width)
-
-    @property
-    def work(self) -> int:
-        return self.steps * self.height * self.width
 
 
 def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
@@ -76,7 +64,11 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
         for index, scale in enumerate(run.scales):
             if resume is not None and index < resume.scale_index:
                 continue
-            yield from run.at_scale(index, scale)
+            for progress in run.at_scale(index, scale):
+                yield progress
+    if job.recipe.enlarge == "instant":
+        for pixels in instant.carried_up(job, progress.pixels):
+            yield replace(progress, pixels=pixels, scale=max(pixels.shape[-2:]))
 
 
 def painted_size(recipe: Recipe, height: int, width: int) -> tuple[int, int]:
@@ -146,6 +138,8 @@ class _Run:
         if recipe.init == "noise":
             generator = torch.Generator().manual_seed(recipe.seed)
             image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
+        elif recipe.init == "instant":
+            image = instant.glance(self.job, scale.height, scale.width)
         elif self.job.init is not None:
             image = _covering(self.job.init.rgb, scale)
         elif recipe.init == "style":
@@ -308,6 +302,7 @@ class _Run:
             eta=eta,
             message=message,
             job=self.job,
+            pixels=snapshot.image,
             snapshot=snapshot,
         )
 
@@ -342,6 +337,21 @@ def memory_plan(job: Job) -> Plan:
     height, width = painted_size(job.recipe, job.content.height, job.content.width)
     demand = memory.Demand.of(job.recipe, height, width, job.device.dtype)
     return memory.plan(demand, memory.limit_mb(job.recipe, job.device.device))
+
+
+def estimate(job: Job) -> Estimate:
+    """Estimate a run by doing two steps of it in small: a step's time grows with the pixels."""
+    recipe = job.recipe
+    scales = tuple(plan_scales(recipe, job.content.height, job.content.width))
+    probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
+    objective = Objective(make_engine(job), recipe, probe, [Region([Style(probe)])])
+    objective.losses_and_gradient(probe)  # the first call also warms up
+    started = time.perf_counter()
+    objective.losses_and_gradient(probe)
+    per_pixel = (time.perf_counter() - started) / PROBE_PX**2
+    plan = memory_plan(job)
+    seconds = per_pixel * sum(scale.work for scale in scales) * plan.slowdown
+    return Estimate(scales, plan, min(seconds, recipe.time_budget or math.inf))
 
 
 def make_solver(recipe: Recipe, history: int) -> Solver:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from impasto.images.color import match_palette
+from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.masks import split, visible
-from impasto.images.picture import MIN_SIDE_PX, Picture
+from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.losses.style import Region, Style
 from impasto.result import Job

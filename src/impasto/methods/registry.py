@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from impasto.methods.optimize import optimize
+from impasto.methods import instant, optimize
+from impasto.methods.estimate import Estimate
 from impasto.result import Job, Progress, Snapshot
 
-Method = Callable[[Job, Snapshot | None], Iterator[Progress]]
 
-METHODS: dict[str, Method] = {"optimize": optimize}
+@dataclass(frozen=True)
+class Method:
+    """``run`` yields Progress; ``check`` raises DeviceError if there isn't the memory for a job;
+    ``estimate`` says what it would take.
+    """
+
+    run: Callable[[Job, Snapshot | None], Iterator[Progress]]
+    check: Callable[[Job], object]
+    estimate: Callable[[Job], Estimate]
+
+
+METHODS = {
+    "optimize": Method(optimize.optimize, optimize.memory_plan, optimize.estimate),
+    "instant": Method(instant.instant, instant.check, instant.estimate),
+}

