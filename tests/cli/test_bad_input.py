@@ -175,7 +175,7 @@ def test_a_really_full_disk(impasto, photo, painting, tmp_path):
         (("-o", "out"), "has no extension"),
         (("--steps", "0"), "steps should be greater than or equal to 1"),
         (("--steps", "ten"), "steps should be a valid integer"),
-        (("--size", "8"), "size should be greater than or equal to 32"),
+        (("--size", "8"), "size should be at least 32"),
         (("--style-layers", "block4_con1"), "no layer 'block4_con1'; did you mean"),
         (("--device", "gpu"), "there is no device 'gpu'"),
         (("--device", "cuda:99"), "there is no cuda:99 here"),

@@ -58,8 +58,12 @@ def test_a_dry_run_says_sizes_memory_and_time(impasto, photo, painting):
 
 
 def test_a_film_and_a_grid_of_it(impasto, photo, painting):
-    assert impasto(photo, painting, "--fast", "--timelapse", "film.gif", "-o", "filmed.png").code == 0
-    assert impasto(photo, painting, "--fast", "--grid", "strength=0.5,1", "-o", "grid.png").code == 0
+    assert (
+        impasto(photo, painting, "--fast", "--timelapse", "film.gif", "-o", "filmed.png").code == 0
+    )
+    assert (
+        impasto(photo, painting, "--fast", "--grid", "strength=0.5,1", "-o", "grid.png").code == 0
+    )
 
 
 @pytest.mark.parametrize(

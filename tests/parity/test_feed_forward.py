@@ -7,11 +7,11 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from conftest import ROOT
 
 import impasto
 from impasto.networks import magenta, styles, weights
 from impasto.networks.load import load_magenta, load_multistyle
-from tests.conftest import ROOT
 
 CPU, FLOAT32 = torch.device("cpu"), torch.float32
 PAIRS = [

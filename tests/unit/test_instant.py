@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from PIL import Image
 
 import impasto
 from impasto.images.color import to_oklab
 from impasto.methods.instant import level_sizes
 from impasto.networks import styles
-from tests.conftest import ROOT
 
 FAST = {"method": "instant", "precision": "float32"}
 

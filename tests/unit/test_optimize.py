@@ -84,7 +84,7 @@ def test_the_style_image_as_a_start_keeps_its_aspect(photo):
 
 
 def test_an_initial_file_that_is_missing_says_what_is_possible(photo, painting):
-    with pytest.raises(ImageError, match="one of content, noise, style, or a file: nothing.png"):
+    with pytest.raises(ImageError, match="noise, style, instant, or a file: nothing.png"):
         impasto.iterate(photo, painting, init="nothing.png")
 
 
