@@ -310,6 +310,12 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if self.seamless and self.enlarge == "instant":
+            raise RecipeError("a seamless picture can't be enlarged with the method instant")
+        return self
+
+    @model_validator(mode="after")
     def _has_a_paper(self) -> Recipe:
         if self.print is not None:
             paper_mm(self.print)

@@ -91,11 +91,13 @@ class _Gathered:
 
     def __init__(self) -> None:
         self.count = 0
+        self.device = torch.device("cpu")
         self.mean: Tensor = torch.zeros(())
         self.squares: Tensor = torch.zeros(())
 
     def add(self, layer: Layer, band: Tensor) -> None:
-        mean, variance = (value.double() for value in moments(layer, band))
+        self.device = band.device
+        mean, variance = (value.cpu().double() for value in moments(layer, band))  # MPS has none
         count = band.shape[-2] * band.shape[-1]
         total = self.count + count
         apart = mean - self.mean
@@ -104,7 +106,8 @@ class _Gathered:
         self.count = total
 
     def result(self) -> tuple[Tensor, Tensor]:
-        return self.mean.float(), (self.squares / self.count).float()
+        mean, variance = self.mean.float(), (self.squares / self.count).float()
+        return mean.to(self.device), variance.to(self.device)
 
 
 class _Run:

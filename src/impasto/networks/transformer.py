@@ -206,7 +206,7 @@ def _batch_norm(
     x, used_mean, inverse = torch.native_batch_norm(
         x, gain, shift, mean, variance, gather, 0.0, EPSILON
     )
-    return x, (used_mean[None], (inverse.double().pow(-2) - EPSILON).float()[None])
+    return x, (used_mean[None], (inverse.pow(-2) - EPSILON).clamp(min=0)[None])
 
 
 def activated(layer: Layer, x: Tensor) -> Tensor:
