@@ -107,6 +107,10 @@ def prepare(
     device = devices.choose(chosen.device, chosen.precision)
     photo = read(content, limits=limits)
     pictures = [_read_style(source, chosen, limits) for source, _ in pairs]
+    if len({picture.built_in for picture in pictures}) > 1:
+        raise RecipeError("a built-in style can't be blended with a painting, only with another")
+    if photo.blank and chosen.init == "instant":
+        raise RecipeError("there is no photo that the method instant could begin with")
     regions = [(path, _read_style(style, chosen, limits)) for path, style in chosen.region.items()]
     # Before anything is resized: a large size is too much for that already.
     size = chosen.long_side(photo.height, photo.width)
@@ -146,7 +150,7 @@ def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | 
     if recipe.method == "instant":
         instant.check_size(recipe, device.device, height, width)
         return None
-    catalogue.verified_path(catalogue.find(recipe.weights))
+    catalogue.verified_path(catalogue.find_encoder(recipe.weights))
     demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device.dtype)
     return memory.plan(demand, memory.limit_mb(recipe, device.device))
 
@@ -167,6 +171,8 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None) -> Pictur
             raise
     if recipe.method != "instant":
         raise RecipeError(f"{source} is a style of the method instant, not of {recipe.method}")
+    if recipe.strength > 1:
+        raise RecipeError(f"a built-in style's strength is at most 1, not {recipe.strength:g}")
     if recipe.color in ("match", "histogram"):
         raise RecipeError(f"{source} can't be recoloured; choose the color content, or a painting")
     return replace(read(styles.thumbnail(source)), name=source, sha256=None, built_in=True)

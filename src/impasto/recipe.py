@@ -387,6 +387,8 @@ def build(
     # A whole recipe stands for itself, even where the preset it came from is no longer at hand.
     whole = set(_setting_names()) <= set(given)
     values = {} if whole else load_preset(str(base))
+    if asked and preset and asked != values.get("method", "optimize"):
+        raise RecipeError(f"the preset {base} isn't for the method {asked}; leave out one of them")
     built = validate({**values, **given, **settings, "preset": str(base)})
     if built.method == "instant":
         for name in settings:

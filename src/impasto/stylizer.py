@@ -31,7 +31,7 @@ class Stylizer:
     an array or tensor of several.
 
     ``style`` and the settings are as for ``impasto.stylize``. PIL images, paths and bytes come back
-    as PIL images; arrays ([N,] H, W, C) of uint8 or float, and tensors ([N,] C, H, W), with
+    as PIL images; arrays ([N,] H, W, C) of uint8, uint16 or float, and tensors ([N,] C, H, W), with
     their type and device. Networks are loaded once, paintings read once. May be called from
     several threads, and pickled.
 
@@ -79,6 +79,8 @@ class Stylizer:
     def __call__(self, images: Any) -> Any:
         if isinstance(images, (list, tuple)):
             return [self(image) for image in images]
+        if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4 and not len(images):
+            return images
         if isinstance(images, np.ndarray) and images.ndim == 4:
             return np.stack([self(image) for image in images])
         if isinstance(images, Tensor) and images.ndim == 4:
@@ -87,7 +89,7 @@ class Stylizer:
             return self._tensor(images)
         array = self.result(images).array
         if isinstance(images, np.ndarray):
-            return quantize(array, 8) if images.dtype == np.uint8 else array.astype(images.dtype)
+            return _as_type(array, images.dtype)
         return Image.fromarray(quantize(array, 8))
 
     def result(self, image: Source) -> Result:
@@ -111,3 +113,10 @@ class Stylizer:
             return api.prepare(photo, self.pairs, **self.arguments)
         size = recipe.long_side(photo.height, photo.width)
         return replace(self.template, content=photo.fitted(size, recipe.resize))
+
+
+def _as_type(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Float in [0, 1] as ``dtype`` has it; black and white become grey levels."""
+    if np.issubdtype(dtype, np.floating):
+        return array.astype(dtype)
+    return quantize(array, 16 if dtype == np.uint16 else 8)

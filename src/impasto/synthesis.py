@@ -26,7 +26,8 @@ Layers = str | Sequence[str] | Mapping[str, float]
 """As the recipe takes them: names, with weights or without."""
 
 NO_PHOTO: dict[str, Any] = {
-    "content_weight": 0.0, "color": "style", "mask": None, "detail": 0.0, "underpaint": 0.0
+    "content_weight": 0.0, "color": "style", "mask": None, "detail": 0.0, "underpaint": 0.0,
+    "mix": 1.0, "print": None, "enlarge": "guided", "method": "optimize",
 }  # fmt: skip
 """A texture's settings that would be about the photo, which it hasn't got."""
 

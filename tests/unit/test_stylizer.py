@@ -30,6 +30,9 @@ def test_type_in_is_type_out(paint, photo_image, photo):
     assert isinstance(paint(photo.read_bytes()), Image.Image)
     assert paint(pixels).dtype == np.uint8
     assert (paint(pixels) == wanted).all()
+    deep = paint(pixels.astype(np.uint16) * 257)
+    assert deep.dtype == np.uint16
+    assert np.abs(deep / 257 - wanted).max() <= 0.51
     real = paint(pixels.astype(np.float32) / 255)
     assert real.dtype == np.float32
     assert np.abs(real - wanted / 255).max() < 1 / 255
@@ -47,6 +50,12 @@ def test_several_at_once(paint, photo_image):
     assert [image.size for image in paint([photo_image, photo_image.resize((48, 64))])] == [
         (96, 64), (48, 64),
     ]  # fmt: skip
+
+
+def test_none_at_once(paint):
+    assert paint([]) == []
+    assert paint(np.zeros((0, 64, 96, 3), np.uint8)).shape == (0, 64, 96, 3)
+    assert paint(torch.zeros(0, 3, 64, 96)).shape == (0, 3, 64, 96)
 
 
 def test_it_can_be_pickled_and_called_from_threads(paint, photo_image):

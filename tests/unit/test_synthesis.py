@@ -135,11 +135,17 @@ def test_the_edges_of_a_seamless_texture_fit_together(painting):
 
 
 @pytest.mark.parametrize(
-    "setting", ["content_weight", "color", "mask", "underpaint", "detail", "size"]
+    "setting",
+    ["content_weight", "color", "mask", "underpaint", "detail", "size", "enlarge", "method"],
 )
 def test_a_texture_has_no_photo_to_ask_about(setting, painting):
     with pytest.raises(RecipeError, match=f"{setting} can't be set for a texture"):
         library.texture(painting, 64, 64, **{setting: 1})
+
+
+def test_a_texture_has_no_photo_to_begin_with(painting):
+    with pytest.raises(RecipeError, match="no photo that the method instant"):
+        library.texture(painting, 64, 64, init="instant")
 
 
 def test_a_texture_too_small_for_the_network(painting):

@@ -220,6 +220,8 @@ def _series(
     """Many runs and their sheet. Returns the exit code."""
     from impasto.cli import variations
 
+    if count is not None and settings.get("method") == "instant":
+        raise RecipeError("the method instant has no variations; --grid varies its settings")
     if count is not None and grid:
         raise RecipeError("--variations and --grid were both given; choose one of them")
     if count is not None:

@@ -23,6 +23,7 @@ from impasto.errors import RecipeError
 
 ABOUT_THE_PHOTO = (
     "content_weight", "content_layers", "content_loss", "color", "mask", "underpaint", "detail",
+    "mix", "print", "enlarge", "statistics",
 )  # fmt: skip
 
 

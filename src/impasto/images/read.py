@@ -54,7 +54,7 @@ def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SI
     if isinstance(source, Picture):
         picture = source
     elif isinstance(source, (str, Path)):
-        name = "stdin" if str(source) == STANDARD_INPUT else str(source)
+        name = "stdin" if str(source) == STANDARD_INPUT else str(source) or "''"
         picture = _decode(_file_bytes(source, name, limits), name, limits)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         picture = _decode(bytes(source), "image", limits)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from impasto import memory
-from impasto.errors import DeviceError, RecipeError
+from impasto.errors import DeviceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
@@ -61,8 +61,6 @@ def instant(
 ) -> Iterator[Progress]:
     """Paint ``job``; a Progress as each size is done, and now and then while large ones last.
     ``tools`` are the job's brushes, if they are at hand.
-
-    Raises RecipeError: styles that can't be blended, or a strength that a style can't have.
     """
     return _Run(job, tools).events()
 
@@ -242,7 +240,7 @@ class _Run:
 
 
 def brushes(job: Job) -> list[Brush]:
-    """One for the paintings, blended, and one for each region's. Raises RecipeError."""
+    """One for the paintings, blended, and one for each region's."""
     every = list(zip(job.styles, job.style_weights, strict=True))
     return [_blended(job, every), *(_blended(job, [(style, 1.0)]) for _, style in job.regions)]
 
@@ -250,12 +248,7 @@ def brushes(job: Job) -> list[Brush]:
 def _blended(job: Job, weighted: list[tuple[Picture, float]]) -> Brush:
     device, dtype = job.device.device, job.device.dtype
     strength = job.recipe.strength
-    built_in = [picture.built_in for picture, _ in weighted]
-    if any(built_in) and not all(built_in):
-        raise RecipeError("a built-in style can't be blended with a painting, only with another")
-    if all(built_in):
-        if strength > 1:
-            raise RecipeError(f"a built-in style's strength is at most 1, not {strength:g}")
+    if weighted[0][0].built_in:
         fixed = load_multistyle(device, dtype)
         style = sum_of((fixed.style(picture.name), weight) for picture, weight in weighted)
         return Brush(fixed.transformer, style.to(device), cover=strength)

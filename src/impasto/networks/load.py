@@ -31,9 +31,7 @@ def load_encoder(
     Raises WeightsError: no such weights, missing or damaged; unit activations of weights that they
     aren't known for.
     """
-    entry = weights.find(name)
-    if entry.format == "onnx":
-        raise WeightsError(f"{name} isn't an encoder; it belongs to the method instant")
+    entry = weights.find_encoder(name)
     if unit_activations and entry.format == "torchvision":
         raise WeightsError(
             f"how active the layers of {name} are hasn't been measured; set unit_activations to no,"

@@ -154,6 +154,14 @@ def find(name: str) -> Weights:
     return CATALOGUE[name]
 
 
+def find_encoder(name: str) -> Weights:
+    """Likewise, of an encoder. Raises WeightsError."""
+    entry = find(name)
+    if entry.format == "onnx":
+        raise WeightsError(f"{name} isn't an encoder; it belongs to the method instant")
+    return entry
+
+
 def state(weights: Weights) -> State:
     """Whether the file is there, and the right one by its hash."""
     try:
