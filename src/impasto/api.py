@@ -155,6 +155,16 @@ def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | 
     return memory.plan(demand, memory.limit_mb(recipe, device.device))
 
 
+def read_styles(
+    style: Source | Iterable[Source], limits: Limits | None = None
+) -> list[tuple[Source, float]]:
+    """``weighted_styles``, the paintings read, for many runs; built-in styles stay names."""
+    return [
+        (source if is_built_in(source) else read(source, limits=limits), weight)
+        for source, weight in weighted_styles(style)
+    ]
+
+
 def is_built_in(source: Source) -> bool:
     """Whether it names a style that a network knows, and no file."""
     return isinstance(source, str) and source in styles.NAMES and not Path(source).exists()

@@ -89,7 +89,7 @@ def plan(
         if settings.get(name) is not None or (name == "preset" and preset is not None):
             raise RecipeError(f"{name} is both given and varied; leave one of them out")
     photo = read(content, limits=limits)  # once: standard input has an end
-    pairs = [(read(source, limits=limits), weight) for source, weight in api.weighted_styles(style)]
+    pairs = api.read_styles(style, limits)
 
     def prepare(varied: dict[str, Any]) -> Job:
         together = {"preset": preset, **settings, **varied}

@@ -51,10 +51,7 @@ class Stylizer:
         limits: Limits | None = None,
         **settings: Any,
     ) -> None:
-        pairs = [
-            (source if api.is_built_in(source) else read(source, limits=limits), weight)
-            for source, weight in api.weighted_styles(style)
-        ]
+        pairs = api.read_styles(style, limits)
         if preset is None and recipe is None:
             settings["method"] = method
         self.arguments = {"preset": preset, "recipe": recipe, "limits": limits, **settings}
@@ -89,6 +86,8 @@ class Stylizer:
             return self._tensor(images)
         array = self.result(images).array
         if isinstance(images, np.ndarray):
+            if images.ndim == 3:
+                array = _with_alpha(array, images.shape[2])
             return _as_type(array, images.dtype)
         return Image.fromarray(quantize(array, 8))
 
@@ -102,9 +101,12 @@ class Stylizer:
         return last.result()
 
     def _tensor(self, image: Tensor) -> Tensor:
-        array = self.result(image).array
-        whole = torch.from_numpy(quantize(array, 8) if image.dtype == torch.uint8 else array)
-        painted = whole.permute(2, 0, 1).to(image.device, image.dtype)
+        array = _with_alpha(self.result(image).array, image.shape[-3])
+        if image.is_floating_point():
+            whole = torch.from_numpy(array).to(image.dtype)
+        else:
+            whole = torch.from_numpy(_as_type(array, np.dtype(np.uint8)))
+        painted = whole.permute(2, 0, 1).to(image.device)
         return painted[None] if image.ndim == 4 else painted
 
     def _job(self, photo: Picture) -> Job:
@@ -113,6 +115,13 @@ class Stylizer:
             return api.prepare(photo, self.pairs, **self.arguments)
         size = recipe.long_side(photo.height, photo.width)
         return replace(self.template, content=photo.fitted(size, recipe.resize))
+
+
+def _with_alpha(array: np.ndarray, channels: int) -> np.ndarray:
+    """(H, W, 3 or 4), with an alpha of 1 where four channels came in and all was opaque."""
+    if channels != 4 or array.shape[2] == 4:
+        return array
+    return np.dstack([array, np.ones_like(array[..., :1])])
 
 
 def _as_type(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

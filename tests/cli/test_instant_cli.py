@@ -86,3 +86,8 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
 )
 def test_bad_input_gets_one_sentence(arguments, sentence, impasto, photo, painting):
     assert sentence in impasto(photo, painting, *arguments, "-o", "bad.png").sentence()
+
+
+def test_a_grid_of_a_built_in_style(impasto, photo):
+    swirl = [photo, "--style", "starry-swirl", "--grid", "strength=0.5,1"]
+    assert impasto(*swirl, "-o", "swirls.png").code == 0

@@ -30,6 +30,10 @@ def test_type_in_is_type_out(paint, photo_image, photo):
     assert isinstance(paint(photo.read_bytes()), Image.Image)
     assert paint(pixels).dtype == np.uint8
     assert (paint(pixels) == wanted).all()
+    assert paint(tensor > 128).dtype == torch.uint8, "black and white become grey levels"
+    opaque = np.dstack([pixels, np.full_like(pixels[..., :1], 255)])
+    faint = np.dstack([pixels, np.full_like(pixels[..., :1], 9)])
+    assert paint(np.stack([opaque, faint])).shape == (2, *pixels.shape[:2], 4)
     deep = paint(pixels.astype(np.uint16) * 257)
     assert deep.dtype == np.uint16
     assert np.abs(deep / 257 - wanted).max() <= 0.51
