@@ -22,7 +22,7 @@ from impasto.images.sizes import fit_long_side, resize
 from impasto.memory import Plan
 from impasto.methods import instant
 from impasto.methods.estimate import Estimate
-from impasto.methods.optimize import painted_size
+from impasto.methods.optimize import painted_size, room_mb
 from impasto.methods.registry import METHODS
 from impasto.networks import styles
 from impasto.networks import weights as catalogue
@@ -152,7 +152,7 @@ def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | 
         return None
     catalogue.verified_path(catalogue.find_encoder(recipe.weights))
     demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device.dtype)
-    return memory.plan(demand, memory.limit_mb(recipe, device.device))
+    return memory.plan(demand, room_mb(recipe, device.device, height, width))
 
 
 def read_styles(

@@ -115,3 +115,10 @@ def test_a_painting_too_large_for_the_memory_is_refused_before_the_start(photo, 
     impasto.prepare(photo, painting, **settings)
     with pytest.raises(DeviceError, match="choose a smaller style_scale"):
         impasto.prepare(photo, painting, **settings, style_scale=8)
+
+
+def test_what_a_picture_is_enlarged_to_counts(photo, painting):
+    settings = {"preset": "draft", "work_size": 64, "max_memory": 1.2}
+    impasto.prepare(photo, painting, **settings, size=512)
+    with pytest.raises(DeviceError, match="GB of memory"):
+        impasto.prepare(photo, painting, **settings, size=4096)

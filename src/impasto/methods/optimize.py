@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from impasto import devices, memory
-from impasto.errors import DivergenceError
+from impasto.errors import DeviceError, DivergenceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
@@ -45,6 +45,8 @@ COARSEST_PX = 128
 as the encoder's highest layers see at once, so that a painting's shapes come in one size relative
 to the picture, whatever that is enlarged to.
 """
+ENLARGED_BYTES_PER_PIXEL = 125
+"""The photo, its underpainting and the picture at the size that it is enlarged to."""
 PROBE_PX = 256
 """Side of what a run's time is told from."""
 WINDOW = 20
@@ -126,7 +128,7 @@ class _Run:
         self.seconds_before = resume.seconds if resume else 0.0
         self.photo = underpainted(job)
         self.image = resume.image.to(self.device) if resume else self._initial_image()
-        self.available_mb = memory.limit_mb(self.recipe, self.device)
+        self.available_mb = room_mb(self.recipe, self.device, job.content.height, job.content.width)
         self.engine = make_engine(job)
         self.started = time.perf_counter()
         self.last_seconds = 0.0
@@ -336,7 +338,22 @@ def memory_plan(job: Job) -> Plan:
     """How the job's full size is kept within the memory. Raises DeviceError: it can't be."""
     height, width = painted_size(job.recipe, job.content.height, job.content.width)
     demand = memory.Demand.of(job.recipe, height, width, job.device.dtype)
-    return memory.plan(demand, memory.limit_mb(job.recipe, job.device.device))
+    size = job.content.height, job.content.width
+    return memory.plan(demand, room_mb(job.recipe, job.device.device, *size))
+
+
+def room_mb(recipe: Recipe, device: torch.device, height: int, width: int) -> float:
+    """What is left for painting of the memory that a result of (height, width) px may take."""
+    limit = memory.limit_mb(recipe, device)
+    if painted_size(recipe, height, width) == (height, width):
+        return limit
+    enlarged = ENLARGED_BYTES_PER_PIXEL * height * width / 1e6
+    if enlarged >= limit:
+        raise DeviceError(
+            f"enlarging to {width}×{height} px takes {enlarged / 1000:.1f} GB of memory, and"
+            f" {limit / 1000:.1f} GB may be used; choose a smaller size"
+        )
+    return limit - enlarged
 
 
 def estimate(job: Job) -> Estimate:
