@@ -27,11 +27,9 @@ def picture(photo_image, height: int, width: int) -> torch.Tensor:
 def in_bands(network, image, style, **settings) -> torch.Tensor:
     whole = torch.full_like(image, torch.nan)
     done = 0.0
-    for event in paint_in_bands(network, image, style, **settings):
-        assert event.done >= done
-        done = event.done
-        if event.band is not None:
-            whole[..., event.top : event.top + event.band.shape[-2], :] = event.band
+    for event in paint_in_bands(network, image, style, whole, **settings):
+        assert event >= done
+        done = event
     assert done == pytest.approx(1)
     return whole
 

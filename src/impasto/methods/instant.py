@@ -213,13 +213,11 @@ class _Run:
             self.done += work
             return painted.float()
         picture = torch.empty_like(photo)
-        before = self.done
-        for event in paint_in_bands(
-            brush.network, photo, brush.style, statistics=self.statistics[index]
+        before, statistics = self.done, self.statistics[index]
+        for share in paint_in_bands(
+            brush.network, photo, brush.style, picture, statistics=statistics
         ):
-            self.done = before + event.done * work
-            if event.band is not None:
-                picture[..., event.top : event.top + event.band.shape[-2], :] = event.band
+            self.done = before + share * work
             yield self._progress()
         return picture
 

@@ -1,19 +1,20 @@
 """The feed-forward network on a picture of any size, in bands of rows: the same picture as in one
 piece, in little memory.
 
-Instance normalisation needs the mean and variance of a whole feature map, so every normalised layer
-takes a pass of its own over the bands, which gathers them; what lies below it is computed again, or
-kept where it is small (a sixteenth of the places, in the residual blocks). A band has as many rows
-around it as its convolutions reach; only at the picture's own edges is anything mirrored.
+Instance normalisation needs the mean and variance of a whole feature map before any of it can be
+finished. So a map is computed in bands and kept, unfinished, where it is small (at a quarter of the
+size) or ends up in memory anyway (the picture); the others are computed twice, once for their
+statistics and once, normalised, for the layer above. A band has as many rows around it as its
+convolutions reach; only at the picture's own edges is anything mirrored.
 
 Or else the statistics come from a small version of the picture ("thumbnail instance
-normalization", Wang et al. 2022, URST), in one pass, not quite the same picture.
+normalization", Wang et al. 2022, URST), not quite the same picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import pairwise
 from math import ceil
 
@@ -24,6 +25,7 @@ from torch.nn import functional
 from impasto.networks.transformer import (
     STRIDE,
     Layer,
+    Moments,
     Statistics,
     StyleTransformer,
     activated,
@@ -39,19 +41,8 @@ BYTES_PER_PIXEL = 200
 MIN_BAND_ROWS = 64
 
 
-@dataclass(frozen=True)
-class Painted:
-    """``done``: how much of the work, 0 to 1. ``band`` (1, 3, rows, W) from row ``top`` on, once
-    there is one.
-    """
-
-    done: float
-    top: int = 0
-    band: Tensor | None = None
-
-
 def band_rows(width: int) -> int:
-    """How many rows a band has, a multiple of 8."""
+    """How many rows of the picture a band has, a multiple of 8."""
     return max(MIN_BAND_ROWS, int(BAND_BYTES / BYTES_PER_PIXEL / width) // 8 * 8)
 
 
@@ -59,31 +50,18 @@ def paint_in_bands(
     network: StyleTransformer,
     image: Tensor,
     style: Tensor,
+    picture: Tensor,
     *,
     statistics: Statistics | None = None,
     rows: int | None = None,
-) -> Iterator[Painted]:
-    """Paint ``image`` (1, 3, H, W) in ``style`` (1, P), band by band from the top.
+) -> Iterator[float]:
+    """Paint ``image`` (1, 3, H, W) in ``style`` (1, P) into ``picture``, of its size and float32.
+    Yields how much of the work is done, 0 to 1.
 
-    ``statistics`` of another size of the picture spare the passes that would gather them.
+    ``statistics`` of another size of the picture spare gathering its own.
     """
-    height, width = image.shape[-2:]
-    run = _Run(network, image, style, statistics)
-    rows = rows or band_rows(width)
-    for done in run.prepare(rows):
-        yield Painted(done)
-    last = len(network.layers) - 1
-    for top, bottom in _bands(run.heights[0], rows):
-        with torch.no_grad():
-            band = run.rows(last, top, min(bottom, height))[..., :width]
-        yield Painted(run.advanced(), top, band)
-
-
-def _bands(length: int, rows: int) -> list[tuple[int, int]]:
-    """0 to ``length`` in steps of about ``rows``, which begin at even rows."""
-    count = max(1, round(length / rows))
-    starts = [length * index // count // 2 * 2 for index in range(count)]
-    return list(pairwise([*starts, length]))
+    run = _Run(network, image, style, statistics, rows or band_rows(image.shape[-1]))
+    yield from run.paint(picture)
 
 
 class _Gathered:
@@ -105,13 +83,15 @@ class _Gathered:
         self.mean = self.mean + apart * (count / total)
         self.count = total
 
-    def result(self) -> tuple[Tensor, Tensor]:
+    def result(self) -> Moments:
         mean, variance = self.mean.float(), (self.squares / self.count).float()
         return mean.to(self.device), variance.to(self.device)
 
 
 class _Run:
-    """``kept``: finished feature maps that later layers read from, by the layer's index."""
+    """``kept``: finished feature maps that later layers read from, by the layer's index, and not
+    shuffled yet. ``rows`` of the picture are in a band.
+    """
 
     def __init__(
         self,
@@ -119,79 +99,104 @@ class _Run:
         image: Tensor,
         style: Tensor,
         statistics: Statistics | None,
+        rows: int,
     ) -> None:
         self.network, self.layers = network, network.layers
         self.gains_and_shifts = network.split(style)
         self.statistics: Statistics = list(statistics or [None] * len(self.layers))
-        self.image = image
+        self.image, self.rows_in_band = image, rows
         self.kept: dict[int, Tensor] = {}
-        self.heights = [ceil(image.shape[-2] / STRIDE) * STRIDE]
+        self.heights = [ceil(image.shape[-2] / STRIDE) * STRIDE // 2]  # of the photo's phases
         for layer in self.layers:
             self.heights.append(self.heights[-1] // layer.stride * (2 if layer.shuffle else 1))
-        self.done = self.step = 0.0
+        self.contract, self.residual, self.expand = (
+            [index for index, layer in enumerate(self.layers) if part in layer.name]
+            for part in ("contract", "residual", "expand")
+        )
 
-    def prepare(self, rows: int) -> Iterator[float]:
-        """Gather every statistic, and keep what the residual blocks make of the picture. Yields how
-        much of the work is done.
-        """
-        part = {
-            name: [index for index, layer in enumerate(self.layers) if name in layer.name]
-            for name in ("contract", "residual", "expand")
-        }
-        # A residual layer costs an eighth of what a pass over the whole picture does.
-        gathering = [i for i in (*part["contract"], *part["expand"]) if self._is_unknown(i)]
-        passes = len(gathering) + 2 + len(part["residual"]) / 8
-        self.step = 1 / passes / len(_bands(self.heights[0], rows))
-        small_rows = rows // STRIDE
-        for index in part["contract"]:
-            yield from self._gather(index, rows)
-        top = part["contract"][-1]
-        x = yield from self._keep(top, small_rows)
+    @torch.no_grad()
+    def paint(self, picture: Tensor) -> Iterator[float]:
+        work = list(self._work())
+        done, total = 0.0, sum(work)
+        for events, share in zip(self._steps(picture), work, strict=True):
+            for event in events:
+                yield (done + event * share) / total
+            done += share
+
+    def _steps(self, picture: Tensor) -> Iterator[Iterator[float]]:
+        """Each yields how much of it is done, and is to be drained before the next."""
+        *contract, last = self.contract
+        yield from map(self._gather, contract)
+        yield self._keep(last)
+        x = self.kept[last]
         y = torch.empty_like(x)
-        for index in part["residual"][::2]:
-            self.kept = {index - 1: x}
-            yield from self._residual_block(index, x, y, small_rows)
-        self.kept = {part["residual"][-1]: x}
-        for index in part["expand"]:
-            yield from self._gather(index, rows)
-
-    def advanced(self, share: float = 1.0) -> float:
-        self.done = min(1.0, self.done + share * self.step)
-        return self.done
+        for index in self.residual[::2]:
+            yield self._residual_block(index, x, y)
+        first, *expand, last = self.expand
+        self.kept = {first - 1: x}
+        del x, y
+        yield self._keep(first)
+        del self.kept[first - 1]
+        yield from map(self._gather, expand)
+        yield self._paint(last, picture)
 
     def height(self, index: int) -> int:
-        """Rows of a layer's output; -1 is the picture."""
+        """Rows of a layer's output; -1 is the picture's phases."""
         return self.heights[index + 1]
 
+    def _bands(self, index: int) -> list[tuple[int, int]]:
+        """Bands of a layer's output, before shuffling."""
+        height = self._unshuffled(index)
+        count = max(1, round(2 * self.heights[0] / self.rows_in_band))
+        return list(pairwise(height * band // count for band in range(count + 1)))
+
+    def _unshuffled(self, index: int) -> int:
+        return self.height(index) // (2 if self.layers[index].shuffle else 1)
+
+    def _work(self) -> Iterator[float]:
+        """The work of each of the steps: what is convolved again since the last kept map."""
+        again = 0.0
+        for index, layer in enumerate(self.layers):
+            weights = self.network.convolutions[layer.name].get_parameter("weight").numel()
+            again += weights * self._unshuffled(index) ** 2
+            if index in (self.contract[-1], self.expand[0], self.expand[-1]) or layer.skip == -1:
+                yield again
+                again = 0.0
+            elif not layer.skip:
+                yield again if self._is_unknown(index) else 0.0
+
     def rows(self, index: int, top: int, bottom: int) -> Tensor:
-        """Rows of a layer's output; of the picture, if ``index`` is -1."""
+        """Rows of a layer's output; of the picture's phases, if ``index`` is -1."""
         if index == -1:
-            return self._picture(top, bottom)
-        if index in self.kept:
-            return self.kept[index][..., top:bottom, :]
-        layer = self.layers[index]
-        if not layer.shuffle:
-            return self._finished(index, self._convolved(index, top, bottom))
+            return self._photo(top, bottom)
+        if not self.layers[index].shuffle:
+            return self._before_shuffling(index, top, bottom)
         first, last = top // 2, (bottom + 1) // 2
-        x = shuffled(layer, self._finished(index, self._convolved(index, first, last)))
+        x = shuffled(self.layers[index], self._before_shuffling(index, first, last))
         return x[..., top - 2 * first : bottom - 2 * first, :]
 
-    def _picture(self, top: int, bottom: int) -> Tensor:
+    def _before_shuffling(self, index: int, top: int, bottom: int) -> Tensor:
+        if index in self.kept:
+            return self.kept[index][..., top:bottom, :]
+        return self._finished(index, self._convolved(index, top, bottom))
+
+    def _photo(self, top: int, bottom: int) -> Tensor:
         """Mirrored at its end, as far as the contracting part needs it to divide it evenly."""
         height, width = self.image.shape[-2:]
+        top, bottom = 2 * top, 2 * bottom
         x = self.image[..., top : min(bottom, height), :]
         if bottom > height:
             beyond = [2 * height - 2 - row for row in range(height, bottom)]
             x = torch.cat([x, self.image[..., beyond, :]], dim=2)
         if width % STRIDE:
             x = functional.pad(x, (0, -width % STRIDE, 0, 0), "reflect")
-        return x.to(self.network.dtype, memory_format=torch.channels_last)
+        return self.network.phases_of(x)
 
     def _convolved(self, index: int, top: int, bottom: int) -> Tensor:
         """Rows of a layer, before normalisation and shuffling."""
         layer = self.layers[index]
         first = top * layer.stride - layer.margin
-        last = (bottom - 1) * layer.stride + layer.margin + 1
+        last = (bottom - 1) * layer.stride + layer.end + 1
         inside = max(0, first), min(self.height(index - 1), last)
         x = self.rows(index - 1, *inside)
         return self.network.convolved(layer, x, inside[0] - first, last - inside[1])
@@ -206,44 +211,55 @@ class _Run:
     def _is_unknown(self, index: int) -> bool:
         return self.layers[index].normalised and self.statistics[index] is None
 
-    @torch.no_grad()
-    def _gather(self, index: int, rows: int) -> Iterator[float]:
+    def _learn(self, index: int, gathered: _Gathered) -> None:
+        if self._is_unknown(index):
+            self.statistics[index] = gathered.result()
+
+    def _gather(self, index: int) -> Iterator[float]:
         """A layer's statistics, if they aren't known."""
         if not self._is_unknown(index):
             return
-        layer, gathered = self.layers[index], _Gathered()
-        height = self.height(index) // (2 if layer.shuffle else 1)
-        for top, bottom in _bands(height, rows * height // self.heights[0]):
-            gathered.add(layer, self._convolved(index, top, bottom))
-            yield self.advanced()
+        gathered, bands = _Gathered(), self._bands(index)
+        for top, bottom in bands:
+            gathered.add(self.layers[index], self._convolved(index, top, bottom))
+            yield bottom / bands[-1][1]
         self.statistics[index] = gathered.result()
 
-    @torch.no_grad()
-    def _keep(self, index: int, rows: int) -> Generator[float, None, Tensor]:
-        """The whole of a layer's output."""
-        height = self.height(index)
-        kept: Tensor | None = None
-        for top, bottom in _bands(height, rows):
-            band = self.rows(index, top, bottom)
-            if kept is None:
-                shape = (*band.shape[:2], height, band.shape[3])
-                kept = band.new_empty(shape).contiguous(memory_format=torch.channels_last)
-            kept[..., top:bottom, :] = band
-            yield self.advanced()
-        assert kept is not None
-        return kept
+    def _keep(self, index: int) -> Iterator[float]:
+        """The whole of a layer's output, before shuffling."""
+        whole = yield from self._raw(index)
+        for top, bottom in self._bands(index):
+            band = whole[..., top:bottom, :]
+            band.copy_(self._finished(index, band))
+        self.kept[index] = whole
 
-    @torch.no_grad()
-    def _residual_block(self, index: int, x: Tensor, y: Tensor, rows: int) -> Iterator[float]:
+    def _raw(self, index: int) -> Generator[float, None, Tensor]:
+        """The whole of a layer, before normalisation; its statistics are known then."""
+        gathered, bands = _Gathered(), self._bands(index)
+        whole: Tensor | None = None
+        for top, bottom in bands:
+            band = self._convolved(index, top, bottom)
+            if whole is None:
+                shape = (*band.shape[:2], bands[-1][1], band.shape[3])
+                whole = band.new_empty(shape).contiguous(memory_format=torch.channels_last)
+            gathered.add(self.layers[index], band)
+            whole[..., top:bottom, :] = band
+            yield bottom / bands[-1][1]
+        assert whole is not None
+        self._learn(index, gathered)
+        return whole
+
+    def _residual_block(self, index: int, x: Tensor, y: Tensor) -> Iterator[float]:
         """Add the block of layers ``index`` and ``index`` + 1 to ``x``; ``y`` is overwritten."""
+        self.kept = {index - 1: x}
         first, second = self.layers[index : index + 2]
-        bands, margin = _bands(x.shape[-2], rows), second.margin
+        bands, margin = self._bands(index), second.margin
         gathered = _Gathered()
         for top, bottom in bands:
             band = self._convolved(index, top, bottom)
             gathered.add(first, band)
             y[..., top:bottom, :] = band
-            yield self.advanced(1 / 8)
+            yield 0.5 * bottom / bands[-1][1]
         self._learn(index, gathered)
         for top, bottom in bands:
             y[..., top:bottom, :] = self._finished(index, y[..., top:bottom, :])
@@ -256,11 +272,27 @@ class _Run:
             band = self.network.convolved(second, surrounded, *mirrored)
             gathered.add(second, band)
             y[..., top:bottom, :] = band
-            yield self.advanced(1 / 8)
+            yield 0.5 + 0.5 * bottom / bands[-1][1]
         self._learn(index + 1, gathered)
         for top, bottom in bands:
             x[..., top:bottom, :] += self._finished(index + 1, y[..., top:bottom, :])
 
-    def _learn(self, index: int, gathered: _Gathered) -> None:
-        if self._is_unknown(index):
-            self.statistics[index] = gathered.result()
+    def _paint(self, index: int, picture: Tensor) -> Iterator[float]:
+        """The last layer, into the picture, and finished there."""
+        layer, style = self.layers[index], self.gains_and_shifts[index]
+        height, width = picture.shape[-2:]
+        gathered, bands = _Gathered(), self._bands(index)
+        for top, bottom in bands:
+            band = self._convolved(index, top, bottom)
+            gathered.add(layer, band)
+            rows = slice(2 * top, min(2 * bottom, height))
+            picture[..., rows, :] = shuffled(layer, band)[..., : rows.stop - rows.start, :width]
+            yield bottom / bands[-1][1]
+        self._learn(index, gathered)
+        whole = replace(layer, phases=1)
+        statistics = self.statistics[index]
+        assert style is not None and statistics is not None
+        for top in range(0, height, self.rows_in_band):
+            band = picture[..., top : top + self.rows_in_band, :]
+            painted, _ = normalised(whole, band, *style, statistics)
+            band.copy_(activated(whole, painted))

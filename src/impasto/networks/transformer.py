@@ -9,14 +9,16 @@ normalised layer in order. Styles may be blended.
 
 Nothing is computed at full resolution that can be at half: a picture of C channels is also one of
 4·C channels and half the size, its *phases*, every other pixel of every other row (pixel
-unshuffling, Shi et al. 2016). Enlarging by two and convolving is a convolution that yields phases;
-so nothing is enlarged first, and the vector units are full. The result is the same.
+unshuffling, Shi et al. 2016). The photo goes in as phases and comes out as phases. Enlarging by two
+and convolving is a convolution that yields phases; so nothing is enlarged first, and the vector
+units are full. The result is the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 import torch
@@ -39,9 +41,10 @@ Statistics = list[Moments | None]
 class Layer:
     """Pad, convolve, normalise, activate; in this order.
 
-    ``margin`` are the rows and columns padded on each side. ``padding``: by reflection; by
-    repeating the edge, which is what reflection is before enlarging; or by reflection of the
-    picture whose phases the channels are. ``phases`` of the output: 1, or 4 per channel.
+    ``margin`` are the rows and columns padded on each side; ``after``, those below and at the
+    right if they aren't as many. ``padding``: by reflection; by repeating the edge, which is what
+    reflection is before enlarging; or by reflection of the picture whose phases the channels are.
+    ``phases`` of the output: 1, or 4 per channel.
     ``skip``: 1 where a residual block starts, which keeps its input; -1 where it ends, which adds
     that. ``shuffle``: put the phases together afterwards.
     """
@@ -55,13 +58,21 @@ class Layer:
     activation: Literal["relu", "sigmoid", "none"] = "relu"
     skip: Literal[-1, 0, 1] = 0
     shuffle: bool = False
+    after: int | None = None
+
+    @property
+    def end(self) -> int:
+        """The rows padded below, and the columns at the right."""
+        return self.margin if self.after is None else self.after
 
 
 def architecture(blocks: int, *, contraction_normalised: bool) -> tuple[Layer, ...]:
     """The layers, with ``blocks`` residual blocks."""
+    normalised = contraction_normalised
     contract = [
-        Layer(f"contract{index}", margin, stride, normalised=contraction_normalised)
-        for index, margin, stride in ((1, 4, 1), (2, 1, 2), (3, 1, 2))
+        Layer("contract1", 2, padding="phases", phases=PHASES, normalised=normalised),
+        Layer("contract2", 1, after=0, padding="phases", normalised=normalised),  # of stride 2
+        Layer("contract3", 1, stride=2, normalised=normalised),
     ]
     residual = [
         layer
@@ -93,9 +104,11 @@ class StyleTransformer(nn.Module):
         self.convolutions = nn.ModuleDict()
         for layer in self.layers:
             weight = parameters[f"{layer.name}.weight"]
-            if layer.phases > 1:
-                weight = phased(weight, of_phases=layer.padding == "phases")
+            of_phases = layer.padding == "phases"
+            if layer.phases > 1 or of_phases:
+                weight = phased(weight, of_phases=of_phases, phases=layer.phases)
             bias = parameters.get(f"{layer.name}.bias")
+            bias = None if bias is None else per_phase(layer, bias)
             self.convolutions[layer.name] = _convolution(weight, bias, layer.stride)
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
@@ -112,7 +125,7 @@ class StyleTransformer(nn.Module):
         height, width = image.shape[-2:]
         extra = (0, -width % STRIDE, 0, -height % STRIDE)
         x = functional.pad(image, extra, "reflect") if any(extra) else image
-        x = kept = x.to(self.dtype, memory_format=torch.channels_last)
+        x = kept = self.phases_of(x)
         used: Statistics = []
         for index, gain_and_shift in enumerate(self.split(style)):
             layer = self.layers[index]
@@ -128,6 +141,11 @@ class StyleTransformer(nn.Module):
                 x += kept
             x = shuffled(layer, x)
         return x[..., :height, :width], used
+
+    def phases_of(self, image: Tensor) -> Tensor:
+        """(N, 3, 2h, 2w) → (N, 12, h, w), as the first layer takes it."""
+        phases = functional.pixel_unshuffle(image.to(self.dtype), 2)
+        return phases.contiguous(memory_format=torch.channels_last)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -145,10 +163,9 @@ class StyleTransformer(nn.Module):
         """Padded and convolved. ``above`` and ``below``: how many rows are missing there, for a
         band of rows that isn't the whole picture.
         """
-        margin = layer.margin
-        above = margin if above is None else above
-        below = margin if below is None else below
-        sides = (margin, margin, above, below)
+        above = layer.margin if above is None else above
+        below = layer.end if below is None else below
+        sides = (layer.margin, layer.end, above, below)
         if layer.padding == "phases":
             x = _pad_phases(x, sides)
         else:
@@ -221,8 +238,9 @@ def shuffled(layer: Layer, x: Tensor) -> Tensor:
     return functional.pixel_shuffle(x, 2) if layer.shuffle else x
 
 
-def phased(weight: Tensor, *, of_phases: bool) -> Tensor:
-    """A kernel (O, I, k, k) for a picture of twice the size → one that yields its phases.
+def phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:
+    """A kernel (O, I, k, k) for a picture of twice the size → one that yields its phases; with
+    ``phases`` 1 the first alone, which is a stride of 2.
 
     What it sees is the small picture (I channels, enlarged by repeating its pixels), or the phases
     of the large one (4·I channels).
@@ -230,13 +248,13 @@ def phased(weight: Tensor, *, of_phases: bool) -> Tensor:
     out, into, size, _ = weight.shape
     reach = size // 2
     margin = (reach + 1) // 2
-    phases_in = 2 if of_phases else 1
-    kernel = weight.new_zeros(out, 2, 2, into, phases_in, phases_in, 2 * margin + 1, 2 * margin + 1)
-    offsets = range(-reach, reach + 1)
-    places = [(i, j, dy, dx) for i in (0, 1) for j in (0, 1) for dy in offsets for dx in offsets]
-    for i, j, dy, dx in places:
+    side_out, side_in = (2 if phases > 1 else 1), (2 if of_phases else 1)
+    rows = margin + (reach + side_out - 1) // 2 + 1
+    kernel = weight.new_zeros(out, side_out, side_out, into, side_in, side_in, rows, rows)
+    steps, offsets = range(side_out), range(-reach, reach + 1)
+    for i, j, dy, dx in product(steps, steps, offsets, offsets):
         y, x = (i + dy) // 2, (j + dx) // 2  # in the small picture
-        phase = ((i + dy) % phases_in, (j + dx) % phases_in)
+        phase = ((i + dy) % side_in, (j + dx) % side_in)
         kernel[:, i, j, :, *phase, margin + y, margin + x] += weight[:, :, reach + dy, reach + dx]
     return kernel.flatten(3, 5).flatten(0, 2)
 
