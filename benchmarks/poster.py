@@ -3,7 +3,7 @@
     python benchmarks/poster.py [--megapixels 1,3,12,48] [--statistics whole]
                                 [--output FILE.json]
 
-Every size is a process of its own. Prints the power of the number of pixels
+Every size is a process of its own; the least of three times. Prints the power of the number of pixels
 that time grows with: 1 is linear.
 """
 
@@ -22,13 +22,17 @@ import impasto
 from impasto import devices
 photo, painting, size, statistics, output = sys.argv[1:]
 impasto.stylize(photo, painting, method="instant", size=64)  # networks loaded
-started = time.perf_counter()
-result = impasto.stylize(photo, painting, method="instant", size=int(size), statistics=statistics)
+seconds = []
+for _ in range(3):
+    result = None
+    started = time.perf_counter()
+    result = impasto.stylize(photo, painting, method="instant", size=int(size), statistics=statistics)
+    seconds.append(time.perf_counter() - started)
 painted = time.perf_counter()
 result.save(output)
 images_mb = 2 * 12 * result.width * result.height / 1e6
 print(json.dumps({"width": result.width, "height": result.height,
-    "painted_s": painted - started, "written_s": time.perf_counter() - painted,
+    "painted_s": min(seconds), "written_s": time.perf_counter() - painted,
     "peak_mb": devices.peak_rss_mb(), "beyond_images_mb": devices.peak_rss_mb() - images_mb}))
 """
 

@@ -223,6 +223,8 @@ def _style_masked(
         raise RecipeError(
             f"there should be one style mask for each painting, {len(pictures)}, not {len(paths)}"
         )
+    if paths and pictures[0].built_in:
+        raise RecipeError(f"{pictures[0].name} is learnt by heart; there is no picture to mask")
     masks = [read_mask(path, limits) for path in paths]
     return [
         _only_within(picture, mask) for picture, mask in zip(pictures, masks, strict=bool(masks))

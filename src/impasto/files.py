@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from impasto.errors import OutputError, reason
+
+Writer = Callable[[BinaryIO], object]
 
 UMASK = os.umask(0o077)
 """What new files may not be, by the user's wish; it can only be read by setting it."""
 os.umask(UMASK)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` by way of a temporary file in the same folder and a rename.
+def write_atomically(path: Path, data: bytes | Writer) -> None:
+    """Write ``data``, or what it writes, to ``path``, by a temporary file beside it and a rename.
 
     Whoever looks at ``path``, at any moment and after any crash, sees the old file or the whole
     new one. Raises OutputError; the temporary file is then gone.
@@ -23,8 +27,12 @@ def write_atomically(path: Path, data: bytes) -> None:
     target = path.resolve()  # a link stays a link
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=".impasto-", dir=target.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        os.close(descriptor)
+        with Path(temporary).open("w+b") as file:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data(file)
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~UMASK)  # mkstemp makes files private

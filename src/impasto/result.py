@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import platform
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -229,9 +230,7 @@ class Result:
         metadata: bool = True,
     ) -> bytes:
         """The picture as the bytes of a file; with ``metadata``, its recipe is inside."""
-        note = self.job.note() if metadata else None
-        encoding = write.Encoding(format, bit_depth, note, self.recipe.dots_per_inch)
-        return write.encode(self.array, encoding)
+        return write.encode(self.array, self.encoding(format, bit_depth, metadata=metadata))
 
     def save(
         self,
@@ -247,10 +246,18 @@ class Result:
         Raises OutputError: the file exists (and not ``force``), or can't be written.
         """
         path = Path(path)
-        data = self.encode(format or write.format_for(path), bit_depth=bit_depth, metadata=metadata)
+        format = format or write.format_for(path)
+        encoding = self.encoding(format, bit_depth, metadata=metadata)
         files.check_writable(path, force=force)
-        files.write_atomically(path, data)
+        files.write_atomically(path, partial(write.write, pixels=self.array, encoding=encoding))
         return path
+
+    def encoding(
+        self, format: write.Format, bit_depth: write.BitDepth = 8, *, metadata: bool = True
+    ) -> write.Encoding:
+        """How it is written, with the recipe (if ``metadata``) and the dots per inch."""
+        note = self.job.note() if metadata else None
+        return write.Encoding(format, bit_depth, note, self.recipe.dots_per_inch)
 
     def show(self) -> None:
         """Open the picture in the system's viewer."""

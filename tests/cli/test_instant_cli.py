@@ -72,6 +72,7 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
         (["--fast", "--method", "optimize"], "exclude each other"),
         (["--fast", "--steps", "5"], "steps means nothing to the method instant"),
         (["--fast", "--checkpoint", "run.ckpt"], "needs no --checkpoint"),
+        (["--fast", "--save-every", "5"], "needs no --save-every"),
         (["--fast", "--print", "A99"], "a paper size is like"),
         (["--fast", "--print", "A4", "--dpi", "5"], "dpi should be"),
         (["--style", "terracotta"], "can't be blended with a painting"),

@@ -61,7 +61,7 @@ def test_format_and_bit_depth(impasto, photo, painting, tmp_path):
     assert impasto(photo, painting, *QUICK, "-o", deep, "--bit-depth", "16").code == 0
     assert deep.read_bytes()[24] == 16
     refused = impasto(photo, painting, *QUICK, "-o", tmp_path / "a.jpg", "--bit-depth", "16")
-    assert "16 bits per channel need PNG" in refused.sentence()
+    assert "16 bits per channel need PNG or TIFF" in refused.sentence()
 
 
 def test_json_is_one_object_with_everything(impasto, photo, painting, tmp_path):
@@ -381,13 +381,13 @@ def test_a_picture_that_cannot_be_written_any_more_is_kept_elsewhere(
     folder.mkdir()
     from impasto.result import Result
 
-    encode = Result.encode
+    encode = Result.encoding
 
     def pull_the_plug(self, *arguments, **options):
         folder.rmdir()
         return encode(self, *arguments, **options)
 
-    monkeypatch.setattr(Result, "encode", pull_the_plug)
+    monkeypatch.setattr(Result, "encoding", pull_the_plug)
     ran = impasto(photo, painting, *QUICK, "-o", folder / "out.png", "--quiet")
     assert f"the picture was kept as {rescue / 'out.png'}" in ran.sentence()
     assert pixels(rescue / "out.png").shape == (32, 48, 3)
@@ -399,13 +399,13 @@ def test_a_name_taken_during_the_run_is_not_overwritten(
     out = tmp_path / "out.png"
     from impasto.result import Result
 
-    encode = Result.encode
+    encode = Result.encoding
 
     def meanwhile(self, *arguments, **options):
         out.write_text("precious")
         return encode(self, *arguments, **options)
 
-    monkeypatch.setattr(Result, "encode", meanwhile)
+    monkeypatch.setattr(Result, "encoding", meanwhile)
     ran = impasto(photo, painting, *QUICK, "-o", out)
     assert ran.out.strip() == str(tmp_path / "out-2.png")
     assert out.read_text() == "precious"

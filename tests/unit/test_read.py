@@ -263,7 +263,7 @@ def test_opaque_alpha_is_no_alpha(photo_image):
         (torch.zeros(2, 3, 40, 40), "shape"),
         (Image.new("RGB", (31, 40)), "31×40 px; both sides need at least 32"),
         (np.zeros((1, 1, 3), np.uint8), "1×1 px"),
-        (42, "int isn't an image"),
+        (42, "int isn't a type of image"),
         (torch.zeros(3, 40, 40).to_sparse(), "isn't an image"),
     ],
 )

@@ -3,14 +3,8 @@ from __future__ import annotations
 import pytest
 
 from impasto.errors import RecipeError
-from impasto.recipe import (
-    Recipe,
-    build,
-    load_preset,
-    preset_about,
-    preset_files,
-    user_preset_folder,
-)
+from impasto.recipe import Recipe, build
+from impasto.recipe_files import load_preset, preset_about, preset_files, user_preset_folder
 
 
 def test_the_tutorials_numbers():

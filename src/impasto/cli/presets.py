@@ -10,7 +10,13 @@ from rich.table import Table
 
 from impasto.cli.options import debug_option, json_option
 from impasto.errors import RecipeError, unknown
-from impasto.recipe import DEFAULT_PRESET, build, preset_about, preset_files, user_preset_folder
+from impasto.recipe import build
+from impasto.recipe_files import (
+    DEFAULT_PRESET,
+    preset_about,
+    preset_files,
+    user_preset_folder,
+)
 
 
 @click.command

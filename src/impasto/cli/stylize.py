@@ -165,8 +165,9 @@ def stylize(
         else:
             job = _prepared(images, preset, recipe, limits, given(settings), target)
             snapshot = None
-            if checkpoint is not None and job.recipe.method == "instant":
-                raise RecipeError("the method instant needs no --checkpoint: it is done at once")
+            if job.recipe.method == "instant" and (checkpoint or save_every):
+                flag = "--checkpoint" if checkpoint else "--save-every"
+                raise RecipeError(f"the method instant needs no {flag}: it is done at once")
         if film is not None:
             _check_apart(film.path, target.path_for(job), checkpoint or resume)
         if dry_run:
@@ -395,9 +396,9 @@ def report(result: Result, written: str) -> dict[str, Any]:
         "output": written,
         "width": result.width,
         "height": result.height,
-        "steps": result.steps,
+        "steps": result.steps if result.losses else None,
         "seconds": round(result.seconds, 3),
-        "steps_per_second": round(result.steps_per_second, 4),
+        "steps_per_second": round(result.steps_per_second, 4) if result.losses else None,
         "device": str(result.job.device.device),
         "precision": result.job.device.precision,
         "peak_rss_mb": round(devices.peak_rss_mb(), 1),
@@ -431,7 +432,8 @@ def show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
         return
     click.echo(f"output   {'standard output' if path is None else path}")
     for scale in estimate.scales:
-        click.echo(f"scale    {scale.width}×{scale.height} px, {scale.steps} steps")
+        steps = "one pass" if job.recipe.method == "instant" else f"{scale.steps} steps"
+        click.echo(f"scale    {scale.width}×{scale.height} px, {steps}")
     click.echo(f"device   {job.device.device}, {job.device.precision} ({job.device.why})")
     click.echo(f"memory   {estimate.memory}")
     click.echo(f"time     about {clock(estimate.seconds)} (minutes:seconds)")

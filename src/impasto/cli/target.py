@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,17 +77,22 @@ class Target:
 
     def write(self, result: Result, path: Path | None) -> str:
         """Write the picture, as ``put`` does."""
-        encoding = self.encoding()
-        data = result.encode(encoding.format, bit_depth=encoding.bit_depth, metadata=self.metadata)
-        return self.put(data, path)
+        from impasto.images import write
 
-    def put(self, data: bytes, path: Path | None) -> str:
-        """Write a picture's bytes to ``path`` (None: standard output) and return where it went.
+        asked = self.encoding()
+        encoding = result.encoding(asked.format, asked.bit_depth, metadata=self.metadata)
+        if path is None:  # a pipe can't be gone back in
+            return self.put(write.encode(result.array, encoding), path)
+        return self.put(partial(write.write, pixels=result.array, encoding=encoding), path)
+
+    def put(self, data: bytes | files.Writer, path: Path | None) -> str:
+        """Write a picture to ``path`` (None: standard output) and return where it went.
 
         Nothing that has come into being since the start is overwritten. Where writing has become
         impossible the picture is kept in the temporary folder. Raises OutputError, saying so.
         """
         if path is None:
+            assert isinstance(data, bytes)
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
             return STANDARD_STREAM

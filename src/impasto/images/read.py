@@ -67,8 +67,8 @@ def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SI
         picture = _from_tensor(source)
     else:
         raise ImageError(
-            f"a {type(source).__name__} isn't an image; give a path, bytes, a PIL image, a numpy"
-            " array or a torch tensor"
+            f"{type(source).__name__} isn't a type of image; give a path, bytes, a PIL image, a"
+            " numpy array or a torch tensor"
         )
     if not picture.blank:  # how large that can be, memory knows
         _check_size(picture.width, picture.height, picture.name, limits)

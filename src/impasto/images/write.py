@@ -1,14 +1,17 @@
-"""Writing images: PNG (8 or 16 bit), JPEG, WebP and TIFF, in sRGB and saying so."""
+"""Writing images: PNG and TIFF (8 or 16 bit), JPEG and WebP, in sRGB and saying so."""
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
@@ -16,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 from impasto.errors import OutputError, unknown
 from impasto.images import metadata
 from impasto.images.paper import MM_PER_INCH
+from impasto.images.png import Chunk, write_png
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
 BitDepth = Literal[8, 16]
@@ -32,7 +36,7 @@ EXTENSIONS: dict[str, Format] = {
 
 JPEG_QUALITY = 95
 WEBP_QUALITY = 92
-BAND_ROWS = 256
+BAND_ROWS = TILE_PX = 256
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,8 @@ class Encoding:
             raise OutputError(unknown("output format", str(self.format), FORMATS))
         if self.bit_depth not in get_args(BitDepth):
             raise OutputError(f"a picture has 8 or 16 bits per channel, not {self.bit_depth}")
-        if self.bit_depth == 16 and self.format != "png":
-            raise OutputError(f"16 bits per channel need PNG, not {self.format.upper()}")
+        if self.bit_depth == 16 and self.format not in ("png", "tiff"):
+            raise OutputError(f"16 bits per channel need PNG or TIFF, not {self.format.upper()}")
 
 
 def format_for(path: Path) -> Format:
@@ -65,21 +69,38 @@ def format_for(path: Path) -> Format:
         raise OutputError(unknown("output format", path.suffix, EXTENSIONS)) from None
 
 
-def encode(pixels: np.ndarray, encoding: Encoding) -> bytes:
-    """(H, W, 3) or (H, W, 4) float in [0, 1] → a file's bytes. JPEG, which has no transparency,
-    gets a white background.
+def write(file: BinaryIO, pixels: np.ndarray, encoding: Encoding) -> None:
+    """Write (H, W, 3) or (H, W, 4) float in [0, 1] to a file, which TIFF has to seek in. JPEG,
+    which has no transparency, gets a white background.
+
+    PNG and TIFF are written band by band, without a second copy of the picture.
     """
-    if encoding.bit_depth == 16:
-        return _png_16_bit(quantize(pixels, 16), encoding)
-    if encoding.format == "jpeg" and pixels.shape[2] == 4:
-        pixels = pixels[:, :, :3] * pixels[:, :, 3:] + (1 - pixels[:, :, 3:])
-    return encode_image(Image.fromarray(quantize(pixels, 8)), encoding)
+
+    def samples(top: int, bottom: int) -> np.ndarray:
+        return quantize(pixels[top:bottom], encoding.bit_depth)
+
+    match encoding.format:
+        case "png":
+            write_png(file, pixels.shape, encoding.bit_depth, samples, _png_chunks(encoding))
+        case "tiff":
+            _write_tiff(file, pixels, encoding)
+        case _:
+            if encoding.format == "jpeg" and pixels.shape[2] == 4:
+                pixels = pixels[:, :, :3] * pixels[:, :, 3:] + (1 - pixels[:, :, 3:])
+            _save(file, Image.fromarray(quantize(pixels, 8)), encoding)
+
+
+def encode(pixels: np.ndarray, encoding: Encoding) -> bytes:
+    """The same → a file's bytes."""
+    buffer = io.BytesIO()
+    write(buffer, pixels, encoding)
+    return buffer.getvalue()
 
 
 def encode_image(image: Image.Image, encoding: Encoding) -> bytes:
     """An image with 8 bits per channel, in sRGB → a file's bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, format=encoding.format, icc_profile=srgb_profile(), **_options(encoding))
+    _save(buffer, image, encoding)
     return buffer.getvalue()
 
 
@@ -101,51 +122,70 @@ def srgb_profile() -> bytes:
     return profile[:24] + date + profile[36:]
 
 
-def _options(encoding: Encoding) -> dict[str, Any]:
-    text = None if encoding.note is None else metadata.to_text(encoding.note)
+def _save(file: BinaryIO, image: Image.Image, encoding: Encoding) -> None:
+    """By Pillow."""
     exif = Image.Exif()
-    if text is not None:
-        exif[metadata.EXIF_IMAGE_DESCRIPTION] = text
-    dpi = {} if encoding.dpi is None else {"dpi": (encoding.dpi, encoding.dpi)}
+    if encoding.note is not None:
+        exif[metadata.EXIF_IMAGE_DESCRIPTION] = metadata.to_text(encoding.note)
+    options: dict[str, Any] = {"exif": exif}
+    if encoding.dpi is not None:
+        options["dpi"] = (encoding.dpi, encoding.dpi)
     match encoding.format:
         case "png":
             information = PngImagePlugin.PngInfo()
-            if text is not None:
-                information.add_text(metadata.PNG_KEY, text)
-            return {"pnginfo": information, **dpi}
+            for kind, data in _png_chunks(encoding):
+                information.add(kind, data)
+            options = {"pnginfo": information}
         case "jpeg":
-            return {"quality": JPEG_QUALITY, "subsampling": 0, "exif": exif, **dpi}
+            options |= {"quality": JPEG_QUALITY, "subsampling": 0}
         case "webp":
             if encoding.dpi is not None:  # in inches
                 exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = encoding.dpi
                 exif[ExifTags.Base.ResolutionUnit] = 2
-            return {"quality": WEBP_QUALITY, "exif": exif}
+            options = {"quality": WEBP_QUALITY, "exif": exif}
         case "tiff":
-            return {"compression": "tiff_adobe_deflate", "exif": exif, **dpi}
+            options["compression"] = "tiff_adobe_deflate"
+    image.save(file, format=encoding.format, icc_profile=srgb_profile(), **options)
 
 
-def _png_16_bit(samples: np.ndarray, encoding: Encoding) -> bytes:
-    """Pillow can't write 16-bit colour; the format is simple (PNG specification, W3C 2003).
-
-    Every row is stored as its difference from the row above (filter type 2, "Up").
-    """
-    height, width, channels = samples.shape
-    rows = samples.astype(">u2").reshape(height, -1).view(np.uint8)  # (H, bytes per row)
-    above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
-    filtered = np.hstack([np.full((height, 1), 2, np.uint8), rows - above])
-    colour_type = {3: 2, 4: 6}[channels]
-    chunks = [
-        (b"IHDR", struct.pack(">2I5B", width, height, 16, colour_type, 0, 0, 0)),
-        (b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile())),
-    ]
+def _png_chunks(encoding: Encoding) -> list[Chunk]:
+    chunks = [(b"iCCP", b"sRGB\0\0" + zlib.compress(srgb_profile()))]
     if encoding.dpi is not None:
         per_metre = round(encoding.dpi * 1000 / MM_PER_INCH)
         chunks.append((b"pHYs", struct.pack(">2IB", per_metre, per_metre, 1)))
     if encoding.note is not None:
         text = f"{metadata.PNG_KEY}\0{metadata.to_text(encoding.note)}"
         chunks.append((b"tEXt", text.encode("latin-1")))
-    chunks += [(b"IDAT", zlib.compress(filtered.tobytes(), level=6)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
+    return chunks
+
+
+def _write_tiff(file: BinaryIO, pixels: np.ndarray, encoding: Encoding) -> None:
+    """In tiles, as programs for large pictures like it."""
+    import tifffile
+
+    height, width, channels = pixels.shape
+
+    def tiles() -> Iterator[np.ndarray]:
+        for top, left in product(range(0, height, TILE_PX), range(0, width, TILE_PX)):
+            part = pixels[top : top + TILE_PX, left : left + TILE_PX]
+            beyond = (0, TILE_PX - part.shape[0]), (0, TILE_PX - part.shape[1]), (0, 0)
+            yield np.pad(quantize(part, encoding.bit_depth), beyond)
+
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(
+            tiles(),
+            shape=pixels.shape,
+            dtype=np.uint8 if encoding.bit_depth == 8 else np.uint16,
+            tile=(TILE_PX, TILE_PX),
+            photometric="rgb",
+            extrasamples=["unassalpha"] if channels == 4 else None,
+            compression="adobe_deflate",
+            predictor=True,
+            maxworkers=os.cpu_count(),
+            iccprofile=srgb_profile(),
+            description=None if encoding.note is None else metadata.to_text(encoding.note),
+            software=False,
+            metadata=None,
+            resolution=(encoding.dpi or 1,) * 2,
+            resolutionunit="none" if encoding.dpi is None else "inch",
+        )

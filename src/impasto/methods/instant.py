@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ PROBE_PX = 512
 """Side of what a run's time is told from."""
 WHOLE_PIXELS = 4e6
 """Up to here a picture is painted in one piece."""
+ROWS = 512
+"""How many are resized at once, to take little memory."""
 STEPS = 100
 """What a run is counted in, for fronts: per cent of its work."""
 
@@ -213,17 +215,15 @@ class _Run:
             self.done += work
             return painted.float()
         picture = torch.empty_like(photo)
-        before, statistics = self.done, self.statistics[index]
-        for share in paint_in_bands(
-            brush.network, photo, brush.style, picture, statistics=statistics
-        ):
+        before, known = self.done, self.statistics[index]
+        for share in paint_in_bands(brush.network, photo, brush.style, picture, statistics=known):
             self.done = before + share * work
             yield self._progress()
         return picture
 
     def _photo(self, height: int, width: int) -> Tensor:
         rgb = self.job.content.rgb
-        factor = round(rgb.shape[-1] / width)
+        factor = 2 ** round(log2(rgb.shape[-1] / width))
         if (ceil(rgb.shape[-2] / factor), ceil(rgb.shape[-1] / factor)) == (height, width):
             return halved(rgb, factor)
         return resize(rgb, height, width, "antialias")
@@ -283,11 +283,24 @@ def with_coarser(finer: Tensor, coarser: Tensor) -> Tensor:
 
 
 def halved(image: Tensor, factor: int) -> Tensor:
-    """The mean of every ``factor``² pixels; at the end of fewer."""
-    return functional.avg_pool2d(image, factor, ceil_mode=True) if factor > 1 else image
+    """The mean of every 2² pixels, at the end of fewer, until it is ``factor`` times smaller: a
+    power of two.
+    """
+    if factor == 1:
+        return image
+    height, width = image.shape[-2:]
+    half = image.new_empty(*image.shape[:2], ceil(height / 2), ceil(width / 2))
+    for top in range(0, height, ROWS):
+        band = image[..., top : top + ROWS, :].contiguous()
+        odd = (0, width % 2, 0, band.shape[-2] % 2)
+        band = functional.pad(band, odd, "replicate") if any(odd) else band
+        # As average pooling, several times quicker.
+        small = functional.interpolate(band, scale_factor=0.5, mode="bilinear")
+        half[..., top // 2 : top // 2 + small.shape[-2], :] = small
+    return halved(half, factor // 2)
 
 
-def _add_doubled(image: Tensor, small: Tensor, rows: int = 256) -> None:
+def _add_doubled(image: Tensor, small: Tensor, rows: int = ROWS // 2) -> None:
     """Add ``small``, enlarged by two, to ``image``, in bands of rows."""
     height, width = image.shape[-2:]
     for top in range(0, small.shape[-2], rows):

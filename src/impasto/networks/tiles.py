@@ -291,7 +291,8 @@ class _Run:
         self._learn(index, gathered)
         whole = replace(layer, phases=1)
         statistics = self.statistics[index]
-        assert style is not None and statistics is not None
+        assert style is not None
+        assert statistics is not None
         for top in range(0, height, self.rows_in_band):
             band = picture[..., top : top + self.rows_in_band, :]
             painted, _ = normalised(whole, band, *style, statistics)
