@@ -3,8 +3,8 @@
     python benchmarks/poster.py [--megapixels 1,3,12,48] [--statistics whole]
                                 [--output FILE.json]
 
-Every size is a process of its own; the least of three times. Prints the power of the number of pixels
-that time grows with: 1 is linear.
+Every size is a process of its own; the least of three times. Prints the
+power of the number of pixels that time grows with: 1 is linear.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ seconds = []
 for _ in range(3):
     result = None
     started = time.perf_counter()
-    result = impasto.stylize(photo, painting, method="instant", size=int(size), statistics=statistics)
+    result = impasto.stylize(
+        photo, painting, method="instant", size=int(size), statistics=statistics)
     seconds.append(time.perf_counter() - started)
 painted = time.perf_counter()
 result.save(output)

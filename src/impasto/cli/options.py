@@ -76,7 +76,7 @@ def picture_options(command: Command) -> Command:
             "--bit-depth",
             type=click.Choice(["8", "16"]),
             default="8",
-            help="Bits per channel (PNG).",
+            help="Bits per channel (PNG, TIFF).",
         ),
         click.option("--no-metadata", is_flag=True, help="Leave the recipe out of the picture."),
         force_option,
