@@ -26,10 +26,8 @@ from impasto.methods.optimize import painted_size, room_mb
 from impasto.methods.registry import METHODS
 from impasto.networks import styles
 from impasto.networks import weights as catalogue
-from impasto.recipe import Recipe, build
+from impasto.recipe import INITS, Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot
-
-INITS = ("content", "noise", "style", "instant")
 
 GLANCE_PX = 512
 """Long side of a painting for the method instant, whose network sees 256 px of it."""

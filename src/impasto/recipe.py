@@ -23,6 +23,8 @@ from impasto.recipe_files import DEFAULT_PRESET, load_preset, read_recipe_file
 
 MAX_SIZE_PX = 32768
 INSTANT_PRESET = "instant"
+INITS = ("content", "noise", "style", "instant")
+"""What to start from, besides a file."""
 STYLE_LOSSES = ("gram", "moments", "w2", "swd", "nearest")
 FOR_INSTANT = (
     "preset", "method", "size", "print", "dpi", "resize", "color", "mask", "region", "style_mask",

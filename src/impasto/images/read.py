@@ -7,24 +7,21 @@ orientation is applied, embedded ICC profiles are converted to sRGB, grey and CM
 from __future__ import annotations
 
 import hashlib
-import importlib
 import io
-import struct
 import sys
-import threading
 import warnings
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 
 from impasto.errors import ImageError, reason
 from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.opening import DAMAGE, check_pixels, damaged, open_image, opened
 from impasto.images.picture import Picture
 
 Source = Any
@@ -32,12 +29,6 @@ Source = Any
 
 STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
-PIXELS_PER_MPX = 1_000_000
-
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM", "JPEG2000")
-"""Pillow knows more, but some of them run other programs (EPS), and nobody photographs in them."""
-
-_bomb_guard = threading.Lock()
 
 
 def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SIDE_PX) -> Picture:
@@ -59,7 +50,7 @@ def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SI
     elif isinstance(source, (bytes, bytearray, memoryview)):
         picture = _decode(bytes(source), "image", limits)
     elif isinstance(source, Image.Image):
-        _check_size(source.width, source.height, "image", limits)
+        check_pixels(source.width, source.height, "image", limits)
         picture = _guarded(source, "image")
     elif isinstance(source, np.ndarray):
         picture = _from_array(source, "array")
@@ -71,7 +62,7 @@ def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SI
             " numpy array or a torch tensor"
         )
     if not picture.blank:  # how large that can be, memory knows
-        _check_size(picture.width, picture.height, picture.name, limits)
+        check_pixels(picture.width, picture.height, picture.name, limits)
     if min(picture.width, picture.height) < min_side:
         raise ImageError(
             f"{picture.name} is {picture.width}×{picture.height} px; both sides need at least"
@@ -103,26 +94,9 @@ def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
 
 
 def _decode(data: bytes, name: str, limits: Limits) -> Picture:
-    _register_plugins()
-    try:
-        image = _open(data)
-    except UnidentifiedImageError as error:
-        raise ImageError(
-            f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
-            " with the package pillow-heif)"
-        ) from error
-    except DAMAGE as error:
-        raise _damaged(name, error) from error
-    _check_size(image.width, image.height, name, limits)
+    image = open_image(io.BytesIO(data), name, limits)
     picture = _guarded(image, name, data)
     return replace(picture, sha256=hashlib.sha256(data).hexdigest())
-
-
-DAMAGE = (
-    OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, RuntimeError,
-    ArithmeticError, struct.error, zlib.error,
-)  # fmt: skip
-"""What Pillow raises for a damaged file depends on where in the file the damage is."""
 
 
 def _guarded(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
@@ -132,31 +106,7 @@ def _guarded(image: Image.Image, name: str, data: bytes | None = None) -> Pictur
             warnings.simplefilter("ignore")
             return _from_pil(image, name, data)
     except DAMAGE as error:
-        raise _damaged(name, error) from error
-
-
-def _damaged(name: str, error: Exception) -> ImageError:
-    return ImageError(f"{name} is damaged or cut short: {error}")
-
-
-def _open(data: bytes) -> Image.Image:
-    """Open without decoding. Pillow's own bomb check is set aside: ours has a limit of its own."""
-    with _bomb_guard, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            Image.init()
-            known = [name for name in FORMATS if name in Image.OPEN]
-            return Image.open(io.BytesIO(data), formats=known)
-        finally:
-            Image.MAX_IMAGE_PIXELS = guard
-
-
-def _check_size(width: int, height: int, name: str, limits: Limits) -> None:
-    if width * height > limits.max_megapixels * PIXELS_PER_MPX:
-        raise ImageError(
-            f"{name} is {width}×{height} px; the limit is {limits.max_megapixels:g} megapixels"
-        )
+        raise damaged(name, error) from error
 
 
 def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Picture:
@@ -229,7 +179,7 @@ def _sixteen_bits(image: Image.Image, data: bytes | None) -> np.ndarray | None:
         return None
 
     def decoded(raw_mode: str) -> np.ndarray:
-        copy = _open(data)
+        copy = opened(io.BytesIO(data))
         copy.tile = [  # type: ignore[attr-defined]
             tile._replace(
                 args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode
@@ -345,11 +295,3 @@ def _filled(rgb: Tensor, alpha: Tensor) -> Tensor:
     weight = alpha.sum()
     mean = (rgb * alpha).sum(dim=(2, 3), keepdim=True) / weight if weight > 0 else rgb.new_tensor(1)
     return torch.where(alpha > 0, rgb, mean).contiguous()
-
-
-def _register_plugins() -> None:
-    """Let Pillow read HEIC where its plug-in is installed."""
-    try:
-        importlib.import_module("pillow_heif").register_heif_opener()
-    except ImportError:
-        return

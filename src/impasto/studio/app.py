@@ -1,0 +1,70 @@
+"""The server: the page, and the REST API under ``/v1``. See docs/rest.md."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse, HTMLResponse
+from starlette.staticfiles import StaticFiles
+
+from impasto.studio import problems
+from impasto.studio.context import Studio
+from impasto.studio.guard import Guard
+from impasto.studio.routes import jobs, knowledge, pictures
+from impasto.studio.settings import Settings
+
+PAGE = Path(str(resources.files("impasto.studio") / "page"))
+DOCS_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>impasto's REST API</title>
+<link rel="stylesheet" href="/v1/docs/swagger-ui.css"></head>
+<body><div id="api"></div><script src="/v1/docs/swagger-ui-bundle.js"></script>
+<script src="/page/api-docs.js"></script></body></html>
+"""
+
+
+def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
+    """The server for one data folder. ``inherited``: descriptors that its workers keep open."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        studio = app.state.studio = Studio(settings, inherited)
+        await studio.crew.start()
+        tidying = asyncio.create_task(studio.keep_tidy())
+        yield
+        tidying.cancel()
+        await studio.crew.close()
+        studio.store.close()
+
+    app = FastAPI(
+        title="impasto",
+        version=version("impasto"),
+        summary="Neural style transfer",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(Guard, settings=settings)
+    problems.install(app)
+    for part in (jobs, pictures, knowledge):
+        app.include_router(part.router, prefix="/v1")
+
+    @app.get("/", include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/v1/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(DOCS_PAGE)
+
+    swagger = Path(str(resources.files("fastapi_offline") / "static"))
+    app.mount("/v1/docs", StaticFiles(directory=swagger), name="swagger")
+    app.mount("/page", StaticFiles(directory=PAGE), name="page")
+    return app

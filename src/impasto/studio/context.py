@@ -1,0 +1,102 @@
+"""What the endpoints share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+from pathlib import Path
+
+from fastapi import Request
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
+
+from impasto.studio import problems, uploads
+from impasto.studio.crew import Crew
+from impasto.studio.problems import ProblemError
+from impasto.studio.settings import Settings
+from impasto.studio.store import ACTIVE, Job, Store
+
+log = logging.getLogger("impasto.studio")
+
+RETRY_S = 30
+FREE_BYTES = 200e6
+"""Less than that on the disk, and no new picture is begun."""
+TIDY_EVERY_S = 60
+CONVERSIONS = 2
+"""Pictures converted at once."""
+FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
+FRESH = {"Cache-Control": "no-store"}
+
+
+class Studio:
+    """A data folder's store and its crew."""
+
+    def __init__(self, settings: Settings, inherited: tuple[int, ...]) -> None:
+        self.settings = settings
+        self.store = Store(settings.data)
+        self.crew = Crew(self.store, settings.workers, inherited)
+        self.converting = asyncio.Semaphore(CONVERSIONS)
+        self.background: set[asyncio.Task[None]] = set()
+
+    def job(self, id: str) -> Job:
+        job = self.store.get(id)
+        if job is None or job.state == "dropping":
+            raise ProblemError(404, f"there is no job {id!r:.40}")
+        return job
+
+    def check_room(self) -> None:
+        """Raises ProblemError: the queue or the disk is full."""
+        if self.store.count(*ACTIVE) >= self.settings.queue:
+            raise ProblemError(
+                429, "the queue is full; try again later", **{"Retry-After": str(RETRY_S)}
+            )
+        if shutil.disk_usage(self.settings.data).free < FREE_BYTES:
+            raise ProblemError(507, problems.FULL_DISK)
+
+    async def form(self, request: Request) -> FormData:
+        """The request's form. Raises ProblemError."""
+        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            raise ProblemError(415, "that should be a form (multipart/form-data)")
+        try:
+            return await request.form(max_files=8, max_fields=8, max_part_size=1 << 20)
+        except MultiPartException as error:
+            raise ProblemError(400, f"that isn't a form: {error.message.lower()}") from None
+
+    def submit(self, folder: Path, wanted: uploads.Request) -> Job:
+        """Queue a job whose files are in ``folder``."""
+        job = self.store.add(folder, wanted)
+        self.crew.pump()
+        if not job.instant:
+            task = asyncio.create_task(self._estimate(job))
+            self.background.add(task)
+            task.add_done_callback(self.background.discard)
+        return self.job(job.id)
+
+    async def _estimate(self, job: Job) -> None:
+        content = job.request["content"]
+        question = {key: content[key] for key in ("width", "height")}
+        with contextlib.suppress(ProblemError):
+            answer = await self.crew.ask(
+                {"do": "estimate", "recipe": job.request["recipe"], **question}
+            )
+            if (current := self.store.get(job.id)) is not None:
+                current.progress["estimate"] = answer["seconds"]
+                self.store.save(current)
+
+    async def keep_tidy(self) -> None:
+        """Forget old jobs, and settle what a full disk left, now and then."""
+        while True:
+            try:
+                self.crew.settle()
+                self.store.prune(self.settings.keep_days, self.settings.keep_gigabytes)
+            except Exception:
+                log.exception("tidying up failed")
+            await asyncio.sleep(TIDY_EVERY_S)
+
+
+def studio_of(request: Request) -> Studio:
+    """The one that serves a request."""
+    studio: Studio = request.app.state.studio
+    return studio

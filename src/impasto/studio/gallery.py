@@ -1,0 +1,63 @@
+"""What comes with the studio to choose from: paintings, built-in styles and example photos."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from PIL import Image
+
+from impasto.networks import styles
+
+THUMBNAIL_PX = 128
+THUMBNAIL_QUALITY = 85
+
+
+def _folder(kind: str) -> Path:
+    """In an installed package beside this one's data, in a checkout among the examples."""
+    installed = Path(str(resources.files("impasto") / kind))
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "examples" / kind
+
+
+@cache
+def _files(kind: str) -> dict[str, Path]:
+    """Name → file: ``cafe-terrace`` → ``cafe_terrace.webp``."""
+    return {
+        path.stem.replace("_", "-"): path
+        for path in sorted(_folder(kind).glob("*"))
+        if path.suffix in (".webp", ".png", ".jpg")
+    }
+
+
+def paintings() -> dict[str, Path]:
+    """Paintings by their names."""
+    return _files("paintings")
+
+
+def photos() -> dict[str, Path]:
+    """Example photos by their names."""
+    return _files("photos")
+
+
+def title(name: str) -> str:
+    """``cafe-terrace`` → ``Cafe terrace``."""
+    return name.replace("-", " ").capitalize()
+
+
+@cache
+def thumbnail(name: str) -> bytes | None:
+    """A JPEG of 128 px of a painting or a style; None if there is none of that name."""
+    if name in styles.NAMES:
+        return styles.thumbnail(name)
+    if name not in paintings():
+        return None
+    with Image.open(paintings()[name]) as image:
+        small = image.convert("RGB")
+    side = min(small.size)
+    left, top = (small.width - side) // 2, (small.height - side) // 2
+    small = small.crop((left, top, left + side, top + side)).resize((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    small.save(buffer, "jpeg", quality=THUMBNAIL_QUALITY)
+    return buffer.getvalue()

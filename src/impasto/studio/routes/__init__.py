@@ -1,0 +1,1 @@
+"""The endpoints under ``/v1``: jobs, pictures, and what there is to choose from."""

@@ -1,0 +1,112 @@
+"""Pictures: of jobs, and at once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import FileResponse, Response
+
+from impasto.images.write import Format
+from impasto.recipe import MAX_SIZE_PX
+from impasto.studio import uploads
+from impasto.studio.context import FOREVER, FRESH, Studio, studio_of
+from impasto.studio.problems import ProblemError
+from impasto.studio.results import MEDIA_TYPES, converted
+from impasto.studio.routes.forms import FORM
+from impasto.studio.store import FINISHED
+
+router = APIRouter(tags=["pictures"])
+
+picture: dict[str, Any] = {"content": {kind: {} for kind in MEDIA_TYPES.values()}}
+
+
+@router.get("/jobs/{id}/preview", response_class=FileResponse)
+async def preview(request: Request, id: str) -> FileResponse:
+    """The picture so far, at most 1024 px."""
+    studio = studio_of(request)
+    path = studio.store.folder_of(studio.job(id)) / "preview.jpg"
+    return _file(path, "there is no preview yet", "image/jpeg", FRESH)
+
+
+@router.get("/jobs/{id}/result", response_class=Response, responses={200: picture})
+async def result(
+    request: Request,
+    id: str,
+    format: Annotated[Format, Query()] = "png",
+    size: Annotated[int | None, Query(ge=16, le=MAX_SIZE_PX)] = None,
+    metadata: bool = True,
+    download: bool = False,
+) -> Response:
+    """The finished picture."""
+    studio = studio_of(request)
+    job = studio.job(id)
+    path = studio.store.folder_of(job) / "result.png"
+    if job.state not in FINISHED or not path.exists():
+        raise ProblemError(409, f"there is no picture yet: the job is {job.state}")
+    headers = dict(FOREVER)
+    if download:
+        headers["Content-Disposition"] = _attachment(f"{job.request['name']}.{format}")
+    if format == "png" and size is None and metadata:
+        return FileResponse(path, media_type=MEDIA_TYPES[format], headers=headers)
+    async with studio.converting:
+        data = await asyncio.to_thread(converted, path, format, size, with_recipe=metadata)
+    return Response(data, media_type=MEDIA_TYPES[format], headers=headers)
+
+
+@router.get("/jobs/{id}/content", response_class=FileResponse)
+async def content(request: Request, id: str) -> FileResponse:
+    """The photo that it is made from."""
+    return _uploaded(studio_of(request), id, "content")
+
+
+@router.get("/jobs/{id}/styles/{index}", response_class=FileResponse)
+async def style(request: Request, id: str, index: int) -> FileResponse:
+    """A painting that it is made from, counted from 0."""
+    return _uploaded(studio_of(request), id, f"style-{index}")
+
+
+@router.get("/jobs/{id}/mask", response_class=FileResponse)
+async def mask(request: Request, id: str) -> FileResponse:
+    """Its mask."""
+    return _uploaded(studio_of(request), id, "mask")
+
+
+@router.post("/stylize", response_class=Response, responses={200: picture}, openapi_extra=FORM)
+async def stylize(request: Request, format: Annotated[Format, Query()] = "png") -> Response:
+    """The method instant, at once."""
+    studio = studio_of(request)
+    form = await studio.form(request)
+    with tempfile.TemporaryDirectory(prefix=".instant-", dir=studio.settings.data) as name:
+        folder = Path(name)
+        wanted = await asyncio.to_thread(
+            uploads.request_from, form, folder, studio.settings.limits, instant=True
+        )
+        order = {"do": "stylize", "folder": name, "request": wanted}
+        answer = await studio.crew.ask(order)
+        async with studio.converting:
+            data = await asyncio.to_thread(
+                converted, folder / answer["file"], format, None, with_recipe=True
+            )
+    return Response(data, media_type=MEDIA_TYPES[format], headers=FRESH)
+
+
+def _uploaded(studio: Studio, id: str, name: str) -> FileResponse:
+    path = studio.store.folder_of(studio.job(id)) / name
+    return _file(path, f"that job has no {name}", "application/octet-stream", FOREVER)
+
+
+def _file(path: Path, missing: str, media_type: str, headers: dict[str, str]) -> FileResponse:
+    if not path.is_file():
+        raise ProblemError(404, missing)
+    return FileResponse(path, media_type=media_type, headers=headers)
+
+
+def _attachment(name: str) -> str:
+    """A header for a file of that name (RFC 6266): plain letters only."""
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
+    return f'attachment; filename="{plain}"'

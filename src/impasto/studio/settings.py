@@ -1,0 +1,85 @@
+"""What a studio is started with."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import platformdirs
+
+from impasto.errors import RecipeError
+from impasto.images.limits import Limits
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+WILDCARDS = ("0.0.0.0", "::", "")
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+
+
+def default_data_folder() -> Path:
+    """Where the platform keeps a program's data."""
+    return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
+
+
+UPLOADS = Limits(max_megabytes=64, max_megapixels=100)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Raises RecipeError: open to other machines, and no token.
+
+    ``upload_seconds``: what a whole request may take to arrive, and ``idle_seconds`` a piece of it.
+    Finished jobs go after ``keep_days``, and the oldest when all take more than ``keep_gigabytes``.
+    """
+
+    data: Path = field(default_factory=default_data_folder)
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    token: str | None = None
+    names: tuple[str, ...] = ()
+    """Host names that it is known by, besides the one it is bound to."""
+    workers: int = 1
+    queue: int = 50
+    limits: Limits = UPLOADS
+    upload_seconds: float = 300
+    idle_seconds: float = 20
+    keep_days: float = 30
+    keep_gigabytes: float = 10
+
+    def __post_init__(self) -> None:
+        if not self.is_local and not self.token:
+            raise RecipeError(
+                f"{self.host} can be reached from other machines: a --token is needed"
+            )
+        if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
+            raise RecipeError("a token is letters, digits and signs")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host in LOOPBACK_NAMES:
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def knows_host(self, name: str) -> bool:
+        """Whether a request may call it that. A page elsewhere can make its own name point here
+        (DNS rebinding), but neither a number nor this machine's name.
+        """
+        own = {self.host, *self.names}
+        if self.is_local:
+            return name in {*own, *LOOPBACK_NAMES}
+        machine = socket.gethostname().lower()
+        return name in {*own, machine, f"{machine}.local", *LOOPBACK_NAMES} or _is_number(name)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

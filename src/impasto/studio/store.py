@@ -1,0 +1,243 @@
+"""Jobs and their events, in SQLite, and each job's files in a folder beside it.
+
+What a job needs to run is in its folder before its row is there; what came of it is in its folder
+(``ended.json``) before the row says so. So whatever is killed, and whenever, can be gone on from.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ACTIVE = ("queued", "running")
+FINISHED = ("done", "stopped", "failed")
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+ID_LETTERS = 12
+NEW_PREFIX = ".new-"
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS job (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT UNIQUE NOT NULL,
+    state TEXT NOT NULL,
+    created REAL NOT NULL,
+    started REAL,
+    finished REAL,
+    request TEXT NOT NULL,
+    progress TEXT NOT NULL,
+    error TEXT,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    crashed_at INTEGER NOT NULL DEFAULT -1
+);
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    data TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS event_of_job ON event (job, id);
+"""
+
+
+@dataclass
+class Job:
+    """A row. ``request`` is what was asked for (see ``uploads.Request``), ``progress`` what is
+    known of it so far. ``crashes``: how often its worker died without getting any further, the last
+    time at step ``crashed_at``.
+    """
+
+    id: str
+    request: dict[str, Any]
+    state: str = "queued"
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    finished: float | None = None
+    progress: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    crashes: int = 0
+    crashed_at: int = -1
+
+    @property
+    def instant(self) -> bool:
+        return bool(self.request["recipe"]["method"] == "instant")
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    def as_dict(self, position: int | None, eta: float | None) -> dict[str, Any]:
+        """As the API shows it."""
+        known, request = self.progress, self.request
+        return {
+            "id": self.id,
+            "state": self.state,
+            "name": request["name"],
+            "method": request["recipe"]["method"],
+            "created": _when(self.created),
+            "started": _when(self.started),
+            "finished": _when(self.finished),
+            "content": {key: request["content"][key] for key in ("name", "width", "height")},
+            "styles": [
+                {key: style[key] for key in ("name", "weight", "built_in")}
+                for style in request["styles"]
+            ],
+            "mask": request["mask"] is not None,
+            "recipe": request["recipe"],
+            "step": known.get("step", 0),
+            "steps": known.get("steps", request["recipe"]["steps"]),
+            "scale": known.get("scale"),
+            "losses": known.get("losses"),
+            "seconds": known.get("seconds", 0.0),
+            "eta": eta,
+            "position": position,
+            "preview": known.get("preview", 0),
+            "result": known.get("result"),
+            "device": known.get("device"),
+            "error": self.error,
+            "parent": request["parent"],
+        }
+
+
+def _when(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+COLUMNS = tuple(field.name for field in fields(Job))
+
+
+class Store:
+    """All jobs. For one process, and one thread."""
+
+    def __init__(self, data: Path) -> None:
+        self.folder = data / "jobs"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.database = sqlite3.connect(data / "jobs.sqlite3", isolation_level=None)
+        self.database.executescript(SCHEMA)
+
+    def close(self) -> None:
+        self.database.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.database.execute("ROLLBACK")
+            raise
+        self.database.execute("COMMIT")
+
+    def new_folder(self) -> Path:
+        """For the files of a job that isn't one yet: see ``add``."""
+        folder = self.folder / f"{NEW_PREFIX}{_new_id()}"
+        folder.mkdir()
+        return folder
+
+    def add(self, folder: Path, request: dict[str, Any]) -> Job:
+        """A new job whose files are in ``folder``, which becomes its own."""
+        job = Job(folder.name.removeprefix(NEW_PREFIX), request)
+        folder.rename(self.folder / job.id)
+        values = self._values(job)
+        self.database.execute(
+            f"INSERT INTO job ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
+            values,
+        )
+        return job
+
+    def folder_of(self, job: Job) -> Path:
+        return self.folder / job.id
+
+    def get(self, id: str) -> Job | None:
+        rows = self._select("WHERE id = ?", id)
+        return rows[0] if rows else None
+
+    def every(self, *states: str) -> list[Job]:
+        """Jobs in some of the states, or all of them, the oldest first."""
+        if not states:
+            return self._select("ORDER BY number")
+        marks = ", ".join("?" * len(states))
+        return self._select(f"WHERE state IN ({marks}) ORDER BY number", *states)
+
+    def count(self, *states: str) -> int:
+        marks = ", ".join("?" * len(states))
+        query = f"SELECT count(*) FROM job WHERE state IN ({marks})"
+        return int(self.database.execute(query, states).fetchone()[0])
+
+    def save(self, job: Job, event: str | None = None, data: dict[str, Any] | None = None) -> None:
+        """Write the job down, and with it an event of that kind."""
+        assignments = ", ".join(f"{column} = ?" for column in COLUMNS[1:])
+        with self.transaction():
+            self.database.execute(
+                f"UPDATE job SET {assignments} WHERE id = ?", (*self._values(job)[1:], job.id)
+            )
+            if event is not None:
+                self.add_event(job, event, data or {})
+
+    def add_event(self, job: Job, kind: str, data: dict[str, Any]) -> None:
+        self.database.execute(
+            "INSERT INTO event (job, kind, data) VALUES (?, ?, ?)", (job.id, kind, json.dumps(data))
+        )
+
+    def events(self, job_id: str, after: int) -> list[tuple[int, str, str]]:
+        """``(id, kind, data)`` of those after the one numbered ``after``."""
+        query = "SELECT id, kind, data FROM event WHERE job = ? AND id > ? ORDER BY id"
+        return self.database.execute(query, (job_id, after)).fetchall()
+
+    def remove(self, job: Job) -> None:
+        with self.transaction():
+            self.database.execute("DELETE FROM event WHERE job = ?", (job.id,))
+            self.database.execute("DELETE FROM job WHERE id = ?", (job.id,))
+        shutil.rmtree(self.folder_of(job), ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Remove what a killed server left: files of jobs that aren't there."""
+        known = {job.id for job in self.every()}
+        for folder in self.folder.iterdir():
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def prune(self, keep_days: float, keep_gigabytes: float) -> None:
+        """Remove finished jobs that are too old, and the oldest while all take too much."""
+        finished = self.every(*FINISHED)
+        sizes = {job.id: _size(self.folder_of(job)) for job in finished}
+        total = sum(sizes.values())
+        for job in finished:
+            old = time.time() - (job.finished or job.created) > keep_days * 86400
+            if old or total > keep_gigabytes * 1e9:
+                total -= sizes[job.id]
+                self.remove(job)
+
+    def _select(self, condition: str, *parameters: Any) -> list[Job]:
+        query = f"SELECT {', '.join(COLUMNS)} FROM job {condition}"
+        jobs = []
+        for row in self.database.execute(query, parameters):
+            values = dict(zip(COLUMNS, row, strict=True))
+            for name in ("request", "progress"):
+                values[name] = json.loads(values[name])
+            jobs.append(Job(**values))
+        return jobs
+
+    def _values(self, job: Job) -> tuple[Any, ...]:
+        texts = {"request": json.dumps(job.request), "progress": json.dumps(job.progress)}
+        return tuple({**vars(job), **texts}[column] for column in COLUMNS)
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(ID_LETTERS))
+
+
+def _size(folder: Path) -> int:
+    """Bytes of the files in it."""
+    return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())

@@ -1,0 +1,170 @@
+"""A form → a job's files and what is asked for.
+
+Nothing here decodes a picture: its type and size are in its first bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from starlette.datastructures import FormData, UploadFile
+
+from impasto.errors import ImageError, RecipeError, unknown
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.opening import open_image
+from impasto.networks import styles
+from impasto.recipe import FOR_INSTANT, INITS, build
+from impasto.recipe_files import preset_files
+from impasto.studio import gallery
+from impasto.studio.problems import ProblemError
+
+BYTES_PER_MB = 1_000_000
+MOST_STYLES = 4
+MOST_NAME = 80
+FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
+SETTINGS_WITH_FILES = ("mask", "region", "style_mask")
+
+Request = dict[str, Any]
+"""``name`` of the picture; ``content`` and each of ``styles``: ``file`` in the job's folder (None
+for a built-in style), ``name`` for people, and ``width``, ``height`` or ``weight``, ``built_in``;
+``mask``, a file; ``recipe``, all of it; ``parent`` and ``init``, what it goes on from.
+"""
+
+
+def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool = False) -> Request:
+    """Keep the form's files in ``folder``; ``instant``: whatever the recipe says.
+
+    Raises ProblemError, ImageError, RecipeError.
+    """
+    for field in form:
+        if field not in FORM_FIELDS:
+            raise ProblemError(422, unknown("field", field, FORM_FIELDS))
+    content = form.get("content")
+    if not isinstance(content, UploadFile) or not content.filename:
+        raise ProblemError(422, "there is no photo: send it as the file content")
+    width, height = _keep(content, folder / "content", limits)
+    chosen = [part for part in form.getlist("styles") if part != ""]
+    if not 1 <= len(chosen) <= MOST_STYLES:
+        raise ProblemError(422, f"there should be one to {MOST_STYLES} styles, not {len(chosen)}")
+    weights = _weights(form.get("weights"), len(chosen))
+    wanted = [
+        _style(part, weight, folder / f"style-{index}", limits)
+        for index, (part, weight) in enumerate(zip(chosen, weights, strict=True))
+    ]
+    mask = form.get("mask")
+    if isinstance(mask, UploadFile) and mask.filename:
+        _keep(mask, folder / "mask", limits)
+    elif mask:
+        raise ProblemError(422, "the mask should be a file")
+    recipe = recipe_from(form.get("recipe"), instant=instant, styles=wanted)
+    name = f"{Path(_name(content)).stem}_{Path(wanted[0]['name']).stem}"
+    return {
+        "name": name,
+        "content": {"file": "content", "name": _name(content), "width": width, "height": height},
+        "styles": wanted,
+        "mask": "mask" if (folder / "mask").exists() else None,
+        "recipe": recipe,
+        "parent": None,
+        "init": None,
+    }
+
+
+def recipe_from(
+    text: Any, *, instant: bool = False, styles: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The whole recipe, of JSON with some settings or none. Raises ProblemError, RecipeError."""
+    try:
+        settings = json.loads(text) if isinstance(text, str) and text.strip() else {}
+    except ValueError as error:
+        raise ProblemError(422, f"the recipe isn't JSON: {error}") from None
+    if not isinstance(settings, dict):
+        raise ProblemError(422, "the recipe should be a JSON object")
+    return whole_recipe(settings, instant=instant, styles=styles)
+
+
+def whole_recipe(
+    settings: dict[str, Any], *, instant: bool = False, styles: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """All settings, checked; none may name a file. Raises RecipeError."""
+    for name in SETTINGS_WITH_FILES:
+        if settings.get(name):
+            raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
+    if settings.get("init", INITS[0]) not in INITS:
+        raise RecipeError(f"init is one of {', '.join(INITS)} here, not a file")
+    settings = dict(settings)
+    preset = settings.pop("preset", None)
+    if preset is not None and preset not in preset_files():
+        raise RecipeError(unknown("preset", str(preset), preset_files()))
+    if instant:
+        settings = {
+            name: value
+            for name, value in settings.items()
+            if name in FOR_INSTANT and name != "method"
+        }
+        preset = None
+    built_in = any(style["built_in"] for style in styles)
+    if instant or (built_in and preset is None and "method" not in settings):
+        settings["method"] = "instant"
+    recipe = build(settings, preset=preset)
+    if built_in and recipe.method != "instant":
+        name = next(style["name"] for style in styles if style["built_in"])
+        raise RecipeError(f"{name} is a style of the method instant, not of {recipe.method}")
+    return recipe.model_dump(mode="json")
+
+
+def _weights(text: Any, count: int) -> list[float]:
+    if not text:
+        return [1.0] * count
+    try:
+        weights = [float(part) for part in str(text).split(",")]
+    except ValueError:
+        raise ProblemError(422, "weights should be numbers, as in 1,0.5") from None
+    if len(weights) != count:
+        raise ProblemError(422, f"there should be {count} weights, not {len(weights)}")
+    if not all(0 <= weight < float("inf") for weight in weights) or not any(weights):
+        raise ProblemError(422, "weights should be numbers of at least 0, and not all 0")
+    return weights
+
+
+def _style(part: UploadFile | str, weight: float, path: Path, limits: Limits) -> dict[str, Any]:
+    if isinstance(part, UploadFile):
+        _keep(part, path, limits)
+        return {"file": path.name, "name": _name(part), "weight": weight, "built_in": False}
+    if part in styles.NAMES:
+        return {"file": None, "name": part, "weight": weight, "built_in": True}
+    if part not in gallery.paintings():
+        raise ProblemError(422, unknown("style", part, [*gallery.paintings(), *styles.NAMES]))
+    shutil.copyfile(gallery.paintings()[part], path)
+    return {"file": path.name, "name": part, "weight": weight, "built_in": False}
+
+
+def _name(upload: UploadFile) -> str:
+    """What its owner calls it: to be shown, never to be opened."""
+    name = Path((upload.filename or "").replace("\\", "/")).name
+    return "".join(letter for letter in name if letter.isprintable())[:MOST_NAME] or "image"
+
+
+def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
+    """Check an image's type and size, and copy its bytes. Returns its width and height."""
+    name = _name(upload)
+    if not upload.size:
+        raise ImageError(f"{name} is empty")
+    if upload.size > limits.max_megabytes * BYTES_PER_MB:
+        raise ProblemError(
+            413, f"{name} is larger than {limits.max_megabytes:g} MB, the limit for a file"
+        )
+    with open_image(upload.file, name, limits) as image:
+        width, height = image.size
+        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # a camera held upright
+            width, height = height, width
+    if min(width, height) < MIN_SIDE_PX:
+        raise ProblemError(
+            422, f"{name} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
+        )
+    upload.file.seek(0)
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+    return width, height
