@@ -82,8 +82,8 @@ class Guard:
                 await refusal(scope, receive, guarded_send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        host = urlsplit(f"//{headers.get('host', '')}")
         try:
+            host = urlsplit(f"//{headers.get('host', '')}")
             known = host.hostname is not None and self.settings.knows_host(host.hostname)
         except ValueError:
             known = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 import webbrowser
@@ -50,7 +51,10 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     say(f"pictures are kept in {settings.data}; Ctrl-C ends it")
     if open_browser:
         webbrowser.open(address)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server has handlers of its own, and these
+        signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
     uvicorn.Server(config).run(sockets=[listener])
+    say("the studio has ended; what was being painted goes on at the next start")
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -59,6 +63,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(CONNECTIONS)  # who comes before the server is ready waits
     except (OSError, UnicodeError) as error:
         listener.close()
         why = reason(error) if isinstance(error, OSError) else str(error)

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from PIL import ExifTags, Image
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
-from impasto.images.opening import open_image
+from impasto.images.opening import DAMAGE, check_pixels, damaged, open_image
 from impasto.networks import styles
 from impasto.recipe import FOR_INSTANT, INITS, build
 from impasto.recipe_files import preset_files
@@ -22,6 +25,7 @@ from impasto.studio import gallery
 from impasto.studio.problems import ProblemError
 
 BYTES_PER_MB = 1_000_000
+UNLIMITED = sys.float_info.max
 MOST_STYLES = 4
 MOST_NAME = 80
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
@@ -147,6 +151,16 @@ def _name(upload: UploadFile) -> str:
     return "".join(letter for letter in name if letter.isprintable())[:MOST_NAME] or "image"
 
 
+def _is_upright(image: Image.Image, name: str) -> bool:
+    """Whether a camera was held so that width and height change places."""
+    if image.format == "PNG":  # its EXIF comes after the pixels, which would be decoded
+        return False
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except DAMAGE as error:
+        raise damaged(name, error) from error
+
+
 def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
     """Check an image's type and size, and copy its bytes. Returns its width and height."""
     name = _name(upload)
@@ -156,9 +170,14 @@ def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
         raise ProblemError(
             413, f"{name} is larger than {limits.max_megabytes:g} MB, the limit for a file"
         )
-    with open_image(upload.file, name, limits) as image:
+    anything = replace(limits, max_megapixels=UNLIMITED)
+    with open_image(upload.file, name, anything) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # a camera held upright
+        try:
+            check_pixels(width, height, name, limits)
+        except ImageError as error:
+            raise ProblemError(413, str(error)) from None
+        if _is_upright(image, name):
             width, height = height, width
     if min(width, height) < MIN_SIDE_PX:
         raise ProblemError(

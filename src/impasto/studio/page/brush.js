@@ -108,6 +108,9 @@ export function startBrush() {
       set({ mask: await asMask() });
     });
   }
+  watch(["job"], () => {
+    if (state.job) setBrush(false); // nothing over the picture while it is painted
+  });
   watch(["photo"], () => {
     byId("brush").disabled = !state.photo;
     setBrush(false);

@@ -211,7 +211,10 @@ export function startJob() {
     if (id && id !== state.job?.id) openJob(id);
   });
   watch(["job"], () => {
-    if (!state.job) unfollow();
+    if (!state.job) {
+      unfollow();
+      clearLosses();
+    }
     const hash = state.job ? `#job=${state.job.id}` : "";
     if (location.hash !== hash) history.replaceState(null, "", location.pathname + location.search + hash);
   });

@@ -19,7 +19,8 @@ export function element(tag, attributes = {}, ...children) {
 
 /** @param {string} text what has just happened; read out by screen readers */
 export function say(text) {
-  byId("status").textContent = text;
+  const status = byId("status");
+  if (status.textContent !== text) status.textContent = text; // the same isn't read out twice
 }
 
 /** Show an error at `id`, with a button that dismisses it. */

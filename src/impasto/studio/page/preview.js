@@ -1,7 +1,7 @@
 /** The instant preview: what the quick method makes of the form, a moment after each change. */
 
 import { debounced, pictureForm, postForm } from "./api.js";
-import { byId, clearError, showPictureError } from "./messages.js";
+import { byId, clearError, say, showPictureError } from "./messages.js";
 import { previewRecipe } from "./recipe.js";
 import { showPhoto, showPicture } from "./stage.js";
 import { chosenStyles, FORM, isActive, set, state, watch } from "./state.js";
@@ -26,7 +26,9 @@ async function preview() {
     const picture = await (await postForm("/v1/stylize?format=jpeg", form, signal)).blob();
     if (signal.aborted) return;
     const url = URL.createObjectURL(picture);
-    await showPicture(url, "preview", "Instant preview of the picture");
+    if (await showPicture(url, "preview", "Instant preview of the picture")) {
+      say("A quick preview. Press Paint for the picture itself.");
+    }
     URL.revokeObjectURL(shown);
     shown = url;
     clearError("job-error");

@@ -5,6 +5,7 @@ import { byId, clearError, element, showError } from "./messages.js";
 import { hasFixedStyle } from "./recipe.js";
 import { chosenStyles, set, state, watch } from "./state.js";
 
+/** How many blend. */
 const MOST = 4;
 
 /** Get the built-in ones; own uploads stay in front. */
@@ -118,7 +119,7 @@ function setWeight(name, weight) {
 
 function showNote() {
   byId("styles-note").textContent = hasFixedStyle()
-    ? "This style is learned by heart by the quick method: it stands alone and is painted at once."
+    ? "A style of the quick method: it can't be blended, and Instant is its only detail."
     : state.chosen.length
       ? "Add up to four; they blend by weight."
       : "Choose a painting. Up to four blend.";

@@ -1,0 +1,221 @@
+"""What goes wrong: processes killed at any moment, a full disk, a crowd."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+import time
+
+import httpx
+import pytest
+from studio_server import INSTANT, QUICK, SLOW, Studio, is_alive, png, running, served
+
+from impasto.errors import RecipeError
+from impasto.studio import context
+from impasto.studio.crew import MOST_CRASHES, Crew, Worker
+from impasto.studio.settings import Settings
+from impasto.studio.store import Store
+
+MIDDLE = {**QUICK, "size": 96, "steps": 60, "scales": 1}
+
+
+def ends(studio: Studio, id: str) -> list[str]:
+    rows = studio.client.get(f"/v1/jobs/{id}/events").text.splitlines()
+    return [row for row in rows if row in ("event: done", "event: failed", "event: stopped")]
+
+
+def test_a_killed_worker_fails_nobody(tmp_path, photo_image, painting_image):
+    with running(tmp_path / "data") as studio:
+        first = studio.job(photo_image, painting_image, MIDDLE)
+        second = studio.job(photo_image, painting_image, QUICK)
+        studio.wait(first["id"], "running", step=5)
+        (worker,) = studio.workers()
+        worker.kill()
+        assert studio.wait(first["id"], "done")["step"] == 60
+        studio.wait(second["id"], "done")
+        for job in (first, second):
+            assert ends(studio, job["id"]) == ["event: done"]
+        assert "impasto_worker_crashes 1.0" in studio.client.get("/v1/metrics").text
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.7])
+def test_a_killed_server_goes_on_where_it_was(moment, tmp_path, photo_image, painting_image):
+    with running(tmp_path / "data") as studio:
+        done = studio.job(photo_image, painting_image, INSTANT)
+        studio.wait(done["id"], "done")
+        picture = tmp_path / "data/jobs" / done["id"] / "result.png"
+        written = picture.stat().st_mtime_ns
+        jobs = [studio.job(photo_image, painting_image, MIDDLE) for _ in range(2)]
+        studio.wait(jobs[0]["id"], "running", step=1)
+        time.sleep(moment)
+        (worker,) = studio.workers()
+        studio.kill()
+        studio.start()
+        studio.wait_until_ready()
+        assert not is_alive(worker.pid)  # no two paint in one folder
+        for job in jobs:
+            assert studio.wait(job["id"], "done")["step"] == 60
+            assert ends(studio, job["id"]) == ["event: done"]
+        assert picture.stat().st_mtime_ns == written
+
+
+def test_a_picture_that_was_ready_when_the_server_died_is_not_painted_again(
+    tmp_path, photo_image, painting_image
+):
+    with running(tmp_path / "data") as studio:
+        job = studio.job(photo_image, painting_image, MIDDLE)
+        studio.wait(job["id"], "running", step=30)
+        studio.process.send_signal(19)  # SIGSTOP: it hears nothing more
+        ended = tmp_path / "data/jobs" / job["id"] / "ended.json"
+        deadline = time.monotonic() + 60
+        while not ended.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        written = ended.with_name("result.png").stat().st_mtime_ns
+        studio.kill()
+        studio.start()
+        assert studio.wait(job["id"], "done")["step"] == 60
+        assert ended.with_name("result.png").stat().st_mtime_ns == written
+
+
+def test_a_job_that_kills_its_workers_is_given_up(tmp_path):
+    store = Store(tmp_path)
+    part = {"name": "p.png", "width": 64, "height": 64, "weight": 1.0, "built_in": False}
+    recipe = {"method": "optimize", "steps": 9}
+    request = {"name": "p", "content": part, "styles": [part], "mask": None, "recipe": recipe,
+               "parent": None}  # fmt: skip
+    job = store.add(store.new_folder(), request)
+    crew = Crew(store, 0)
+    for crash in range(1, MOST_CRASHES + 1):
+        worker = Worker(0, None)
+        worker.jobs = [job.id]
+        crew._mourn(worker, -9)
+        expected = "queued" if crash < MOST_CRASHES else "failed"
+        assert store.get(job.id).state == expected
+    assert "killed, probably for want of memory" in store.get(job.id).error
+
+
+def test_what_a_killed_upload_left_is_removed(tmp_path):
+    store = Store(tmp_path)
+    (store.new_folder() / "content").write_text("half")
+    store.tidy()
+    assert not list(store.folder.iterdir())
+
+
+def test_old_pictures_go(tmp_path):
+    store = Store(tmp_path)
+    request = {"name": "p", "recipe": {"method": "optimize", "steps": 1}}
+    jobs = []
+    for age_days in (40, 3, 2, 1):
+        job = store.add(store.new_folder(), request)
+        (store.folder_of(job) / "result.png").write_bytes(bytes(1_000_000))
+        job.state, job.finished = "done", time.time() - age_days * 86400
+        store.save(job)
+        jobs.append(job)
+    store.prune(keep_days=30, keep_gigabytes=0.0025)
+    assert [job.id for job in store.every()] == [jobs[2].id, jobs[3].id]
+    assert not store.folder_of(jobs[0]).exists()
+
+
+def test_the_queue_is_bounded(tmp_path, photo_image, painting_image):
+    files = {"content": png(photo_image), "styles": png(painting_image)}
+    with served(Settings(tmp_path, workers=0, queue=2)) as address:
+        answers = [httpx.post(f"{address}/v1/jobs", files=files) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [202, 202, 429]
+        assert answers[2].headers["retry-after"] == "30"
+        assert [answer.json()["position"] for answer in answers[:2]] == [0, 1]
+        listed = httpx.get(f"{address}/v1/jobs").json()["jobs"]
+        assert len(listed) == 2
+
+
+def test_a_full_disk(tmp_path, photo_image, painting_image, monkeypatch):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        files = {"content": png(photo_image), "styles": png(painting_image)}
+        with served(Settings(disk, workers=0)) as address:
+            refused = httpx.post(f"{address}/v1/jobs", files=files)
+            assert (refused.status_code, "disk is full" in refused.text) == (507, True)
+            monkeypatch.setattr(context, "FREE_BYTES", 0)  # it fills while we write
+            fill(disk / "filler")
+            refused = httpx.post(f"{address}/v1/jobs", files=files)
+            assert (refused.status_code, "disk is full" in refused.text) == (507, True)
+            (disk / "filler").unlink()
+            assert httpx.post(f"{address}/v1/jobs", files=files).status_code == 202
+            assert len(httpx.get(f"{address}/v1/jobs").json()["jobs"]) == 1
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
+
+
+def fill(path) -> None:
+    """The whole disk."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+def test_two_hundred_clients_at_once(tmp_path, photo_image, painting_image):
+    with running(tmp_path / "data") as studio:
+        job = studio.job(photo_image, painting_image, SLOW)
+
+        async def client(http: httpx.AsyncClient, number: int) -> int:
+            if number % 4:
+                return (await http.get(f"/v1/jobs/{job['id']}")).status_code
+            async with http.stream("GET", f"/v1/jobs/{job['id']}/events") as answer:
+                async for line in answer.aiter_lines():
+                    if line.startswith("event: progress"):
+                        return answer.status_code
+            return 0
+
+        async def crowd() -> list[int]:
+            limits = httpx.Limits(max_connections=200)
+            async with httpx.AsyncClient(
+                base_url=studio.address, limits=limits, timeout=60
+            ) as http:
+                return await asyncio.gather(*(client(http, number) for number in range(200)))
+
+        assert set(asyncio.run(crowd())) == {200}
+        studio.client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_two_workers_paint_two_pictures(tmp_path, photo_image, painting_image):
+    with running(tmp_path / "data", "--workers", "2") as studio:
+        while studio.client.get("/v1/health").json()["workers"] < 2:
+            time.sleep(0.1)
+        jobs = [studio.job(photo_image, painting_image, SLOW) for _ in range(2)]
+        for job in jobs:
+            studio.wait(job["id"], "running", step=2)
+        assert studio.client.get("/v1/health").json()["running"] == 2
+        for job in jobs:
+            studio.client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_open_to_others_needs_a_token(tmp_path):
+    with pytest.raises(RecipeError, match="a --token is needed"):
+        Settings(tmp_path, host="0.0.0.0")
+
+
+def test_the_command_refuses_in_one_sentence(impasto, tmp_path):
+    assert "a --token is needed" in impasto("studio", "--host", "0.0.0.0").sentence()
+    (tmp_path / "file").write_text("")
+    refused = impasto("studio", "--data", tmp_path / "file" / "x")
+    assert "can't be made" in refused.sentence()
+    with served(Settings(tmp_path / "data", workers=0)) as address:
+        port = address.rpartition(":")[2]
+        assert "can't listen" in impasto("studio", "--port", port).sentence()
+
+
+def test_a_data_folder_is_for_one_server(tmp_path, monkeypatch):
+    from impasto.errors import OutputError
+    from impasto.studio import lock
+
+    held = lock.hold(tmp_path)
+    monkeypatch.setattr(lock, "PATIENCE_S", 0.2)
+    with pytest.raises(OutputError, match="another studio uses"):
+        lock.hold(tmp_path)
+    assert held is not None
