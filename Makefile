@@ -3,10 +3,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo studio test lint format screenshots chromium clean
 
 help:
 	@echo "make demo    set up, then stylize a bundled photo with a bundled painting"
+	@echo "make studio  set up, then serve the page to make pictures in, and open it"
 	@echo "make test    set up, then run the whole test suite"
 	@echo "make lint    set up, then check style, types and imports"
 	@echo "make format  set up, then format the code"
@@ -24,8 +25,22 @@ demo: setup
 	@mkdir -p stylized
 	$(BIN)/impasto examples/photos/coffee.png examples/paintings/cafe_terrace.webp --size 384 -o stylized/demo.png --force
 
-test: setup
+studio: setup
+	$(BIN)/impasto studio --open
+
+test: setup chromium
 	$(BIN)/pytest
+
+# The page's tests need a browser. Where it can't be installed they are skipped, and say so.
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| command -v google-chrome >/dev/null \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	|| echo "no Chromium here, and none could be installed: the page's tests will be skipped"
+
+screenshots: setup chromium
+	$(BIN)/python tests/browser/screenshots.py docs/images/studio
 
 lint: setup
 	$(BIN)/ruff check .

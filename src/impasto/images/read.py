@@ -31,12 +31,18 @@ STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
 
 
-def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SIDE_PX) -> Picture:
+def read(
+    source: Source,
+    *,
+    limits: Limits | None = None,
+    min_side: int = MIN_SIDE_PX,
+    name: str = "image",
+) -> Picture:
     """Read an image.
 
     ``source``: a path (``str`` or ``Path``), ``"-"`` for standard input, ``bytes``, a PIL image, a
     numpy array (H, W) or (H, W, 1/3/4) of uint8, uint16 or float in [0, 1], or a torch tensor
-    ([1,] 1/3/4, H, W) of uint8 or float in [0, 1].
+    ([1,] 1/3/4, H, W) of uint8 or float in [0, 1]. ``name`` is what to call bytes.
 
     Returns a Picture: rgb float32 (1, 3, H, W) in [0, 1], transparency kept aside. Raises
     ImageError: not there, not an image, damaged, too large (``limits``) or under ``min_side`` px.
@@ -48,7 +54,7 @@ def read(source: Source, *, limits: Limits | None = None, min_side: int = MIN_SI
         name = "stdin" if str(source) == STANDARD_INPUT else str(source) or "''"
         picture = _decode(_file_bytes(source, name, limits), name, limits)
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        picture = _decode(bytes(source), "image", limits)
+        picture = replace(_decode(bytes(source), name, limits), name=name)
     elif isinstance(source, Image.Image):
         check_pixels(source.width, source.height, "image", limits)
         picture = _guarded(source, "image")

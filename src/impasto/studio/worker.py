@@ -111,7 +111,7 @@ def prepared(request: Message, folder: Path) -> Job:
     """The request's images, by the names that people gave them, and its recipe."""
 
     def picture(part: Message) -> Picture:
-        return replace(read((folder / part["file"]).read_bytes(), limits=LIMITS), name=part["name"])
+        return read((folder / part["file"]).read_bytes(), limits=LIMITS, name=part["name"])
 
     asked = request["recipe"]
     files_of_it = {

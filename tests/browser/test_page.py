@@ -1,0 +1,284 @@
+"""The page in a real browser, on a real server: what a person does with it."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser_page import chromium, until
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+from studio_server import running
+
+from impasto.images import metadata
+
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+SECOND, MINUTE = 1000, 60_000
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="there is no Chromium here; make test installs it where it can"
+)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, studio):
+    """Open the page in a window of its own; nothing may go wrong in its scripts."""
+    contexts, complaints = [], []
+
+    def open_page(address: str = "/", **options) -> Page:
+        context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(30 * SECOND)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda said: _note(said, complaints))
+        page.on("request", lambda request: _must_be_here(request.url, studio, complaints))
+        page.goto(studio.address + address)
+        page.wait_for_selector("#gallery button")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+def _note(said, complaints: list[str]) -> None:
+    failed_request = "Failed to load resource" in said.text  # an answer with an error's status
+    if said.type == "error" and not failed_request:
+        complaints.append(said.text)
+
+
+def _must_be_here(url: str, studio, complaints: list[str]) -> None:
+    if not url.startswith((studio.address, "blob:", "data:")):
+        complaints.append(f"a request to {url}")
+
+
+@pytest.fixture
+def files(tmp_path, photo_image, painting_image) -> tuple[Path, Path]:
+    photo_image.resize((240, 160)).save(tmp_path / "cat.png")
+    painting_image.resize((160, 200)).save(tmp_path / "field.png")
+    return tmp_path / "cat.png", tmp_path / "field.png"
+
+
+def choose(page: Page, files: tuple[Path, Path], *, detail: str = "draft", size: int = 64) -> None:
+    photo, painting = files
+    page.set_input_files("#photo-input", photo)
+    page.set_input_files("#style-input", painting)
+    page.check(f"input[name=detail][value={detail}]", force=True)
+    page.fill("#size", str(size))
+
+
+def set_steps(page: Page, steps: int) -> None:
+    """Under Advanced."""
+    page.click("#advanced summary")
+    field = page.get_by_label(re.compile(r"^steps$", re.IGNORECASE))
+    field.fill(str(steps))
+    field.blur()
+
+
+def state(page: Page, *states: str, timeout: float = MINUTE) -> None:
+    selectors = ", ".join(f"#stage[data-state={name}]" for name in states)
+    page.wait_for_selector(selectors, timeout=timeout)
+
+
+def test_the_whole_way_from_upload_to_a_picture_whose_recipe_is_read_back(
+    open_page, files, tmp_path
+):
+    page = open_page()
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert paint < 1000
+    page.set_input_files("#photo-input", files[0])
+    page.set_input_files("#style-input", files[1])
+    started = time.monotonic()
+    state(page, "preview", timeout=10 * SECOND)
+    assert time.monotonic() - started < 3
+    page.check("input[name=detail][value=draft]", force=True)
+    page.fill("#size", "64")
+    page.fill("#strength", "1.5")
+    expect(page.locator("#estimate")).to_contain_text("64 × 43 px")
+    page.click("#paint")
+    state(page, "running", "done")
+    assert "#job=" in page.url
+    state(page, "done")
+    expect(page.locator("#history [data-job]").first).to_be_visible()
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == "cat_field.png"
+    picture = tmp_path / "made.png"
+    download.value.save_as(picture)
+    note = metadata.read_note(picture)
+    assert note["recipe"]["strength"] == 1.5
+    assert Image.open(picture).size == (64, 43)
+
+    other = open_page()  # and its settings come back where it is dropped
+    other.set_input_files("#recipe-input", picture)
+    expect(other.locator("#strength")).to_have_value("1.5")
+    expect(other.locator("#size")).to_have_value("64")
+
+
+def test_a_refresh_in_the_middle_finds_the_picture_again(open_page, files):
+    page = open_page()
+    choose(page, files, size=96)
+    set_steps(page, 400)
+    page.click("#paint")
+    state(page, "running")
+    until(page, "document.querySelector('#progress').value > 0")
+    address = page.url
+    page.reload()
+    state(page, "running")
+    until(page, "document.querySelector('#picture').naturalWidth > 0")
+    expect(page.locator("#size")).to_have_value("96")
+    page.close()
+    again = open_page(address[address.index("/", 8) :])
+    state(again, "running")
+    again.click("#stop")
+    state(again, "stopped")
+    expect(again.locator("#status")).to_contain_text(re.compile("stopped|kept", re.IGNORECASE))
+    with again.expect_download() as download:
+        again.click("#download")
+    assert Image.open(download.value.path()).size == (96, 64)
+
+
+def test_discard(open_page, files, studio):
+    page = open_page()
+    choose(page, files, size=96)
+    set_steps(page, 3000)
+    page.click("#paint")
+    state(page, "running")
+    id = page.url.partition("#job=")[2]
+    page.click("#discard")
+    page.click("#confirm-keep")
+    state(page, "running")
+    page.click("#discard")
+    page.click("#confirm-action")
+    state(page, "photo", "preview", "empty")
+    deadline = time.monotonic() + 20
+    while studio.client.get(f"/v1/jobs/{id}").status_code != 404:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "#job=" not in page.url
+
+
+def test_a_bad_file_is_said_where_it_was_chosen(open_page, files, tmp_path):
+    page = open_page()
+    (tmp_path / "notes.txt").write_text("not a picture")
+    page.set_input_files("#photo-input", tmp_path / "notes.txt")
+    expect(page.locator("#photo-error")).to_contain_text("notes.txt")
+    page.set_input_files("#photo-input", files[0])
+    expect(page.locator("#photo-error")).to_be_empty()
+    page.fill("#size", "20")
+    page.set_input_files("#style-input", files[1])
+    page.click("#paint")
+    expect(page.locator("#settings-error")).to_contain_text("at least 32")
+
+
+def test_on_a_phone(open_page, files):
+    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True, color_scheme="dark")
+    page.tap("#example")
+    state(page, "preview")
+    box = page.locator("#paint").bounding_box()
+    assert box["y"] + box["height"] <= PHONE["height"]  # within reach at once
+    assert box["height"] >= 40
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.check("input[name=detail][value=instant]", force=True)
+    page.tap("#paint")
+    state(page, "done")
+
+
+def test_by_keyboard_alone(open_page):
+    page = open_page()
+
+    def go_to(selector: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("s => document.activeElement.matches(s)", selector):
+                return
+        raise AssertionError(f"{selector} can't be reached by Tab")
+
+    go_to("#example")
+    page.keyboard.press("Enter")
+    state(page, "preview")
+    go_to("#style-search")
+    page.keyboard.type("harv")
+    expect(page.locator("#gallery button:visible")).to_have_count(1)
+    go_to("[data-style=harvest]")
+    page.keyboard.press("Space")
+    expect(page.locator("[data-style=harvest]")).to_have_attribute("aria-pressed", "true")
+    go_to("input[name=detail]")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("input[name=detail][value=instant]")).to_be_checked()
+    go_to("#paint")
+    page.keyboard.press("Enter")
+    state(page, "done")
+    page.locator("#wipe").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#wipe")).to_have_value("100")
+
+
+def test_history_reopens_compares_and_deletes(open_page, files):
+    page = open_page()
+    choose(page, files, detail="instant", size=96)
+    for strength in ("0.5", "1"):
+        page.fill("#strength", strength)
+        page.click("#paint")
+        state(page, "running", "done")
+        state(page, "done")
+        page.wait_for_timeout(200)
+    made = page.locator("#history [data-job]")
+    before = made.count()
+    older = made.nth(1)
+    older.locator("button").first.click()
+    expect(page.locator("#strength")).to_have_value("0.5")
+    for index in (0, 1):
+        made.nth(index).locator("input[type=checkbox]").check(force=True)
+    expect(page.locator("#before")).to_be_visible()
+    made.nth(0).locator("button").last.click()
+    page.click("#confirm-action")
+    expect(made).to_have_count(before - 1)
+
+
+def test_a_mask_by_brush(open_page, files, studio):
+    page = open_page()
+    choose(page, files, detail="instant", size=96)
+    state(page, "preview")
+    page.click("#brush")
+    box = page.locator("#picture").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+    page.click("#paint")
+    state(page, "done")
+    job = studio.get(page.url.partition("#job=")[2])
+    assert job["mask"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_serious_for_axe(scheme, open_page):
+    page = open_page(color_scheme=scheme, bypass_csp=True)
+    page.click("#example")
+    state(page, "preview")
+    page.click("#advanced summary")
+    page.wait_for_selector("#advanced input")
+    found = Axe().run(page).response["violations"]
+    serious = [v for v in found if v["impact"] in ("serious", "critical")]
+    assert not serious, [(v["id"], v["nodes"][0]["html"]) for v in serious]
