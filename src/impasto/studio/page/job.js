@@ -169,6 +169,15 @@ async function discard() {
   }
 }
 
+/** The paintings of a job that aren't in the gallery. */
+async function ownStyles(job) {
+  const inGallery = ({ name }) => state.styles.some((style) => style.name === name && !style.file);
+  const uploads = [...job.styles.entries()].filter(([, style]) => !inGallery(style));
+  return Promise.all(
+    uploads.map(async ([n, { name }]) => ({ name, file: await getBlob(jobPath(job.id, `/styles/${n}`)) })),
+  );
+}
+
 let opening = 0;
 
 /** Open a job, with its photo, styles and settings, as if it had just been made. */
@@ -179,12 +188,9 @@ export async function openJob(id) {
     const job = await getJson(jobPath(id));
     const mask = job.mask ? await getBlob(jobPath(id, "/mask")) : null;
     const photo = await readPhoto(await getBlob(jobPath(id, "/content")), job.content.name);
-    const uploads = job.styles.map(({ built_in: builtIn }, n) =>
-      builtIn ? null : getBlob(jobPath(id, `/styles/${n}`)),
-    );
-    const files = await Promise.all(uploads);
+    const uploads = await ownStyles(job);
     if (turn !== opening) return;
-    for (const [n, file] of files.entries()) if (file) await addStyle(file, job.styles[n].name);
+    for (const { file, name } of uploads) await addStyle(file, name);
     const chosen = job.styles.map(({ name, weight }) => ({ name, weight }));
     set({ photo, chosen, mask, ...fromRecipe(job.recipe) }, false);
     if (mask) await drawMask(mask);
