@@ -219,7 +219,8 @@ def test_the_page_and_the_reference_come_from_here_alone(studio):
 
 def test_every_built_in_painting_has_a_name():
     assert "cafe-terrace" in gallery.paintings()
-    assert gallery.title("cafe-terrace") == "Cafe terrace"
+    assert gallery.title("cafe-terrace") == "Café Terrace at Night"
+    assert gallery.title("starry-swirl") == "Starry swirl"
     assert gallery.thumbnail("no-such") is None
 
 

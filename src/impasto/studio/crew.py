@@ -262,6 +262,7 @@ class Crew:
         worker.jobs.append(job.id)
         if not job.instant:
             worker.long = job.id
+        log.info("%s: %s begins", job.id, job.request["name"])
         folder = str(self.store.folder_of(job))
         request = {**job.request, "previews": job.progress.get("preview", 0)}
         worker.send({"do": "run", "job": job.id, "folder": folder, "request": request})
@@ -276,6 +277,8 @@ class Crew:
         job.error = news.get("error")
         job.finished = time.time()
         job.progress |= news.get("progress", {})
+        seconds = job.progress.get("seconds", 0)
+        log.info("%s: %s after %.1f s %s", job.id, job.state, seconds, job.error or "")
         job.progress["eta"] = None
         job.progress["preview"] = job.progress.get("preview", 0) + 1
         self._save(job, job.state, job.as_dict(None, None))

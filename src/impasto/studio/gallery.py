@@ -11,6 +11,17 @@ from PIL import Image
 
 from impasto.networks import styles
 
+TITLES = {
+    "cafe-terrace": "Café Terrace at Night",
+    "church-at-auvers": "The Church at Auvers",
+    "harvest": "The Harvest",
+    "langlois-bridge": "The Langlois Bridge",
+    "night-cafe": "The Night Café",
+    "painter-on-the-road": "The Painter on the Road",
+    "pere-tanguy": "Père Tanguy",
+    "vestibule": "The Vestibule",
+}
+"""The bundled paintings, all by Vincent van Gogh."""
 THUMBNAIL_PX = 128
 THUMBNAIL_QUALITY = 85
 
@@ -42,8 +53,8 @@ def photos() -> dict[str, Path]:
 
 
 def title(name: str) -> str:
-    """``cafe-terrace`` → ``Cafe terrace``."""
-    return name.replace("-", " ").capitalize()
+    """What people call it: ``starry-swirl`` → ``Starry swirl``."""
+    return TITLES.get(name, name.replace("-", " ").capitalize())
 
 
 @cache

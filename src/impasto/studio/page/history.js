@@ -97,6 +97,7 @@ export function startHistory() {
   const soon = debounced(200, refresh);
   watch(["job"], () => {
     const now = state.job ? `${state.job.id} ${state.job.state}` : "";
+    if (state.job) compared = []; // one picture is on the stage again
     if (now !== known) soon();
     known = now;
   });
