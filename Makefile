@@ -9,6 +9,7 @@ help:
 	@echo "make demo    set up, then stylize a bundled photo with a bundled painting"
 	@echo "make studio  set up, then serve the page to make pictures in, and open it"
 	@echo "make test    set up, then run the whole test suite"
+	@echo "make screenshots  set up, then picture the page in each of its states"
 	@echo "make lint    set up, then check style, types and imports"
 	@echo "make format  set up, then format the code"
 	@echo "make setup   only set up: .venv with a pinned, editable install"
@@ -40,7 +41,7 @@ chromium:
 	|| echo "no Chromium here, and none could be installed: the page's tests will be skipped"
 
 screenshots: setup chromium
-	$(BIN)/python tests/browser/screenshots.py docs/images/studio
+	$(BIN)/python tests/browser/screenshots.py stylized/screenshots
 
 lint: setup
 	$(BIN)/ruff check .

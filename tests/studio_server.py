@@ -36,8 +36,8 @@ class Studio:
         self.data, self.options = data, options
         self.start()
 
-    def start(self) -> None:
-        command = [sys.executable, "-m", "impasto", "studio", "--port", "0", "--data", self.data]
+    def start(self, port: str = "0") -> None:
+        command = [sys.executable, "-m", "impasto", "studio", "--port", port, "--data", self.data]
         self.process = subprocess.Popen(
             [*map(str, command), *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -53,6 +53,9 @@ class Studio:
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + 60
+        if "--token" in self.options:
+            token = self.options[self.options.index("--token") + 1]
+            self.client.headers["Authorization"] = f"Bearer {token}"
         while self.client.get("/v1/health").json()["status"] != "ok":
             assert time.monotonic() < deadline
             time.sleep(0.05)

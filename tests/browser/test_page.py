@@ -42,16 +42,17 @@ def open_page(browser, studio):
     """Open the page in a window of its own; nothing may go wrong in its scripts."""
     contexts, complaints = [], []
 
-    def open_page(address: str = "/", **options) -> Page:
+    def open_page(address: str = "/", ready: str = "#gallery button", **options) -> Page:
+        origin = studio.address if address.startswith("/") else address
         context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True, **options})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(30 * SECOND)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda said: _note(said, complaints))
-        page.on("request", lambda request: _must_be_here(request.url, studio, complaints))
-        page.goto(studio.address + address)
-        page.wait_for_selector("#gallery button")
+        page.on("request", lambda request: _must_be_here(request.url, origin, complaints))
+        page.goto(origin + address if origin == studio.address else address)
+        page.wait_for_selector(ready)
         return page
 
     yield open_page
@@ -66,8 +67,8 @@ def _note(said, complaints: list[str]) -> None:
         complaints.append(said.text)
 
 
-def _must_be_here(url: str, studio, complaints: list[str]) -> None:
-    if not url.startswith((studio.address, "blob:", "data:")):
+def _must_be_here(url: str, origin: str, complaints: list[str]) -> None:
+    if not url.startswith((origin, "blob:", "data:")):
         complaints.append(f"a request to {url}")
 
 
@@ -254,6 +255,54 @@ def test_history_reopens_compares_and_deletes(open_page, files):
     made.nth(0).locator("button").last.click()
     page.click("#confirm-action")
     expect(made).to_have_count(before - 1)
+
+
+def test_continue_larger_and_a_lost_connection(open_page, files, tmp_path):
+    with running(tmp_path / "data") as own:
+        page = open_page(own.address)
+        choose(page, files, size=64)
+        set_steps(page, 20)
+        page.click("#paint")
+        state(page, "done")
+        page.select_option("#continue-with", "larger")
+        page.click("#continue")
+        state(page, "running")
+        own.kill()
+        expect(page.locator("#status")).to_contain_text("trying again")
+        own.start(own.address.rpartition(":")[2])
+        state(page, "done")
+        expect(page.locator("#status")).to_contain_text("128 × 85")
+
+
+def test_what_fails_says_why(open_page, studio, files, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    Image.open(files[1]).save(broken)
+    broken.write_bytes(broken.read_bytes()[:1500])  # its first bytes are all right
+    page = open_page()
+    page.set_input_files("#style-input", broken)
+    expect(page.locator("#styles-error")).to_contain_text("broken.jpg")
+    sent = {"content": files[0].read_bytes(), "styles": ("broken.jpg", broken.read_bytes())}
+    job = studio.client.post("/v1/jobs", files=sent).json()
+    page = open_page(f"/#job={job['id']}")
+    state(page, "failed")
+    expect(page.locator("#job-error")).to_contain_text("broken.jpg is damaged")
+
+
+def test_without_the_token_it_says_so(open_page, tmp_path):
+    with running(tmp_path / "data", "--token", "sesame") as own:
+        page = open_page(own.address, ready="pre")
+        expect(page.locator("body")).to_contain_text("needs its token")
+        page.goto(f"{own.address}/?token=sesame")
+        page.wait_for_selector("#gallery button")
+        assert "token" not in page.url
+
+
+@pytest.mark.parametrize("width", [1000, 800, 390])
+def test_no_width_scrolls_sideways(width, open_page):
+    page = open_page(viewport={"width": width, "height": 800})
+    page.click("#example")
+    state(page, "preview")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_mask_by_brush(open_page, files, studio):

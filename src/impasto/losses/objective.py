@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -24,21 +24,28 @@ Key = tuple[str, str]
 """A layer and a kind of style loss."""
 
 
+TERMS = ("content", "style", "tv", "total")
+
+
 @dataclass(frozen=True)
 class Losses:
-    """The terms of the objective, each with its weight, and their sum."""
+    """The terms of the objective, each with its weight, and their sum. ``layers`` are the parts of
+    the first two: ``{"content block4_conv2": …, "style block1_conv1": …}``.
+    """
 
     content: float
     style: float
     tv: float
     total: float
+    layers: Mapping[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def finite(self) -> bool:
         return math.isfinite(self.total)
 
     def as_dict(self) -> dict[str, float]:
-        return asdict(self)
+        """The terms and their sum."""
+        return {name: getattr(self, name) for name in TERMS}
 
 
 class Objective:
@@ -117,11 +124,18 @@ class Objective:
                 pixels, self.recipe.tv_norm, seamless=self.recipe.seamless
             )
             (slope,) = torch.autograd.grad(variation, pixels)
-        zero = torch.zeros_like(variation)
-        content = sum((loss.weight * loss.loss() for _, loss in self.content), zero)
-        style = sum((loss.weight * loss.loss() for _, loss in self.style), zero)
-        numbers = torch.stack([content, style, variation.detach()]).tolist()
-        return Losses(numbers[0], numbers[1], numbers[2], sum(numbers)), slope
+        names = [f"content {layer}" for layer, _ in self.content]
+        names += [f"style {layer}" for layer, _ in self.style]
+        parts = [loss.weight * loss.loss() for _, loss in (*self.content, *self.style)]
+        tv, *numbers = torch.stack([variation.detach(), *parts]).tolist()
+        layers: dict[str, float] = defaultdict(float)
+        for name, number in zip(names, numbers, strict=True):
+            layers[name] += number  # of several losses and regions
+        content, style = (
+            sum(number for name, number in layers.items() if name.startswith(term))
+            for term in ("content", "style")
+        )
+        return Losses(content, style, tv, content + style + tv, dict(layers)), slope
 
     def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe

@@ -190,7 +190,7 @@ export async function openJob(id) {
     const photo = await readPhoto(await getBlob(jobPath(id, "/content")), job.content.name);
     const uploads = await ownStyles(job);
     if (turn !== opening) return;
-    for (const { file, name } of uploads) await addStyle(file, name);
+    for (const { file, name } of uploads) await addStyle(file, name).catch(showPictureError);
     const chosen = job.styles.map(({ name, weight }) => ({ name, weight }));
     set({ photo, chosen, mask, ...fromRecipe(job.recipe) }, false);
     if (mask) await drawMask(mask);

@@ -2,13 +2,6 @@
 
 import { chosenStyles, state } from "./state.js";
 
-/** The settings that mean something to the method instant, as FOR_INSTANT in recipe.py. */
-const FOR_INSTANT = new Set([
-  "preset", "method", "size", "print", "dpi", "resize", "color", "mask", "region", "style_mask",
-  "trim", "feather", "strength", "mix", "style_scale", "statistics", "device", "precision",
-  "max_memory",
-]);
-
 /** Long side of the instant preview, px: small enough for a second or two on two cores. */
 const PREVIEW_SIZE = 512;
 
@@ -29,7 +22,7 @@ export function isInstant() {
 
 /** Does a setting mean anything with the preset in force? */
 export function applies(name) {
-  return !isInstant() || FOR_INSTANT.has(name);
+  return !isInstant() || state.forInstant.has(name);
 }
 
 /** The value that a setting has if it isn't changed. */
@@ -59,7 +52,7 @@ export function currentRecipe() {
 
 /** What to send for the instant preview: of the settings, those that it can show. */
 export function previewRecipe() {
-  const shown = Object.entries(state.changed).filter(([name]) => FOR_INSTANT.has(name));
+  const shown = Object.entries(state.changed).filter(([name]) => state.forInstant.has(name));
   const { print, dpi, ...rest } = Object.fromEntries(shown);
   return { ...rest, preset: "instant", size: PREVIEW_SIZE };
 }
@@ -71,7 +64,7 @@ export function fromRecipe({ preset, method, mask, region, style_mask, ...settin
     ([name, setting]) =>
       name in state.schema &&
       !same(setting, presetValue(name, known)) &&
-      (known !== "instant" || FOR_INSTANT.has(name)),
+      (known !== "instant" || state.forInstant.has(name)),
   );
   return { preset: known, changed: Object.fromEntries(changed) };
 }

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.errors import RecipeError
 from impasto.images import metadata
 from impasto.networks import styles
-from impasto.recipe import MAX_SIZE_PX, Recipe, build
+from impasto.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
 from impasto.recipe_files import preset_about, preset_files
 from impasto.studio import gallery, uploads
 from impasto.studio.context import studio_of
@@ -102,8 +102,10 @@ async def presets() -> dict[str, list[dict[str, Any]]]:
 
 @router.get("/recipe-schema")
 async def recipe_schema() -> dict[str, Any]:
-    """Every setting: its type, bounds, default and description."""
-    return Recipe.model_json_schema()
+    """Every setting: its type, bounds, default and description; ``for_instant`` are those that
+    mean something to the method instant.
+    """
+    return {**Recipe.model_json_schema(), "for_instant": FOR_INSTANT}
 
 
 @router.post("/recipe")
