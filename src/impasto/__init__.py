@@ -12,10 +12,11 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto import checkpoint
+    from impasto import checkpoint, notebook, plots
     from impasto.api import estimate, iterate, prepare, resume, run, stylize
     from impasto.errors import ImpastoError
-    from impasto.evaluation import evaluate
+    from impasto.evaluation import costs, evaluate
+    from impasto.history import History
     from impasto.images.limits import Limits
     from impasto.images.picture import Picture
     from impasto.images.read import read
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __all__ = [
+    "History",
     "ImpastoError",
     "Limits",
     "Picture",
@@ -42,9 +44,12 @@ __all__ = [
     "Timelapse",
     "__version__",
     "checkpoint",
+    "costs",
     "estimate",
     "evaluate",
     "iterate",
+    "notebook",
+    "plots",
     "prepare",
     "read",
     "reconstruct",
@@ -55,7 +60,9 @@ __all__ = [
     "variations",
 ]
 
+_MODULES = ("checkpoint", "notebook", "plots")
 _HOMES = {
+    "History": "impasto.history",
     "ImpastoError": "impasto.errors",
     "Limits": "impasto.images.limits",
     "Picture": "impasto.images.picture",
@@ -65,6 +72,7 @@ _HOMES = {
     "Stylizer": "impasto.stylizer",
     "Timelapse": "impasto.timelapse",
     "estimate": "impasto.api",
+    "costs": "impasto.evaluation",
     "evaluate": "impasto.evaluation",
     "iterate": "impasto.api",
     "prepare": "impasto.api",
@@ -82,8 +90,8 @@ def __getattr__(name: str) -> Any:
     """Import what is asked for when it is asked for: torch takes seconds, ``--help`` needs none."""
     if name == "__version__":
         return version("impasto")
-    if name == "checkpoint":
-        return importlib.import_module("impasto.checkpoint")
+    if name in _MODULES:
+        return importlib.import_module(f"impasto.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import torch
 from impasto.errors import DeviceError, unknown
 
 BYTES_PER_MB = 1_000_000
+BFLOAT16_INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -82,7 +84,7 @@ def _bfloat16_support(device: torch.device) -> tuple[bool, str]:
     if device.type == "mps":
         return False, "Apple GPU"
     instructions = torch.cpu.get_capabilities()
-    for key, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX-512 BF16")):
+    for key, name in BFLOAT16_INSTRUCTIONS.items():
         if instructions.get(key):
             return True, f"this CPU has {name}"
     return False, "this CPU has no bfloat16 instructions"
@@ -138,6 +140,27 @@ def memory_kept() -> Iterator[None]:
         for option, value in GLIBC_DEFAULTS.items():
             libc.mallopt(option, value)
         libc.malloc_trim(0)
+
+
+def machine() -> dict[str, str]:
+    """What a report says of this machine."""
+    model = platform.processor()
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        model = next(line for line in text.splitlines() if "model name" in line).split(": ")[1]
+    except (OSError, StopIteration):
+        pass
+    instructions = torch.cpu.get_capabilities()
+    fast = [name for key, name in BFLOAT16_INSTRUCTIONS.items() if instructions.get(key)]
+    known = {
+        "processor": f"{model}, {psutil.cpu_count(logical=True)} logical cores",
+        "instructions": ", ".join(fast) or "no bfloat16",
+        "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+    if torch.cuda.is_available():
+        known["gpu"] = torch.cuda.get_device_name()
+    return known
 
 
 def peak_rss_mb() -> float:

@@ -8,19 +8,25 @@ are measured at other layers and in other ways, and the palette, roughness and b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto import devices
 from impasto.errors import ImageError
 from impasto.images.color import to_oklab
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
+from impasto.losses.objective import Objective
+from impasto.methods.optimize import make_engine
+from impasto.methods.regions import regions_at
 from impasto.networks.load import load_encoder
+from impasto.recipe import build
+from impasto.result import Job
 
 MAX_LONG_SIDE_PX = 512
 
@@ -101,12 +107,7 @@ def evaluate(
 
     >>> impasto.evaluate("stylized.png", "photo.jpg", "painting.jpg").content_ssim
     """
-    sources = list(styles) if isinstance(styles, (list, tuple)) else [styles]
-    if not sources:
-        raise ImageError("no style image was given; at least one is needed")
-    made, photo = read(result, limits=limits), read(content, limits=limits)
-    paintings = [read(source, limits=limits) for source in sources]
-
+    made, photo, paintings = _read_all(result, content, styles, limits)
     long_side = min(MAX_LONG_SIDE_PX, max(made.height, made.width))
     image = _fitted(made, long_side)  # (1, 3, H, W)
     target = resize(photo.rgb, image.shape[-2], image.shape[-1], "antialias")  # (1, 3, H, W)
@@ -126,6 +127,64 @@ def evaluate(
         content_ssim=ssim(luma(image), luma(target)),
         content_edges=edge_agreement(luma(image), luma(target)),
     )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the paper minimises, of any picture; lower is better. See docs/evaluation.md."""
+
+    content: float
+    """Equation 1 at block4_conv2: half the squared distance of the features from the photo's."""
+    style: float
+    """Equation 5: the mean over the five layers of the distance of the Gram matrices (4)."""
+    total: float
+    """Equation 7, α / β = 1e-3: 1e-3 · content + style."""
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+
+@torch.no_grad()
+def costs(
+    result: Source,
+    content: Source,
+    styles: Source | Iterable[Source],
+    *,
+    limits: Limits | None = None,
+) -> Costs:
+    """Content, style and total cost of a picture as in Gatys, Ecker & Bethge 2016, with the layers,
+    weights and average pooling of the preset ``gatys``. Images, sizes and errors as for
+    ``evaluate``; several styles are blended.
+
+    >>> impasto.costs("stylized.png", "photo.jpg", "painting.jpg").total
+    """
+    made, photo, paintings = _read_all(result, content, styles, limits)
+    long_side = min(MAX_LONG_SIDE_PX, max(made.height, made.width))
+    image = _fitted(made, long_side)
+    height, width = image.shape[-2:]
+    recipe = build(preset="gatys")
+    job = Job(
+        recipe=recipe,
+        content=replace(photo, rgb=resize(photo.rgb, height, width, "antialias"), alpha=None),
+        styles=tuple(replace(p, rgb=_fitted(p, long_side), alpha=None) for p in paintings),
+        style_weights=(1 / len(paintings),) * len(paintings),
+        device=devices.choose("cpu", "float32"),
+    )
+    objective = Objective(make_engine(job), recipe, job.content.rgb, regions_at(job, height, width))
+    losses = objective.losses(image)
+    return Costs(losses.content / recipe.content_weight, losses.style, losses.total)
+
+
+def _read_all(
+    result: Source, content: Source, styles: Source | Iterable[Source], limits: Limits | None
+) -> tuple[Picture, Picture, list[Picture]]:
+    sources = list(styles) if isinstance(styles, (list, tuple)) else [styles]
+    if not sources:
+        raise ImageError("no style image was given; at least one is needed")
+    made, photo, *paintings = (
+        read(source, limits=limits) for source in (result, content, *sources)
+    )
+    return made, photo, paintings
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,26 @@
-"""The tutorial's figures. Every function returns a matplotlib Figure and shows nothing."""
+"""Figures: the tutorial's, and of runs. All return a matplotlib Figure and show nothing.
+
+Images are Pictures, or anything that ``impasto.read`` takes.
+"""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
+from torch.nn import functional
 
+from impasto.history import History
 from impasto.images.picture import Picture
+from impasto.images.read import Source, read
 from impasto.losses.total_variation import deltas
+from impasto.networks.layers import LAYER_NAMES
+from impasto.recipe import Recipe
 
 INCHES_PER_PANEL = 4.0
 MAPS_PER_LAYER = 8
@@ -28,6 +37,143 @@ def overview(content: Picture, style: Picture, stylized: Picture | None = None) 
     _deltas(parts[1], content, "original")
     if stylized is not None:
         _deltas(parts[2], stylized, "stylized")
+    return figure
+
+
+def inputs(content: Source, style: Source) -> Figure:
+    """Both images."""
+    figure = _figure(columns=2, rows=1)
+    images = {"Content image": _array_of(content), "Style image": _array_of(style)}
+    _images(figure, images)
+    return figure
+
+
+def edges(image: Source, which: str = "original") -> Figure:
+    """The horizontal and vertical deltas whose size is the total variation, and the Sobel edges,
+    as in the tutorial.
+    """
+    picture = read(image)
+    figure = _figure(columns=2, rows=2)
+    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    _deltas(parts[0], picture, which)
+    horizontal, vertical = sobel(picture.rgb)
+    _images(
+        parts[1],
+        {
+            f"Horizontal Sobel edges: {which}": _rgb(horizontal / 4 + 0.5),
+            f"Vertical Sobel edges: {which}": _rgb(vertical / 4 + 0.5),
+        },
+    )
+    return figure
+
+
+def sobel(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Sobel's differences along y and x of each channel, edges mirrored: (1, 3, H, W) → the same
+    twice, as ``tf.image.sobel_edges``.
+    """
+    kernel = image.new_tensor([[-1, -2, -1], [0, 0, 0], [1, 2, 1]])
+    kernels = torch.stack([kernel, kernel.T])[:, None]  # (2, 1, 3, 3)
+    padded = functional.pad(image, (1, 1, 1, 1), "reflect")
+    found = functional.conv2d(padded.transpose(0, 1), kernels)  # (3, 2, H, W)
+    return found[:, 0][None], found[:, 1][None]
+
+
+def losses(
+    history: History,
+    *,
+    over: Literal["steps", "seconds"] = "steps",
+    by: Literal["term", "layer"] = "term",
+    width: float = 7.0,
+) -> Figure:
+    """A run's losses, by term or by layer of the network, over steps or seconds; logarithmic. Where
+    the size changed, at dotted lines, other losses begin.
+    """
+    figure = Figure(figsize=(width, width * 0.6), layout="constrained")
+    axis = figure.subplots()
+    points = history.points
+    x = [point.step if over == "steps" else point.seconds for point in points]
+    names = (
+        ["content", "style", "tv", "total"]
+        if by == "term"
+        else sorted({name for point in points for name in point.layers})
+    )
+    for name in names:
+        values = [
+            getattr(point, name) if by == "term" else point.layers.get(name, 0) for point in points
+        ]
+        if any(values):
+            axis.plot(x, values, label=name, linewidth=2.2 if name == "total" else 1.2)
+    for before, after, place in zip(points, points[1:], x[1:], strict=False):
+        if before.scale != after.scale:
+            axis.axvline(place, color="grey", linestyle=":", linewidth=0.8)
+    axis.set_yscale("log")
+    axis.set_xlabel("step" if over == "steps" else "seconds")
+    axis.set_ylabel("weighted loss")
+    if axis.lines:
+        axis.legend(fontsize=8)
+    return figure
+
+
+def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> Figure:
+    """Several runs' totals on one axis, each over its own first one: objectives differ, so only
+    how fast each falls can be compared.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axis = figure.subplots()
+    for name, history in histories.items():
+        points = [p for p in history.points if p.scale == history.points[-1].scale]
+        if points:
+            x = [point.seconds if over == "seconds" else point.step for point in points]
+            axis.plot(x, [point.total / points[0].total for point in points], label=name)
+    axis.set_xscale("symlog" if over == "seconds" else "linear")
+    axis.set_yscale("log")
+    axis.set_xlabel(over)
+    axis.set_ylabel("total loss over that at the start of the last size")
+    axis.legend(fontsize=8)
+    return figure
+
+
+def contact_sheet(images: Mapping[str, Source], *, columns: int = 4) -> Figure:
+    """Pictures in rows, with their names."""
+    rows = -(-len(images) // columns)
+    figure = _figure(columns=min(columns, len(images)), rows=rows, inches=3)
+    axes = np.atleast_1d(figure.subplots(rows, min(columns, len(images)))).ravel()
+    for axis in axes:
+        axis.axis("off")
+    for axis, (name, image) in zip(axes, images.items(), strict=False):
+        axis.imshow(_array_of(image))
+        axis.set_title(name, fontsize=9)
+    return figure
+
+
+def pipeline(content: Source, style: Source, stylized: Source, recipe: Recipe) -> Figure:
+    """How one becomes of two: the photo and the painting through the network's layers, those that
+    the recipe compares marked, and the picture.
+    """
+    figure = Figure(figsize=(11, 4.6), layout="constrained")
+    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1.5, 1], squeeze=False)[0]
+    top, bottom = left.subplots(2, 1)
+    for axis, image, title in ((top, content, "Content image"), (bottom, style, "Style image")):
+        axis.imshow(_array_of(image))
+        axis.set_title(title, fontsize=9)
+        axis.axis("off")
+    axis = middle.subplots()
+    for row, name in enumerate(LAYER_NAMES):
+        block = int(name[5])
+        half = 1.0 / 2 ** (block - 1)
+        marks = {"content": name in recipe.content_layers, "style": name in recipe.style_layers}
+        color = {(True, True): "#8a4fbf", (True, False): "#2f6fb0", (False, True): "#c2571a"}.get(
+            (marks["content"], marks["style"]), "#cfc8bd"
+        )
+        axis.barh(row, 2 * half, left=-half, color=color, height=0.8)
+        axis.text(1.08, row, name, va="center", fontsize=6.5)
+    axis.invert_yaxis()
+    axis.set_title("VGG-19: compared for content (blue), style (orange)", fontsize=9)
+    axis.axis("off")
+    last = right.subplots()
+    last.imshow(_array_of(stylized))
+    last.set_title("Stylized image", fontsize=9)
+    last.axis("off")
     return figure
 
 
@@ -85,6 +231,15 @@ def _deltas(part: SubFigure | Figure, picture: Picture, which: str) -> None:
             f"Vertical deltas: {which}": _rgb(2 * y + 0.5),
         },
     )
+
+
+def array(picture: Picture) -> Any:
+    """(H, W, 3) within [0, 1]."""
+    return _rgb(picture.rgb)
+
+
+def _array_of(image: Source) -> Any:
+    return array(read(image))
 
 
 def _rgb(tensor: Tensor) -> Any:

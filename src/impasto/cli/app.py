@@ -23,6 +23,8 @@ COMMANDS = {  # imported when it is used: torch takes seconds
     "texture": "Paint a texture of any size: a painting's style and no photo.",
     "reconstruct": "What the network's layers keep of an image, made visible.",
     "evaluate": "Measure a stylized picture: style, content, palette, roughness, border.",
+    "compare": "Run several methods on the same pair: table, curves, sheet, report.",
+    "report": "One page about a run: pictures, settings, losses, machine.",
     "inspect": "Show the network's layers, statistics and Gram matrices.",
     "classify": "What is in the picture? VGG-19's ImageNet classes.",
     "models": "List, check, fetch and remove network weights.",

@@ -27,6 +27,12 @@ MEANINGS = {
 }
 """Of each number, where it is best and what it is."""
 
+COSTS = {
+    "content": "Gatys et al. 2016, equation 1",
+    "style": "equation 5",
+    "total": "equation 7: 1e-3 · content + style",
+}
+
 
 @click.command
 @click.argument("result")
@@ -53,16 +59,21 @@ def evaluate(
     debug: bool,
 ) -> None:
     """Measure the stylized picture RESULT against the photo and the painting it was made of: style,
-    content, palette, roughness and border, in ways that no preset optimises.
+    content, palette, roughness and border, in ways that no preset optimises; and the costs that
+    the paper minimises.
     """
-    from impasto.evaluation import evaluate
+    from impasto.evaluation import costs, evaluate
     from impasto.images.limits import Limits
 
-    numbers = evaluate(result, content, styles, limits=Limits(max_megabytes, max_megapixels))
+    limits = Limits(max_megabytes, max_megapixels)
+    numbers = evaluate(result, content, styles, limits=limits)
+    paid = costs(result, content, styles, limits=limits).as_dict()
     if as_json:
-        click.echo(json.dumps(numbers.as_dict()))
+        click.echo(json.dumps({**numbers.as_dict(), "costs": paid}))
         return
     table = Table("", "value", "best", "what it is")
     for name, value in numbers.as_dict().items():
         table.add_row(name.replace("_", " "), f"{value:.3f}", *MEANINGS[name])
+    for name, value in paid.items():
+        table.add_row(f"{name} cost", f"{value:.4g}", "0", COSTS[name])
     Console().print(table)

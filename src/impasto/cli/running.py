@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -15,7 +16,8 @@ from impasto.cli.target import Target
 from impasto.errors import OutputError
 
 if TYPE_CHECKING:
-    from impasto.result import Job, Progress
+    from impasto.history import History
+    from impasto.result import Job, Progress, Result
     from impasto.timelapse import Timelapse
 
 STEP_DIGITS = 5
@@ -77,11 +79,17 @@ class Keeper:
         checkpoint: Path | None,
         checkpoint_every: float,
         film: Timelapse | None = None,
+        record: Path | None = None,
     ) -> None:
         self.target, self.save_every = target, save_every
         self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
         self.last_checkpoint = time.monotonic()
-        self.film = film
+        self.film, self.record = film, record
+        self.history: History | None = None
+        if record is not None:
+            from impasto.history import History
+
+            self.history = History()
         self.folder: Path | None = None
         self.suffix = ""
         if save_every is not None:
@@ -95,6 +103,8 @@ class Keeper:
         """Keep what is due. Raises OutputError."""
         if self.film is not None:
             self.film.add(progress)
+        if self.history is not None:
+            self.history.add(progress)
         if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
             files.make_folder(self.folder)
             name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
@@ -109,6 +119,25 @@ class Keeper:
 
             checkpoint.save(progress, self.checkpoint)
             self.last_checkpoint = time.monotonic()
+
+    def write_record(self, result: Result, written: str) -> None:
+        """Write the run down, if it is to be. Raises OutputError."""
+        if self.record is None or self.history is None:
+            return
+        from impasto import devices
+
+        run = {
+            **result.job.note(),
+            "output": written,
+            "width": result.width,
+            "height": result.height,
+            "steps": result.steps if result.losses else None,
+            "seconds": round(result.seconds, 3),
+            "peak_rss_mb": round(devices.peak_rss_mb(), 1),
+            "machine": devices.machine(),
+            "history": self.history.as_list(),
+        }
+        files.write_atomically(self.record, json.dumps(run).encode())
 
     def finish(self, progress: Progress) -> None:
         """Keep the last checkpoint, and the film. Raises OutputError."""

@@ -18,6 +18,7 @@ from impasto.cli.options import (
     recipe_options,
     run_options,
 )
+from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
 from impasto.cli.target import STANDARD_STREAM, Target
 from impasto.errors import ImageError, OutputError, RecipeError
@@ -83,6 +84,12 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Go on from a checkpoint, bit for bit; with --steps to another number of steps.",
 )
+@click.option(
+    "--record",
+    type=FILE,
+    metavar="RUN.json",
+    help="Write down the run: settings, losses by step, second and layer, machine.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say sizes, memory and time.")
 @run_options
 def stylize(
@@ -103,6 +110,7 @@ def stylize(
     checkpoint: Path | None,
     checkpoint_every: float,
     resume: Path | None,
+    record: Path | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -130,6 +138,7 @@ def stylize(
             "--timelapse": timelapse,
             "--checkpoint": checkpoint,
             "--resume": resume,
+            "--record": record,
         }
         for flag, value in for_one_run.items():
             if value is not None:
@@ -153,6 +162,8 @@ def stylize(
         if output not in (None, STANDARD_STREAM) and checkpoint.resolve() == Path(output).resolve():
             raise OutputError(f"{checkpoint} can't be both the checkpoint and the picture")
         files.check_writable(checkpoint, force=force or checkpoint == resume)
+    if record is not None:
+        files.check_writable(record, force=force)
     with stoppable() as stop:
         film = None if timelapse is None else _film(timelapse, force)
         if resume is not None:
@@ -180,6 +191,7 @@ def stylize(
             checkpoint=checkpoint or resume,
             checkpoint_every=checkpoint_every,
             film=film,
+            record=record,
         )
         return run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
 
@@ -302,6 +314,7 @@ def run(
     progress, failure = drain(api.run(job, snapshot), keeper, stop, quiet=quiet)
     result = progress.result()
     written = target.write(result, path)
+    keeper.write_record(result, written)
     if as_json:
         film = {} if keeper.film is None else {"timelapse": str(keeper.film.path)}
         click.echo(json.dumps({**report(result, written), **film}))
@@ -344,8 +357,8 @@ def _images(
 
     note = metadata.read_note(recipe)
     entries: list[dict[str, Any]] = note.get("styles") or [{}]
-    found = [(_find_again(style, recipe), style.get("weight", 1.0)) for style in entries]
-    return _content_again(note.get("content", {}), recipe, found[0][0]), found
+    found = [(find_again(style, recipe), style.get("weight", 1.0)) for style in entries]
+    return content_again(note.get("content", {}), recipe, found[0][0]), found
 
 
 def weighted_style(text: str) -> tuple[str, float]:
@@ -357,35 +370,6 @@ def weighted_style(text: str) -> tuple[str, float]:
         except ValueError:
             pass
     return text, 1.0
-
-
-def _content_again(entry: dict[str, Any], recipe: Path, style: str) -> str | Picture:
-    """What a picture's content was: a file, or for a texture nothing but a size."""
-    from impasto.images.limits import MIN_SIDE_PX
-    from impasto.images.picture import Picture
-
-    match entry:
-        case {"width": int(width), "height": int(height)} if min(width, height) >= MIN_SIDE_PX:
-            return Picture.grey(width, height, style)
-    return _find_again(entry, recipe)
-
-
-def _find_again(entry: dict[str, Any], recipe: Path) -> str:
-    """A file that a picture was made from: where it was, seen from here or from the picture, or
-    beside the picture.
-    """
-    from impasto.networks import styles
-    from impasto.networks.weights import matches
-
-    name, digest = str(entry.get("name", "an unnamed image")), entry.get("sha256")
-    if name in styles.NAMES and digest is None:
-        return name
-    for candidate in (Path(name), recipe.parent / name, recipe.parent / Path(name).name):
-        if candidate.is_file():
-            if digest and not matches(candidate, f"sha256:{digest}"):
-                click.echo(f"{candidate} isn't the same file that {recipe} was made from", err=True)
-            return str(candidate)
-    raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
 
 
 def report(result: Result, written: str) -> dict[str, Any]:
