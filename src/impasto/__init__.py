@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from impasto.images.limits import Limits
     from impasto.images.picture import Picture
     from impasto.images.read import read
+    from impasto.inspection import look
     from impasto.recipe import Recipe
     from impasto.result import Progress, Result
     from impasto.series import variations
@@ -48,6 +49,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "iterate",
+    "look",
     "notebook",
     "plots",
     "prepare",
@@ -75,6 +77,7 @@ _HOMES = {
     "costs": "impasto.evaluation",
     "evaluate": "impasto.evaluation",
     "iterate": "impasto.api",
+    "look": "impasto.inspection",
     "prepare": "impasto.api",
     "read": "impasto.images.read",
     "reconstruct": "impasto.synthesis",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from impasto import html, memory
+from impasto.images.limits import Limits
 from impasto.images.picture import Picture
+from impasto.images.read import Source, read
+from impasto.images.sizes import fit_long_side
 from impasto.losses.gram import gram_matrix
 from impasto.losses.total_variation import deltas, total_variation
 from impasto.networks.layers import LAYER_NAMES, alias
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.recipe import Recipe
+from impasto.recipe import Recipe, build
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,10 @@ class Statistics:
     def of(cls, tensor: Tensor) -> Statistics:
         mean = float(tensor.double().mean())
         return cls(tuple(tensor.shape), float(tensor.min()), float(tensor.max()), mean)
+
+    def cells(self) -> list[str]:
+        """As a row of a table has them."""
+        return [_shape(self.shape), *(f"{n:.6g}" for n in (self.min, self.max, self.mean))]
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,82 @@ class Representations:
 
     style_features: Mapping[str, Tensor]
     grams: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Look:
+    """Both images as the network sees them: ``numbers``, and the tensors behind them; a notebook
+    shows the tables.
+    """
+
+    content: Picture
+    style: Picture
+    stylized: Picture | None
+    numbers: Inspection
+    features: Mapping[str, Tensor]
+    grams: Mapping[str, Tensor]
+
+    def _repr_html_(self) -> str:
+        return "".join(
+            f"<h4>{title}</h4>{html.table(rows, header)}"
+            for title, header, rows in tables(self.numbers)
+        )
+
+
+def look(
+    content: Source,
+    style: Source,
+    *,
+    stylized: Source | None = None,
+    preset: str = "tutorial",
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Look:
+    """Look at two images (anything that ``impasto.read`` takes) with the network of a preset, as
+    large as it asks for; ``settings`` are recipe keys, such as ``size=256``.
+
+    Raises ImageError, RecipeError, WeightsError, DeviceError.
+
+    >>> seen = impasto.look("photo.jpg", "painting.jpg")
+    >>> impasto.plots.gram_matrices(seen.grams).savefig("grams.png")
+    """
+    recipe = build(settings, preset=preset)
+
+    def fitted(source: Source) -> Picture:
+        whole = read(source, limits=limits)
+        size = recipe.long_side(whole.height, whole.width)
+        sides = fit_long_side(whole.height, whole.width, size, recipe.resize)
+        memory.check_kept(*sides, "block5_conv4")
+        return whole.fitted(size, recipe.resize)
+
+    photo, painting = fitted(content), fitted(style)
+    made = None if stylized is None else fitted(stylized)
+    numbers, tensors = inspect(photo, painting, recipe, made)
+    return Look(photo, painting, made, numbers, tensors.style_features, tensors.grams)
+
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+def tables(numbers: Inspection) -> Iterator[Table]:
+    """The numbers as tables: title, header, rows."""
+    header = ["layer", "also", "output (N, C, H, W)", "parameters"]
+    rows = [[o.name, o.alias, _shape(o.shape), f"{o.parameters:,}"] for o in numbers.layers]
+    yield "VGG-19", header, rows
+    sections = {
+        "Images": {"content": numbers.content_image, "style": numbers.style_image},
+        "Style layers, of the style image": numbers.style_layer_outputs,
+        "Gram matrices, of the content image": numbers.gram_matrices,
+        "Content layers, of the content image": numbers.content_layer_outputs,
+        "Neighbour differences, of the content image": numbers.deltas,
+    }
+    for title, section in sections.items():
+        rows = [[name, *statistics.cells()] for name, statistics in section.items()]
+        yield title, ["", "shape", "min", "max", "mean"], rows
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape))})"
 
 
 @torch.no_grad()

@@ -23,8 +23,7 @@ from impasto.cli.options import (
 from impasto.errors import OutputError
 
 if TYPE_CHECKING:
-    from impasto.images.picture import Picture
-    from impasto.inspection import Inspection, Statistics
+    from impasto.inspection import Inspection
 
 
 @click.command
@@ -66,24 +65,18 @@ def inspect(
     for path in paths.values():
         files.check_writable(path, force=force)
 
-    from impasto import inspection, memory
+    from impasto import inspection
     from impasto.images.limits import Limits
-    from impasto.images.read import read
-    from impasto.images.sizes import fit_long_side
-    from impasto.recipe import build
 
-    recipe = build({"size": size}, preset=preset or "tutorial")
-    limits = Limits(max_megabytes, max_megapixels)
-
-    def picture(source: str) -> Picture:
-        whole = read(source, limits=limits)
-        size = recipe.long_side(whole.height, whole.width)
-        sides = fit_long_side(whole.height, whole.width, size, recipe.resize)
-        memory.check_kept(*sides, "block5_conv4")
-        return whole.fitted(size, recipe.resize)
-
-    pictures = (picture(content), picture(style), None if stylized is None else picture(stylized))
-    numbers, tensors = inspection.inspect(*pictures[:2], recipe, pictures[2])
+    seen = inspection.look(
+        content,
+        style,
+        stylized=stylized,
+        preset=preset or "tutorial",
+        limits=Limits(max_megabytes, max_megapixels),
+        size=size,
+    )
+    numbers = seen.numbers
     if as_json:
         click.echo(json.dumps(numbers.as_dict()))
     else:
@@ -92,9 +85,9 @@ def inspect(
         from impasto import plots
 
         figures = {
-            "overview": lambda: plots.overview(*pictures),
-            "features": lambda: plots.feature_maps(tensors.style_features),
-            "gram": lambda: plots.gram_matrices(tensors.grams),
+            "overview": lambda: plots.overview(seen.content, seen.style, seen.stylized),
+            "features": lambda: plots.feature_maps(seen.features),
+            "gram": lambda: plots.gram_matrices(seen.grams),
         }
         for name, path in paths.items():
             files.write_atomically(path, plots.as_png(figures[name]()))
@@ -116,34 +109,16 @@ def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, 
 
 
 def _print(numbers: Inspection) -> None:
+    from impasto.inspection import tables
+
     console = Console()
-    layers = Table("layer", "also", "output (N, C, H, W)", "parameters", title="VGG-19")
-    for layer in numbers.layers:
-        layers.add_row(layer.name, layer.alias, _shape(layer.shape), f"{layer.parameters:,}")
-    console.print(layers)
-    sections = {
-        "Images": {"content": numbers.content_image, "style": numbers.style_image},
-        "Style layers, of the style image": numbers.style_layer_outputs,
-        "Gram matrices, of the content image": numbers.gram_matrices,
-        "Content layers, of the content image": numbers.content_layer_outputs,
-        "Neighbour differences, of the content image": numbers.deltas,
-    }
-    for title, rows in sections.items():
-        table = Table("", "shape", "min", "max", "mean", title=title)
-        for name, statistics in rows.items():
-            table.add_row(name, *_cells(statistics))
+    for title, header, rows in tables(numbers):
+        table = Table(*header, title=title)
+        for row in rows:
+            table.add_row(*row)
         console.print(table)
     console.print(f"Total variation of the content image: {numbers.total_variation:.6g}")
     if numbers.stylized_total_variation is not None:
         console.print(
             f"Total variation of the stylized image: {numbers.stylized_total_variation:.6g}"
         )
-
-
-def _cells(statistics: Statistics) -> tuple[str, ...]:
-    numbers = (statistics.min, statistics.max, statistics.mean)
-    return (_shape(statistics.shape), *(f"{number:.6g}" for number in numbers))
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return f"({', '.join(map(str, shape))})"
