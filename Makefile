@@ -3,12 +3,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup demo studio test lint format screenshots chromium clean
+.PHONY: help setup demo studio test lint format docs screenshots chromium clean
 
 help:
 	@echo "make demo    set up, then stylize a bundled photo with a bundled painting"
 	@echo "make studio  set up, then serve the page to make pictures in, and open it"
 	@echo "make test    set up, then run the whole test suite"
+	@echo "make docs    set up, then build the documentation into site/"
 	@echo "make screenshots  set up, then picture the page in each of its states"
 	@echo "make lint    set up, then check style, types and imports"
 	@echo "make format  set up, then format the code"
@@ -40,6 +41,10 @@ chromium:
 	     && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
 	|| echo "no Chromium here, and none could be installed: the page's tests will be skipped"
 
+docs: setup
+	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs build --strict
+
 screenshots: setup chromium
 	$(BIN)/python tests/browser/screenshots.py stylized/screenshots
 
@@ -54,4 +59,4 @@ format: setup
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) stylized
+	rm -rf $(VENV) stylized site

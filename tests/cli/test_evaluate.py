@@ -23,7 +23,9 @@ def test_the_table_explains_every_number(impasto, photo, painting, monkeypatch):
 def test_as_json(impasto, photo, painting):
     ran = impasto("evaluate", photo, "--content", photo, "--style", painting, "--json")
     numbers = json.loads(ran.out)
-    assert list(numbers) == [field.name for field in fields(Evaluation)]
+    assert list(numbers) == [*(field.name for field in fields(Evaluation)), "costs"]
+    assert numbers["costs"]["content"] == 0
+    assert numbers["costs"]["total"] == numbers["costs"]["style"] > 0
     assert numbers["content_features"] == 0
     assert numbers["content_ssim"] == 1
     assert numbers["palette"] > 0

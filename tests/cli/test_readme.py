@@ -62,6 +62,8 @@ def test_every_command_of_impasto(impasto, folder, monkeypatch):
                 arguments += SMALL[:2] if fast else SMALL  # the same, but small
             if arguments[0] == "texture":
                 arguments += ["--size", "64x48", "--steps", "2"]
+            if arguments[0] == "compare":
+                arguments += ["--size", "48"]
             ran = impasto(*arguments)
             assert ran.code == 0, (line, ran.err)
     for name in ("photo_painting.png", "art.png", "blend.webp", "longer.png", "again.png"):

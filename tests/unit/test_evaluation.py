@@ -215,3 +215,13 @@ def test_roughness_grows_with_grain_and_falls_with_blur(photo_128):
 
 def test_the_border_of_an_even_texture_does_not_stand_out(noise):
     assert border(noise) == pytest.approx(1, abs=0.05)
+
+
+def test_costs_are_what_the_preset_gatys_minimises(photo_image, painting_image):
+    size = {"size": 64, "steps": 3, "precision": "float32", "device": "cpu"}
+    result = impasto.stylize(photo_image, painting_image, preset="gatys", trim=0, **size)
+    found = impasto.costs(result.array, photo_image.resize((64, 43)), painting_image)
+    # The photo is brought to the size by another filter than the run's own.
+    assert found.style == pytest.approx(result.losses.last["style"], rel=1e-3)
+    assert found.total == pytest.approx(1e-3 * found.content + found.style)
+    assert impasto.costs(photo_image, photo_image, painting_image).content == 0

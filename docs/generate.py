@@ -1,0 +1,134 @@
+"""The pages that are made from the code: cli.md, python.md, settings.md.
+
+python docs/generate.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+import impasto
+from impasto.cli.app import COMMANDS, app
+from impasto.recipe import FOR_INSTANT, Recipe
+
+FOLDER = Path(__file__).parent
+WIDTH = 100
+NOTE = "<!-- Made from the code by docs/generate.py: change it there. -->\n"
+
+
+def cli() -> str:
+    """What every command says of itself."""
+    parts = [f"{NOTE}\n# The command line\n"]
+    for name in COMMANDS:
+        command = app.get_command(click.Context(app), name)
+        assert command is not None
+        context = click.Context(
+            command, info_name=f"impasto {name}", terminal_width=WIDTH, max_content_width=WIDTH
+        )
+        parts.append(f"## impasto {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def python() -> str:
+    """The public names, their signatures and what they say."""
+    parts = [f"{NOTE}\n# The Python API\n"]
+    for name in impasto.__all__:
+        if name.startswith("__"):
+            continue
+        thing = getattr(impasto, name)
+        parts.append(f"## impasto.{name}\n")
+        if inspect.ismodule(thing):
+            parts += [f"{_prose(thing)}\n", *_members(name, thing)]
+        else:
+            if not (inspect.isclass(thing) and issubclass(thing, Exception)):
+                parts.append(_signature(f"impasto.{name}", thing))
+            parts.append(f"{_prose(thing)}\n")
+            if inspect.isclass(thing) and name != "Recipe":
+                parts += _methods(name, thing)
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def settings() -> str:
+    """Every setting of a recipe."""
+    parts = [
+        f"{NOTE}\n# Settings\n",
+        "The same on the command line (`--style-scale`), in Python (`style_scale=`) and in TOML."
+        " Those marked ⚡ mean something to the method `instant`.\n",
+        "| setting | default | what it is |\n|---|---|---|",
+    ]
+    for name, field in Recipe.model_fields.items():
+        default = json.dumps(Recipe.model_json_schema()["properties"][name].get("default"))
+        quick = " ⚡" if name in FOR_INSTANT else ""
+        about = (field.description or "").replace("|", "\\|")
+        parts.append(f"| `{name}`{quick} | `{default}` | {about} |")
+    return "\n".join(parts) + "\n"
+
+
+def _members(name: str, module: Any) -> list[str]:
+    parts = []
+    for member, thing in vars(module).items():
+        own = getattr(thing, "__module__", None) == module.__name__
+        if own and not member.startswith("_") and callable(thing):
+            parts += [f"### impasto.{name}.{member}\n", _signature(f"{name}.{member}", thing)]
+            parts.append(f"{_prose(thing)}\n")
+    return parts
+
+
+def _methods(name: str, cls: type) -> list[str]:
+    parts = []
+    for member, thing in vars(cls).items():
+        if member.startswith("_") or not (inspect.isfunction(thing) and thing.__doc__):
+            continue
+        parts += [
+            f"### {name}.{member}\n",
+            _signature(f"{name}.{member}", thing),
+            f"{_prose(thing)}\n",
+        ]
+    return parts
+
+
+def _signature(name: str, thing: Callable[..., Any]) -> str:
+    """One argument a line where it is long; annotations as they are written."""
+    if thing is Recipe:
+        return f"```text\n{name}(**settings)\n```\n"
+    flat = f"{name}{inspect.signature(thing)}"
+    flat = re.sub(r"'([^']*)'", r"\1", flat)
+    flat = re.sub(r"\bself, |\bself\b", "", flat)
+    if len(flat) > WIDTH:
+        inside, _, result = flat.partition("(")[2].rpartition(")")
+        arguments = re.split(r", (?=\*|\w+:|\w+=)", inside)
+        flat = f"{name}(\n    " + ",\n    ".join(arguments) + f",\n){result}"
+    return f"```text\n{flat}\n```\n"
+
+
+def _prose(thing: Any) -> str:
+    """A docstring as Markdown: its examples as code."""
+    text = inspect.getdoc(thing) or ""
+    text = re.sub(r"::\n\n((?:    .*\n?|\n)+)", lambda m: "\n\n" + m[1], text)
+    text = text.replace("``", "`")
+    blocks = []
+    for block in text.split("\n\n"):
+        code = block.startswith(">>>")
+        lines = [re.sub(r"^(>>> |\.\.\. )", "", line) for line in block.splitlines()]
+        blocks.append("```python\n" + "\n".join(lines) + "\n```" if code else block)
+    return "\n\n".join(blocks)
+
+
+PAGES: dict[str, Callable[[], str]] = {"cli.md": cli, "python.md": python, "settings.md": settings}
+
+
+def main() -> None:
+    """Write the pages."""
+    for name, make in PAGES.items():
+        (FOLDER / name).write_text(make(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

