@@ -115,7 +115,7 @@ def losses(
 
 
 def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> Figure:
-    """Several runs' totals on one axis, each over its own first one: objectives differ, so only
+    """Several runs' lowest totals so far on one axis, each over its own first one: objectives differ, so only
     how fast each falls can be compared.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
@@ -124,7 +124,8 @@ def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> F
         points = [p for p in history.points if p.scale == history.points[-1].scale]
         if points:
             x = [point.seconds if over == "seconds" else point.step for point in points]
-            axis.plot(x, [point.total / points[0].total for point in points], label=name)
+            best = np.minimum.accumulate([point.total for point in points])
+            axis.plot(x, best / points[0].total, label=name)
     axis.set_xscale("symlog" if over == "seconds" else "linear")
     axis.set_yscale("log")
     axis.set_xlabel(over)

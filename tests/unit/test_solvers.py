@@ -188,3 +188,16 @@ def test_the_inner_products_give_the_textbooks_direction(problem):
     ahead = solver.step(image, loss, gradient).flatten().double()
     expected = (image.flatten() - q).clamp(0, 1)
     torch.testing.assert_close(ahead, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_lbfgs_finds_the_way_down_where_its_first_step_is_far_too_long():
+    """Close to the minimum, and nothing known about the curvature: it tries nearer and nearer."""
+    goal = torch.full((1, 3, 8, 8), 0.5)
+    image = goal + 1e-5 * torch.linspace(-1, 1, goal.numel()).view_as(goal)
+    solver = LBFGS()
+    first = float((image - goal).square().sum())
+    losses = []
+    for _ in range(40):
+        losses.append(float((image - goal).square().sum()))
+        image = solver.step(image, losses[-1], 2 * (image - goal))
+    assert min(losses) < first / 100

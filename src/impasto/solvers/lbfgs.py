@@ -32,6 +32,8 @@ class LBFGS:
         self.pairs = Pairs(history)
         self.last: tuple[Tensor, float, Tensor] | None = None  # the last good image, loss, gradient
         self.backtracks = 0
+        self.reach = 1.0
+        """Of the first step, once a step of its whole length was too far."""
 
     def step(self, image: Tensor, loss: float, gradient: Tensor) -> Tensor:
         pair = None
@@ -41,10 +43,13 @@ class LBFGS:
                 self.backtracks += 1
                 return torch.lerp(last_image, image, 0.5)
             if loss > last_loss:  # the direction was no good at any length
+                if not self.pairs.order:  # not even the gradient's: it is tried nearer by
+                    self.reach /= 2 ** (MAX_BACKTRACKS + 1)
                 self.pairs.forget()
                 image, loss, gradient = self.last
             else:
                 pair = (image, last_image, gradient, last_gradient)
+                self.reach = 1.0
         self.backtracks = 0
         self.last = (image, loss, gradient)
         free = ~(((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0)))
@@ -59,20 +64,26 @@ class LBFGS:
         newton = self.pairs.direction(gradient, pair)
         if newton is not None:
             return newton
-        return -gradient * (FIRST_STEP / gradient.abs().mean().clamp(min=1e-30))
+        return -gradient * (self.reach * FIRST_STEP / gradient.abs().mean().clamp(min=1e-30))
 
     def restart(self) -> None:
         self.lr /= 2
         self.pairs.forget()
-        self.last, self.backtracks = None, 0
+        self.last, self.backtracks, self.reach = None, 0, 1.0
 
     def state(self) -> State:
-        now = {"lr": self.lr, "last": self.last, "backtracks": self.backtracks}
+        now = {
+            "lr": self.lr,
+            "last": self.last,
+            "backtracks": self.backtracks,
+            "reach": self.reach,
+        }
         pairs = self.pairs.state()
         return lambda: {**now, **pairs()}
 
     def load(self, state: dict[str, Any]) -> None:
         self.lr, self.backtracks, self.last = state["lr"], state["backtracks"], state["last"]
+        self.reach = state.get("reach", 1.0)
         self.pairs.load(state)
 
 
