@@ -10,18 +10,18 @@ from typing import Any
 
 from PIL import Image
 
-from impasto.images.write import Encoding, Format, encode_image
-
 JPEG_ABOVE_PX = 65536
 """Larger pictures become JPEG: a page of PNGs is slow."""
+JPEG_QUALITY = 88
 
 
 def data_uri(image: Image.Image) -> str:
     """The picture inside an address."""
     large = image.width * image.height > JPEG_ABOVE_PX and image.mode == "RGB"
-    kind: Format = "jpeg" if large else "png"
-    data = encode_image(image, Encoding(kind))
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    kind, options = ("jpeg", {"quality": JPEG_QUALITY}) if large else ("png", {})
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def figure_uri(figure: Any) -> str:

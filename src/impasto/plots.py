@@ -115,8 +115,8 @@ def losses(
 
 
 def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> Figure:
-    """Several runs' lowest totals so far on one axis, each over its own first one: objectives differ, so only
-    how fast each falls can be compared.
+    """Several runs' lowest totals so far on one axis, each over its own first one: objectives
+    differ, so only how fast each falls can be compared.
     """
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axis = figure.subplots()
