@@ -26,11 +26,12 @@ NOTE = "<!-- Made from the code by docs/generate.py: change it there. -->\n"
 def cli() -> str:
     """What every command says of itself."""
     parts = [f"{NOTE}\n# The command line\n"]
+    parent = click.Context(app, info_name="impasto", **app.context_settings)
     for name in COMMANDS:
-        command = app.get_command(click.Context(app), name)
+        command = app.get_command(parent, name)
         assert command is not None
         context = click.Context(
-            command, info_name=f"impasto {name}", terminal_width=WIDTH, max_content_width=WIDTH
+            command, parent, name, terminal_width=WIDTH, max_content_width=WIDTH
         )
         parts.append(f"## impasto {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)

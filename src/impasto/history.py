@@ -32,8 +32,7 @@ class History:
     """Collects the losses of a run while somebody else looks at it.
 
     >>> history = impasto.History()
-    >>> for progress in history.keep(impasto.iterate("photo.jpg", "painting.jpg")):
-    ...     print(progress.step)
+    >>> *_, last = history.keep(impasto.iterate("photo.jpg", "painting.jpg"))
     >>> impasto.plots.losses(history, over="seconds").savefig("losses.png")
     """
 

@@ -97,7 +97,8 @@ def test_compare(impasto, photo, painting, tmp_path):
     assert Links(page).elsewhere == []
     assert "convergence over seconds" in page
     assert re.search(r"\| draft \| [\d.]+", (tmp_path / "compared/table.md").read_text())
-    assert (tmp_path / "compared/photo_painting/instant.png").exists()
+    for name in ("instant", "contact_sheet", "convergence"):
+        assert (tmp_path / f"compared/photo_painting/{name}.png").exists()
     assert "isn't empty" in impasto("compare", photo, painting, "-o", "compared").sentence()
 
 

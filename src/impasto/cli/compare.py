@@ -72,8 +72,8 @@ def compare(
 ) -> None:
     """Run each method on CONTENT and STYLE, one at a time, each in a process of its own, and write
     into DIR: the pictures; a table (table.md, table.json) of seconds, steps, peak memory, the
-    paper's costs and independent scores; report.html with the pictures and the convergence over
-    seconds.
+    paper's costs and independent scores; a contact sheet and the convergence over seconds as
+    pictures; report.html with all of it.
     """
     chosen = [name for name in methods.split(",") if name]
     others = [name for name in peers.split(",") if name]
@@ -146,7 +146,7 @@ def _compared(
     content: str, style: str, methods: Sequence[str], peers: Sequence[str], size: int, folder: Path
 ) -> Any:
     """All methods on one pair."""
-    from impasto import evaluation, report
+    from impasto import evaluation, plots, report
     from impasto.history import History
     from impasto.images.read import read
 
@@ -178,6 +178,10 @@ def _compared(
         row |= {f"{term}_cost": value for term, value in paid.items()}
         row |= evaluation.evaluate(made, content, style).as_dict()
         rows.append(row)
+    shown = {"content": content, "style": style, **pictures}
+    sheet, curves = plots.contact_sheet(shown), plots.convergence(histories)
+    files.write_atomically(folder / "contact_sheet.png", plots.as_png(sheet))
+    files.write_atomically(folder / "convergence.png", plots.as_png(curves))
     name = f"{Path(content).name} + {Path(style).name}"
     return report.Pair(name, content, style, rows, pictures, histories)
 
