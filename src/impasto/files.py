@@ -18,7 +18,20 @@ os.umask(UMASK)
 
 
 def write_atomically(path: Path, data: bytes | Writer) -> None:
-    """Write ``data``, or what it writes, to ``path``, by a temporary file beside it and a rename.
+    """Write ``data``, or what it writes, to ``path``; as ``make_atomically``."""
+
+    def make(temporary: Path) -> None:
+        with temporary.open("w+b") as file:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                data(file)
+
+    make_atomically(path, make)
+
+
+def make_atomically(path: Path, make: Callable[[Path], object]) -> None:
+    """Have ``make`` write a temporary file beside ``path`` (and with its suffix), then rename it.
 
     Whoever looks at ``path``, at any moment and after any crash, sees the old file or the whole
     new one. Raises OutputError; the temporary file is then gone.
@@ -26,14 +39,10 @@ def write_atomically(path: Path, data: bytes | Writer) -> None:
     temporary: str | None = None
     target = path.resolve()  # a link stays a link
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".impasto-", dir=target.parent)
+        descriptor, temporary = tempfile.mkstemp(path.suffix, ".impasto-", target.parent)
         os.close(descriptor)
-        with Path(temporary).open("w+b") as file:
-            if isinstance(data, bytes):
-                file.write(data)
-            else:
-                data(file)
-            file.flush()
+        make(Path(temporary))
+        with Path(temporary).open("rb") as file:
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~UMASK)  # mkstemp makes files private
         Path(temporary).replace(target)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import subprocess
+import sys
 import time
 
 import httpx
@@ -80,21 +81,124 @@ def test_a_picture_that_was_ready_when_the_server_died_is_not_painted_again(
         assert ended.with_name("result.png").stat().st_mtime_ns == written
 
 
+PART = {"name": "p.png", "width": 64, "height": 64, "weight": 1.0, "built_in": False}
+REQUEST = {
+    "name": "p",
+    "content": PART,
+    "styles": [PART],
+    "mask": None,
+    "recipe": {"method": "optimize", "steps": 9},
+    "parent": None,
+}
+
+
 def test_a_job_that_kills_its_workers_is_given_up(tmp_path):
     store = Store(tmp_path)
-    part = {"name": "p.png", "width": 64, "height": 64, "weight": 1.0, "built_in": False}
-    recipe = {"method": "optimize", "steps": 9}
-    request = {"name": "p", "content": part, "styles": [part], "mask": None, "recipe": recipe,
-               "parent": None}  # fmt: skip
-    job = store.add(store.new_folder(), request)
+    job = store.add(store.new_folder(), REQUEST)
     crew = Crew(store, 0)
     for crash in range(1, MOST_CRASHES + 1):
-        worker = Worker(0, None)
-        worker.jobs = [job.id]
-        crew._mourn(worker, -9)
+        crew._mourn(holding(job), -9)
         expected = "queued" if crash < MOST_CRASHES else "failed"
         assert store.get(job.id).state == expected
     assert "killed, probably for want of memory" in store.get(job.id).error
+
+
+@pytest.mark.parametrize("at", ["an instant job", ""])
+def test_a_crash_is_the_fault_of_what_the_worker_was_at(at, tmp_path):
+    store = Store(tmp_path)
+    job = store.add(store.new_folder(), REQUEST)
+    crew = Crew(store, 0)
+    for _ in range(MOST_CRASHES):
+        worker = holding(job)
+        crew._hear(worker, {"at": at})
+        crew._mourn(worker, -9)
+    assert store.get(job.id).state == "queued"
+
+
+def holding(job) -> Worker:
+    """A worker that is painting that job."""
+    worker = Worker(0, None)
+    worker.jobs, worker.long, worker.at = [job.id], job.id, None
+    return worker
+
+
+def test_a_crew_outlives_what_goes_wrong_in_it(tmp_path, monkeypatch):
+    """A worker that can't be started, one that can't be understood, a disk too full to mourn."""
+    monkeypatch.setattr("impasto.studio.crew.LINE_BYTES", 1000)
+    crew = Crew(Store(tmp_path), 1)
+    told = []
+
+    async def story() -> None:
+        spawn = asyncio.create_subprocess_exec
+
+        async def employ(*command, **options):
+            told.append(command)
+            if len(told) == 1:
+                raise OSError("no memory for another process")
+            babble = "print('x' * 5000, flush=True); import time; time.sleep(60)"
+            command = (sys.executable, "-c", babble)
+            return await spawn(*command, **options)
+
+        def mourn(worker, code):
+            raise OSError("no space left on device")
+
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", employ)
+        monkeypatch.setattr(crew, "_mourn", mourn)
+        await crew.start()
+        while len(told) < 3:
+            await asyncio.sleep(0.05)
+        await crew.close()
+
+    asyncio.run(asyncio.wait_for(story(), 30))
+
+
+def test_a_stop_is_not_forgotten(tmp_path, photo_image, painting_image):
+    with running(tmp_path / "data") as studio:
+        job = studio.job(photo_image, painting_image, SLOW)
+        studio.wait(job["id"], "running", step=3)
+        (worker,) = studio.workers()
+        worker.suspend()  # it will never hear of it
+        assert studio.client.post(f"/v1/jobs/{job['id']}/stop").status_code == 202
+        studio.kill()
+        worker.kill()
+        studio.start()
+        assert studio.wait(job["id"], "stopped")["step"] < SLOW["steps"]
+
+
+def test_a_crowd_of_uploads_fills_no_more_than_the_queue(tmp_path, photo_image, painting_image):
+    files = {"content": png(photo_image), "styles": png(painting_image)}
+
+    async def crowd(address: str) -> list[int]:
+        async with httpx.AsyncClient(timeout=60) as http:
+            posts = (http.post(f"{address}/v1/jobs", files=files) for _ in range(12))
+            return [answer.status_code for answer in await asyncio.gather(*posts)]
+
+    with served(Settings(tmp_path, workers=0, queue=2)) as address:
+        assert sorted(asyncio.run(crowd(address))) == [202] * 2 + [429] * 10
+    assert len(list((tmp_path / "jobs").iterdir())) == 2
+
+
+def test_only_so_many_wait_for_a_picture_at_once(tmp_path, photo_image, painting_image):
+    files = {"content": png(photo_image), "styles": png(painting_image)}
+
+    async def crowd(address: str) -> list[int]:
+        async with httpx.AsyncClient(timeout=1.5) as http:
+            found = []
+
+            async def post() -> None:
+                with contextlib.suppress(httpx.TimeoutException):
+                    found.append(
+                        (await http.post(f"{address}/v1/stylize", files=files)).status_code
+                    )
+
+            waiting = [asyncio.create_task(post()) for _ in range(2)]
+            await asyncio.sleep(0.7)
+            await post()
+            await asyncio.gather(*waiting)
+            return found
+
+    with served(Settings(tmp_path, workers=0, queue=2)) as address:
+        assert asyncio.run(crowd(address)) == [429]
 
 
 def test_what_a_killed_upload_left_is_removed(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -63,6 +64,7 @@ def test_only_its_own_names(host, address):
     [
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Sec-Fetch-Site": "cross-site"}, 403),
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 404),
@@ -94,6 +96,8 @@ def test_every_answer_is_guarded(address):
 def test_the_token(locked):
     assert "needs its token" in problem(httpx.get(f"{locked}/v1/jobs"), 401)
     problem(httpx.get(f"{locked}/"), 401)
+    asked = httpx.get(f"{locked}/", headers={"Accept": "text/html,*/*"})
+    assert (asked.status_code, 'name="token"' in asked.text) == (401, True)
     problem(httpx.get(f"{locked}/?token=wrong"), 401)
     problem(httpx.get(f"{locked}/v1/jobs?token={TOKEN}"), 401)  # only the page's address has it
     right = {"Authorization": f"Bearer {TOKEN}"}
@@ -150,6 +154,7 @@ def test_a_body_without_a_length_is_counted(address):
     problem(answer, 413)
 
 
+JSON_HEADER = {"Content-Type": "application/json"}
 FORM_HEADER = {"Content-Type": "multipart/form-data; boundary=x"}
 
 
@@ -171,6 +176,9 @@ def test_a_slow_upload_is_cut_off(address):
     [
         ({"recipe": "{"}, 422, "isn't JSON"),
         ({"recipe": "[1]"}, 422, "should be a JSON object"),
+        ({"recipe": "[" * 100_000}, 422, "nested too deeply"),
+        ({"recipe": '{"preset": []}'}, 422, "there is no preset"),
+        ({"recipe": '{"preset": {"a": 1}}'}, 422, "there is no preset"),
         ({"recipe": '{"size": 3}'}, 422, "size should be at least 32"),
         ({"recipe": '{"sise": 300}'}, 422, "did you mean 'size'"),
         ({"recipe": '{"mask": "/etc/passwd"}'}, 422, "mask can't name a file here"),
@@ -214,6 +222,54 @@ def test_bad_requests_get_one_sentence(address, files):
     problem(httpx.get(f"{address}/v1/jobs/{queued}/preview"), 404)
     problem(httpx.post(f"{address}/v1/jobs/{queued}/continue", json={"steps": 1}), 409)
     assert httpx.delete(f"{address}/v1/jobs/{queued}").status_code == 204
+
+
+def test_a_recipe_may_be_a_file(address, files):
+    def post(recipe: bytes) -> httpx.Response:
+        return httpx.post(f"{address}/v1/jobs", files={**files, "recipe": ("r.json", recipe)})
+
+    job = post(b'{"size": 77}').json()
+    assert job["recipe"]["size"] == 77
+    assert "isn't JSON" in problem(post(b"\xff"), 422)
+
+
+def test_strange_numbers(address, files):
+    queued = httpx.post(f"{address}/v1/jobs", files=files).json()["id"]
+    problem(httpx.get(f"{address}/v1/jobs/{queued}/styles/{'1' * 300}"), 422)
+    problem(httpx.get(f"{address}/v1/styles/{'1' * 300}/thumbnail"), 404)
+    assert httpx.delete(f"{address}/v1/jobs/{queued}").status_code == 204
+
+
+def test_a_body_that_is_no_form_is_small(address):
+    sentence = problem(httpx.post(f"{address}/v1/estimate", content=bytes(1_500_000)), 413)
+    assert "more than 1 MB" in sentence
+
+    def endless():
+        for _ in range(100):
+            yield bytes(50_000)
+
+    with contextlib.suppress(httpx.WriteError, httpx.RemoteProtocolError):
+        problem(httpx.post(f"{address}/v1/estimate", content=endless(), headers=JSON_HEADER), 413)
+
+
+def test_a_slow_question_is_cut_off(address):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as line:
+        line.sendall(
+            f"POST /v1/estimate HTTP/1.1\r\nHost: {host}\r\nContent-Length: 50\r\n"
+            "Content-Type: application/json\r\n\r\n{".encode()
+        )
+        assert b" 408 " in line.recv(1000).splitlines()[0]
+
+
+def test_a_recipe_is_only_looked_for_in_small_pictures(address):
+    def post(picture: bytes) -> httpx.Response:
+        return httpx.post(f"{address}/v1/recipe", files={"picture": ("a.png", picture)})
+
+    assert "holds no recipe" in problem(post(bomb(20_000, 20_000)), 422)  # and isn't decoded
+    assert "limit for a file" in problem(post(bytes(600_000)), 413)
+    assert "is empty" in problem(post(b""), 415)
+    assert "holds no recipe" in problem(post(b"<svg/>"), 422)
 
 
 def test_names_of_uploads_are_only_shown(address, files, tmp_path):

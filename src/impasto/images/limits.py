@@ -22,3 +22,7 @@ class Limits:
         for limit in (self.max_megabytes, self.max_megapixels):
             if not (math.isfinite(limit) and limit > 0):
                 raise ImageError(f"a limit should be a finite number above 0, not {limit}")
+
+
+LARGE = Limits(max_megabytes=4000, max_megapixels=1100)
+"""For what impasto has made or checked before: no picture of it is larger."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
 
-from impasto.errors import RecipeError, reason
+from impasto.errors import ImageError, RecipeError, reason
+from impasto.images.limits import LARGE
+from impasto.images.opening import DAMAGE, damaged, open_image
 
 PNG_KEY = "impasto"
 """The keyword of the PNG text chunk. Other formats hold the same text as EXIF ImageDescription."""
@@ -23,20 +25,33 @@ def to_text(note: dict[str, Any]) -> str:
 def read_note(path: Path) -> dict[str, Any]:
     """The note inside an image that impasto made. Raises RecipeError: unreadable, or no note."""
     try:
-        with Image.open(path) as image:
-            text = getattr(image, "text", {}).get(PNG_KEY)
-            text = text or image.getexif().get(EXIF_IMAGE_DESCRIPTION, "")
+        with path.open("rb") as file:
+            return note_in(file, str(path))
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {reason(error)}") from error
+
+
+def note_in(file: BinaryIO, name: str) -> dict[str, Any]:
+    """``read_note`` of an open file, of any size: no pixel is decoded."""
+    try:
+        with open_image(file, name, LARGE) as image:
+            if image.format == "PNG":  # looking for its EXIF would decode it
+                text = image.info.get(PNG_KEY)
+            else:
+                text = image.getexif().get(EXIF_IMAGE_DESCRIPTION)
             note = json.loads(str(text)) if text else None
-    except UnidentifiedImageError as error:
-        raise RecipeError(f"{path} is neither a TOML recipe nor an image that holds one") from error
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         note = None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        why = reason(error) if isinstance(error, OSError) and error.strerror else str(error)
-        raise RecipeError(f"{path} can't be read: {why}") from error
+    except ImageError as error:
+        if isinstance(error.__cause__, UnidentifiedImageError):
+            why = f"{name} is neither a TOML recipe nor an image that holds one"
+            raise RecipeError(why) from error
+        raise RecipeError(str(error)) from error
+    except DAMAGE as error:
+        raise RecipeError(str(damaged(name, error))) from error
     if not _is_note(note):
         raise RecipeError(
-            f"{path} holds no recipe; only pictures made by impasto (without --no-metadata) do"
+            f"{name} holds no recipe; only pictures made by impasto (without --no-metadata) do"
         )
     assert isinstance(note, dict)
     return note

@@ -22,6 +22,7 @@ from impasto.studio.settings import Settings
 PAGE = Path(str(resources.files("impasto.studio") / "page"))
 DOCS_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>impasto's REST API</title>
+<link rel="icon" href="/page/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/v1/docs/swagger-ui.css"></head>
 <body><div id="api"></div><script src="/v1/docs/swagger-ui-bundle.js"></script>
 <script src="/page/api-docs.js"></script></body></html>

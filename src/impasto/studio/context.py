@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import sqlite3
 from pathlib import Path
 
 from fastapi import Request
@@ -48,10 +49,21 @@ class Studio:
 
     def check_room(self) -> None:
         """Raises ProblemError: the queue or the disk is full."""
-        if self.store.count(*ACTIVE) >= self.settings.queue:
+        self._check_queue(self.store.count(*ACTIVE))
+        self._check_disk()
+
+    def check_hands(self) -> None:
+        """Raises ProblemError: too many wait for an answer at once, or the disk is full."""
+        self._check_queue(self.crew.asked)
+        self._check_disk()
+
+    def _check_queue(self, waiting: int) -> None:
+        if waiting >= self.settings.queue:
             raise ProblemError(
                 429, "the queue is full; try again later", **{"Retry-After": str(RETRY_S)}
             )
+
+    def _check_disk(self) -> None:
         if shutil.disk_usage(self.settings.data).free < FREE_BYTES:
             raise ProblemError(507, problems.FULL_DISK)
 
@@ -65,9 +77,13 @@ class Studio:
             raise ProblemError(400, f"that isn't a form: {error.message.lower()}") from None
 
     def submit(self, folder: Path, wanted: uploads.Request) -> Job:
-        """Queue a job whose files are in ``folder``."""
+        """Queue a job whose files are in ``folder``. Raises ProblemError: no room any more."""
+        self.check_room()  # others have come while this one was uploaded
         job = self.store.add(folder, wanted)
-        self.crew.pump()
+        try:
+            self.crew.pump()
+        except sqlite3.OperationalError:  # it is queued; ``keep_tidy`` will pump again
+            log.exception("%s waits", job.id)
         if not job.instant:
             task = asyncio.create_task(self._estimate(job))
             self.background.add(task)

@@ -35,6 +35,9 @@ class Worker:
         self.number, self.process = number, process
         self.jobs: list[str] = []
         self.long: str | None = None
+        self.at: str | None = ""
+        """What it is busy with, by its own account: a job, or something else (""); None: ``long``.
+        """
         self.tickets: dict[int, asyncio.Future[Message]] = {}
         self.device: str | None = None
 
@@ -58,6 +61,8 @@ class Crew:
         self.numbers = itertools.count()
         self.closing = False
         self.crashes = 0
+        self.asked = 0
+        """How many wait for an answer at once."""
 
     async def start(self) -> None:
         """Take up what was left, and start the workers."""
@@ -100,6 +105,8 @@ class Crew:
         """Ask for what there is of a running job."""
         for worker in self.workers:
             if worker.long == job.id:
+                job.progress["stop"] = True  # whoever goes on with it must know
+                self._save(job)
                 worker.send({"do": "stop", "job": job.id})
 
     def drop(self, job: Job) -> None:
@@ -116,6 +123,13 @@ class Crew:
 
     async def ask(self, message: Message) -> Message:
         """Have something done at once. Raises ProblemError."""
+        self.asked += 1
+        try:
+            return await self._answer(message)
+        finally:
+            self.asked -= 1
+
+    async def _answer(self, message: Message) -> Message:
         able = [worker for worker in self.workers if worker.device is not None]
         while not able:
             if self.closing:
@@ -199,45 +213,66 @@ class Crew:
     # News
 
     async def _keep_running(self, number: int) -> None:
-        """Start a worker, hear it out, see what it left, and start another."""
+        """Have a worker of that number, always: whatever goes wrong, another one is started."""
         quick_deaths = 0
         while not self.closing:
             started = time.monotonic()
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "impasto.studio.worker",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={
-                    **os.environ,
-                    "IMPASTO_STUDIO_WORKER": str(number),
-                    "IMPASTO_STUDIO_WORKERS": str(self.count),
-                },
-                limit=LINE_BYTES,
-                start_new_session=True,
-                pass_fds=self.inherited,
-            )
-            worker = Worker(number, process)
-            self.workers.append(worker)
-            assert process.stdout is not None
-            async for line in process.stdout:
-                try:
-                    self._hear(worker, json.loads(line))
-                except Exception:  # the disk may be full: what was heard is in the job's folder too
-                    log.exception("news of worker %d were lost", number)
+            try:
+                await self._employ(number)
+            except Exception:  # the disk may be full: ``settle`` sees to the jobs later
+                log.exception("worker %d was lost", number)
+            quick_deaths = quick_deaths + 1 if time.monotonic() - started < 5 else 0
+            if not self.closing:
+                await asyncio.sleep(min(30, 2**quick_deaths - 1))
+
+    async def _employ(self, number: int) -> None:
+        """Start a worker, hear it out, and see to what it left."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "impasto.studio.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={
+                **os.environ,
+                "IMPASTO_STUDIO_WORKER": str(number),
+                "IMPASTO_STUDIO_WORKERS": str(self.count),
+            },
+            limit=LINE_BYTES,
+            start_new_session=True,
+            pass_fds=self.inherited,
+        )
+        worker = Worker(number, process)
+        self.workers.append(worker)
+        try:
+            await self._listen(worker)
+        finally:
             code = await process.wait()
             self.workers.remove(worker)
             if not self.closing:
                 log.error("worker %d ended with code %s; another one is started", number, code)
                 self._mourn(worker, code)
-                quick_deaths = quick_deaths + 1 if time.monotonic() - started < 5 else 0
-                await asyncio.sleep(min(30, 2**quick_deaths - 1))
+
+    async def _listen(self, worker: Worker) -> None:
+        """Hear what a worker says, until it ends or can't be understood any more."""
+        assert worker.process.stdout is not None
+        try:
+            async for line in worker.process.stdout:
+                try:
+                    self._hear(worker, json.loads(line))
+                except Exception:  # the disk may be full: what was heard is in the job's folder too
+                    log.exception("news of worker %d were lost", worker.number)
+        except ValueError:  # a line beyond LINE_BYTES
+            log.exception("worker %d isn't understood", worker.number)
+            worker.process.kill()
 
     def _hear(self, worker: Worker, news: Message) -> None:
         if "ready" in news:
             worker.device = news["ready"]
             log.info("worker %d computes on %s (%s)", worker.number, news["ready"], news["why"])
+        elif "at" in news:
+            worker.at = news["at"]
+            return
         elif "ticket" in news:
             future = worker.tickets.pop(news["ticket"], None)
             if future is not None and not future.done():
@@ -266,6 +301,8 @@ class Crew:
         folder = str(self.store.folder_of(job))
         request = {**job.request, "previews": job.progress.get("preview", 0)}
         worker.send({"do": "run", "job": job.id, "folder": folder, "request": request})
+        if job.progress.get("stop"):
+            worker.send({"do": "stop", "job": job.id})
 
     def _end(self, job: Job, news: Message) -> None:
         """Write down what became of a job."""
@@ -284,8 +321,9 @@ class Crew:
         self._save(job, job.state, job.as_dict(None, None))
 
     def _mourn(self, worker: Worker, code: int) -> None:
-        """A worker died: its jobs are tried again, or have failed."""
+        """A worker died: its jobs are tried again; what it was busy with may have failed."""
         self.crashes += 1
+        culprit = worker.long if worker.at is None else worker.at
         for future in worker.tickets.values():
             if not future.done():
                 future.set_result({"error": f"the worker process ended ({_cause(code)})"})
@@ -293,8 +331,9 @@ class Crew:
             job = self.store.get(id)
             if job is None:
                 continue
-            job.crashes += 1
-            job.crashed_at = max(job.crashed_at, job.progress.get("step", 0))
+            if id == culprit:
+                job.crashes += 1
+                job.crashed_at = max(job.crashed_at, job.progress.get("step", 0))
             self._take_up(job)
             if job.state == "queued" and job.crashes >= MOST_CRASHES:
                 sentence = (

@@ -12,7 +12,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from impasto.studio import problems
@@ -23,11 +23,21 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PARTS = 8
 """Files of one form: photo, paintings, mask; with room for the text."""
 BYTES_PER_MB = 1_000_000
+MOST_MB_OF_TEXT = 1
+"""Of whatever isn't a form with files: it is held in memory."""
 NEEDS_TOKEN = "this studio needs its token: open the address that was printed"
+TOKEN_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>impasto studio</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"></head>
+<body><h1>impasto studio</h1>
+<form action="/"><label>This studio needs its token, the end of the address that was printed:
+<input name="token" type="password" autocomplete="off" required></label> <button>Open</button>
+</form></body></html>
+"""
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self';"
     " img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; font-src 'self';"
-    " manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    " manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -48,24 +58,27 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self.most_bytes = PARTS * settings.limits.max_megabytes * BYTES_PER_MB
+        self.most_mb = PARTS * settings.limits.max_megabytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = False
+        started = refusing = False
+        headers = Headers(scope=scope)
+        body = _Body(receive, self.settings, self._limit(headers))
 
         async def guarded_send(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
+                if body.refused is not None and not refusing:  # whatever was made of that
+                    raise body.refused
                 started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        headers = Headers(scope=scope)
         try:
             self._check(scope, headers)
             if (token := self._token_in_address(scope)) is not None:
@@ -73,13 +86,11 @@ class Guard:
                 answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
                 await answer(scope, receive, guarded_send)
                 return
-            await self.app(scope, self._counted(receive), guarded_send)
+            await self.app(scope, body.receive, guarded_send)
         except _RefusedError as refused:
             if not started:
-                refusal = problems.response(
-                    refused.status, refused.sentence, {"Connection": "close"}
-                )
-                await refusal(scope, receive, guarded_send)
+                refusing = True
+                await _answer_to(refused, scope, headers)(scope, receive, guarded_send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         try:
@@ -96,13 +107,14 @@ class Guard:
             self._authorised(headers, token) or self._token_in_address(scope)
         ):
             raise _RefusedError(401, NEEDS_TOKEN)
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > self.most_bytes:
-            raise _RefusedError(413, self._too_large)
+        length, limit = headers.get("content-length", "0"), self._limit(headers)
+        if length.isdigit() and float(length) > limit * BYTES_PER_MB:
+            raise _too_large(limit)
 
-    @property
-    def _too_large(self) -> str:
-        return f"that is more than {self.most_bytes / BYTES_PER_MB:g} MB, the limit for a request"
+    def _limit(self, headers: Headers) -> float:
+        """How many megabytes a request may have."""
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        return self.most_mb if is_form else MOST_MB_OF_TEXT
 
     def _authorised(self, headers: Headers, token: str) -> bool:
         given = headers.get("authorization", "").removeprefix("Bearer ").strip()
@@ -119,27 +131,45 @@ class Guard:
         page = scope["path"] == "/" and scope["method"] == "GET"
         return given if page and right is not None and _equal(given, right) else None
 
-    def _counted(self, receive: Receive) -> Receive:
-        """``receive``, which refuses too much and too slow."""
-        taken, complete = 0, False
-        deadline = time.monotonic() + self.settings.upload_seconds
 
-        async def counted() -> Message:
-            nonlocal taken, complete
-            if complete:  # what comes now is the client leaving, whenever it likes
-                return await receive()
-            patience = min(self.settings.idle_seconds, deadline - time.monotonic())
-            try:
-                message = await asyncio.wait_for(receive(), max(0.0, patience))
-            except TimeoutError:
-                raise _RefusedError(408, "the upload is too slow") from None
-            taken += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if taken > self.most_bytes:
-                raise _RefusedError(413, self._too_large)
-            return message
+class _Body:
+    """What a request brings: too much is refused, and too slow. ``refused`` remembers it, for the
+    frameworks between here and there make errors of their own of it.
+    """
 
-        return counted
+    def __init__(self, receive: Receive, settings: Settings, most_mb: float) -> None:
+        self._receive, self._settings, self._most_mb = receive, settings, most_mb
+        self._deadline = time.monotonic() + settings.upload_seconds
+        self._taken, self._complete = 0, False
+        self.refused: _RefusedError | None = None
+
+    async def receive(self) -> Message:
+        if self._complete:  # what comes now is the client leaving, whenever it likes
+            return await self._receive()
+        patience = min(self._settings.idle_seconds, self._deadline - time.monotonic())
+        try:
+            message = await asyncio.wait_for(self._receive(), max(0.0, patience))
+        except TimeoutError:
+            self.refused = _RefusedError(408, "the upload is too slow")
+            raise self.refused from None
+        self._taken += len(message.get("body", b""))
+        self._complete = not message.get("more_body", False)
+        if self._taken > self._most_mb * BYTES_PER_MB:
+            self.refused = _too_large(self._most_mb)
+            raise self.refused
+        return message
+
+
+def _answer_to(refused: _RefusedError, scope: Scope, headers: Headers) -> Response:
+    """A problem; where a person opens the page without the token, a page that asks for it."""
+    wants_page = scope["path"] == "/" and "text/html" in headers.get("accept", "")
+    if refused.status == 401 and wants_page:
+        return HTMLResponse(TOKEN_PAGE, 401)
+    return problems.response(refused.status, refused.sentence, {"Connection": "close"})
+
+
+def _too_large(limit: float) -> _RefusedError:
+    return _RefusedError(413, f"that is more than {limit:g} MB, the limit for a request")
 
 
 def _equal(given: str, token: str) -> bool:
@@ -153,4 +183,7 @@ def _same_origin(headers: Headers) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    try:
+        return origin is None or urlsplit(origin).netloc == headers.get("host")
+    except ValueError:
+        return False

@@ -62,6 +62,14 @@ def install(app: FastAPI) -> None:
         log.error("the database: %s", error)
         return response(507, FULL_DISK if "full" in str(error) else "the database can't be written")
 
+    @app.exception_handler(FileNotFoundError)
+    async def on_missing_file(request: Request, error: FileNotFoundError) -> Response:
+        return response(404, "that has been deleted")
+
+    @app.exception_handler(RecursionError)
+    async def on_recursion(request: Request, error: RecursionError) -> Response:
+        return response(422, "that JSON is nested too deeply")
+
     @app.exception_handler(OSError)
     async def on_os_error(request: Request, error: OSError) -> Response:
         log.error("%s", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from PIL import Image
 
 from impasto.errors import RecipeError
 from impasto.images import metadata
+from impasto.images.limits import LARGE
+from impasto.images.opening import open_image
 from impasto.images.write import Encoding, Format, encode_image
 
 MEDIA_TYPES: dict[str, str] = {
@@ -23,7 +24,7 @@ MEDIA_TYPES: dict[str, str] = {
 def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool) -> bytes:
     """The picture in a PNG file as a file of another kind; ``size`` px at most on its long side."""
     note = _note(path) if with_recipe else None
-    with Image.open(path) as image:
+    with path.open("rb") as file, open_image(file, path.name, LARGE) as image:
         dpi = round(image.info["dpi"][0]) if "dpi" in image.info else None
         image.load()
         if size is not None:
@@ -33,11 +34,6 @@ def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool
             flat = Image.alpha_composite(white, image).convert("RGB")
             return encode_image(flat, Encoding(format, note=note, dpi=dpi))
         return encode_image(image, Encoding(format, note=note, dpi=dpi))
-
-
-def note_of(file: io.BufferedIOBase) -> dict[str, Any]:
-    """What a picture says about how it was made. Raises RecipeError: nothing."""
-    return metadata.read_note(file)  # type: ignore[arg-type]
 
 
 def _note(path: Path) -> dict[str, Any] | None:

@@ -149,11 +149,14 @@ class Store:
         """A new job whose files are in ``folder``, which becomes its own."""
         job = Job(folder.name.removeprefix(NEW_PREFIX), request)
         folder.rename(self.folder / job.id)
-        values = self._values(job)
-        self.database.execute(
-            f"INSERT INTO job ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})",
-            values,
-        )
+        marks = ", ".join("?" * len(COLUMNS))
+        try:
+            self.database.execute(
+                f"INSERT INTO job ({', '.join(COLUMNS)}) VALUES ({marks})", self._values(job)
+            )
+        except sqlite3.Error:
+            shutil.rmtree(self.folder_of(job), ignore_errors=True)
+            raise
         return job
 
     def folder_of(self, job: Job) -> Path:

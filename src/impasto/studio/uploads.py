@@ -28,6 +28,7 @@ BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
 MOST_STYLES = 4
 MOST_NAME = 80
+RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 SETTINGS_WITH_FILES = ("mask", "region", "style_mask")
 
@@ -81,6 +82,8 @@ def recipe_from(
 ) -> dict[str, Any]:
     """The whole recipe, of JSON with some settings or none. Raises ProblemError, RecipeError."""
     try:
+        if isinstance(text, UploadFile):
+            text = text.file.read(RECIPE_BYTES).decode()
         settings = json.loads(text) if isinstance(text, str) and text.strip() else {}
     except ValueError as error:
         raise ProblemError(422, f"the recipe isn't JSON: {error}") from None
@@ -100,7 +103,7 @@ def whole_recipe(
         raise RecipeError(f"init is one of {', '.join(INITS)} here, not a file")
     settings = dict(settings)
     preset = settings.pop("preset", None)
-    if preset is not None and preset not in preset_files():
+    if preset is not None and str(preset) not in preset_files():
         raise RecipeError(unknown("preset", str(preset), preset_files()))
     if instant:
         settings = {
@@ -161,15 +164,20 @@ def _is_upright(image: Image.Image, name: str) -> bool:
         raise damaged(name, error) from error
 
 
+def check_bytes(upload: UploadFile, limits: Limits) -> None:
+    """Raises ImageError, ProblemError: an empty file, or too large a one."""
+    if not upload.size:
+        raise ImageError(f"{_name(upload)} is empty")
+    if upload.size > limits.max_megabytes * BYTES_PER_MB:
+        raise ProblemError(
+            413, f"{_name(upload)} is larger than {limits.max_megabytes:g} MB, the limit for a file"
+        )
+
+
 def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
     """Check an image's type and size, and copy its bytes. Returns its width and height."""
     name = _name(upload)
-    if not upload.size:
-        raise ImageError(f"{name} is empty")
-    if upload.size > limits.max_megabytes * BYTES_PER_MB:
-        raise ProblemError(
-            413, f"{name} is larger than {limits.max_megabytes:g} MB, the limit for a file"
-        )
+    check_bytes(upload, limits)
     anything = replace(limits, max_megapixels=UNLIMITED)
     with open_image(upload.file, name, anything) as image:
         width, height = image.size

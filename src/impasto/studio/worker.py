@@ -7,6 +7,8 @@ the job is kept as a checkpoint, and the process ends.
 
     {"do": "run", "job": id, "folder": path, "request": {...}}    {"do": "stop" | "drop", "job": id}
     {"do": "stylize" | "estimate", "ticket": n, ...}
+
+Among the news is what it is at (``{"at": id}``), so that if it dies the right job is blamed.
 """
 
 from __future__ import annotations
@@ -28,12 +30,11 @@ import torch
 
 from impasto import api, checkpoint, devices, files
 from impasto.errors import CheckpointError, ImpastoError
-from impasto.images.limits import Limits
+from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.images.write import Encoding, encode_image
 from impasto.methods import instant
-from impasto.recipe import MAX_SIZE_PX
 from impasto.result import Job, Progress
 
 NEWS_EVERY_S = 0.2
@@ -44,8 +45,6 @@ CHECKPOINT_SHARE = 0.05
 """At most so much of the time goes into checkpoints."""
 PATIENCE_S = 5.0
 """How long a step may go on after the server is gone."""
-LIMITS = Limits(max_megabytes=2000, max_megapixels=MAX_SIZE_PX**2 / 1e6)
-"""The server has checked the uploads; what comes from here may be larger."""
 
 Message = dict[str, Any]
 
@@ -111,7 +110,7 @@ def prepared(request: Message, folder: Path) -> Job:
     """The request's images, by the names that people gave them, and its recipe."""
 
     def picture(part: Message) -> Picture:
-        return read((folder / part["file"]).read_bytes(), limits=LIMITS, name=part["name"])
+        return read((folder / part["file"]).read_bytes(), limits=LARGE, name=part["name"])
 
     asked = request["recipe"]
     files_of_it = {
@@ -128,7 +127,7 @@ def prepared(request: Message, folder: Path) -> Job:
     ]
     content = picture(request["content"])
     job = api.prepare(
-        content, styles, recipe={**asked, **files_of_it, "device": device}, limits=LIMITS
+        content, styles, recipe={**asked, **files_of_it, "device": device}, limits=LARGE
     )
     # What the picture says of itself names no files of this server.
     named = {name: asked[name] for name in (*files_of_it, "device")}
@@ -150,11 +149,11 @@ def finish(id: str, folder: Path, progress: Progress, news: Any, *, completed: b
             "device": f"{progress.job.device.device}, {progress.job.device.precision}",
         },
     }
-    if completed:
-        (folder / "checkpoint").unlink(missing_ok=True)
-    elif progress.snapshot is not None:
+    if not completed and progress.snapshot is not None:
         checkpoint.save(progress, folder / "checkpoint")
     files.write_atomically(folder / "ended.json", json.dumps(ended).encode())
+    if completed:  # only now: until it is written down, the job may have to be gone on with
+        (folder / "checkpoint").unlink(missing_ok=True)
     news(ended)
 
 
@@ -240,6 +239,7 @@ class Worker:
         self.news({"ready": f"{device.device}, {device.precision}", "why": device.why})
         threading.Thread(target=self.listen, daemon=True).start()
         self._attempt(None, warm_up)
+        self.news({"at": None})
         while True:
             try:
                 message = self.messages.get(block=self.long is None)
@@ -249,7 +249,9 @@ class Worker:
                 continue
             if message is None:
                 break
+            self.news({"at": message.get("job", "")})
             self._obey(message)
+            self.news({"at": None})
         if self.long is not None:
             self._attempt(None, self.long.keep)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from impasto.studio.store import Job
 
 MORE_STEPS_SHARE = 3
 """A larger picture goes on for a third of its steps, unless it is told."""
+
+EVENT_NUMBER = re.compile("[0-9]{1,18}")
 
 router = APIRouter(tags=["jobs"])
 
@@ -79,11 +82,11 @@ async def events(
     """What happens to it, as server-sent events."""
     studio = studio_of(request)
     studio.job(id)
-    after = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    after = int(last_event_id) if last_event_id and EVENT_NUMBER.fullmatch(last_event_id) else 0
 
     async def stream() -> AsyncIterator[str]:
         yield "retry: 1000\n\n"
-        async for event in studio.crew.events(id, min(after, 2**62)):
+        async for event in studio.crew.events(id, after):
             if event is None:
                 yield ": still here\n\n"
             else:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Request, Response
@@ -41,7 +39,9 @@ async def estimate(request: Request, question: Annotated[Question, Body()]) -> d
     """How large a picture would be, and what it would take."""
     recipe = uploads.whole_recipe(question.recipe, styles=[])
     size = {"width": question.width, "height": question.height}
-    return await studio_of(request).crew.ask({"do": "estimate", "recipe": recipe, **size})
+    studio = studio_of(request)
+    studio.check_hands()
+    return await studio.crew.ask({"do": "estimate", "recipe": recipe, **size})
 
 
 @router.get("/styles")
@@ -111,17 +111,16 @@ async def recipe_schema() -> dict[str, Any]:
 @router.post("/recipe")
 async def recipe_inside(request: Request) -> dict[str, Any]:
     """The recipe inside a picture that impasto made (a form with the file ``picture``)."""
-    form = await studio_of(request).form(request)
+    studio = studio_of(request)
+    form = await studio.form(request)
     picture = form.get("picture")
     if picture is None or isinstance(picture, str):
         raise ProblemError(422, "there is no picture: send it as the file picture")
-    with tempfile.NamedTemporaryFile() as file:
-        await asyncio.to_thread(shutil.copyfileobj, picture.file, file)
-        file.flush()
-        try:
-            note = await asyncio.to_thread(metadata.read_note, Path(file.name))
-        except RecipeError:
-            raise ProblemError(422, "that picture holds no recipe") from None
+    uploads.check_bytes(picture, studio.settings.limits)
+    try:
+        note = await asyncio.to_thread(metadata.note_in, picture.file, "that picture")
+    except RecipeError:
+        raise ProblemError(422, "that picture holds no recipe") from None
     return {key: note.get(key) for key in ("recipe", "content", "styles")}
 
 

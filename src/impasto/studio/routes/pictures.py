@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
 from impasto.images.write import Format
@@ -18,7 +19,7 @@ from impasto.studio.context import FOREVER, FRESH, Studio, studio_of
 from impasto.studio.problems import ProblemError
 from impasto.studio.results import MEDIA_TYPES, converted
 from impasto.studio.routes.forms import FORM
-from impasto.studio.store import FINISHED
+from impasto.studio.store import FINISHED, NEW_PREFIX
 
 router = APIRouter(tags=["pictures"])
 
@@ -65,7 +66,9 @@ async def content(request: Request, id: str) -> FileResponse:
 
 
 @router.get("/jobs/{id}/styles/{index}", response_class=FileResponse)
-async def style(request: Request, id: str, index: int) -> FileResponse:
+async def style(
+    request: Request, id: str, index: Annotated[int, PathParameter(ge=0, lt=uploads.MOST_STYLES)]
+) -> FileResponse:
     """A painting that it is made from, counted from 0."""
     return _uploaded(studio_of(request), id, f"style-{index}")
 
@@ -80,8 +83,9 @@ async def mask(request: Request, id: str) -> FileResponse:
 async def stylize(request: Request, format: Annotated[Format, Query()] = "png") -> Response:
     """The method instant, at once."""
     studio = studio_of(request)
+    studio.check_hands()
     form = await studio.form(request)
-    with tempfile.TemporaryDirectory(prefix=".instant-", dir=studio.settings.data) as name:
+    with tempfile.TemporaryDirectory(prefix=NEW_PREFIX, dir=studio.store.folder) as name:
         folder = Path(name)
         wanted = await asyncio.to_thread(
             uploads.request_from, form, folder, studio.settings.limits, instant=True
