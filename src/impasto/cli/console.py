@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 from rich.console import Console
@@ -13,6 +13,9 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from impasto.result import Progress
+
+if TYPE_CHECKING:
+    from impasto.video.film import FilmProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -80,6 +83,40 @@ def display(*, quiet: bool) -> Iterator[Display]:
         )
         with Bar(*columns, console=console, refresh_per_second=8) as bar:
             yield LiveBar(bar)
+
+
+@contextmanager
+def film_display(*, quiet: bool) -> Iterator[FilmLines]:
+    """The same for a film."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield FilmLines(None, quiet=quiet)
+        return
+    columns = (TextColumn("{task.completed}"), BarColumn(24), TextColumn("{task.fields[details]}"))
+    with Bar(*columns, console=console, refresh_per_second=8) as bar:
+        yield FilmLines(bar, quiet=False)
+
+
+class FilmLines:
+    """Shows how far a film is: on a bar, or a line every few seconds."""
+
+    def __init__(self, bar: Bar | None, *, quiet: bool) -> None:
+        self.bar, self.quiet, self.last = bar, quiet, 0.0
+        self.task = None if bar is None else bar.add_task("", total=None, details="")
+
+    def show(self, progress: FilmProgress) -> None:
+        if self.quiet:
+            return
+        if progress.message:
+            click.echo(progress.message, err=True)
+        speed = f"{progress.rate:.1f} frames/s  {clock(progress.eta)} left"
+        if self.bar is not None and self.task is not None:
+            self.bar.update(
+                self.task, completed=progress.frame, total=progress.frames, details=speed
+            )
+        elif time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
+            self.last = time.monotonic()
+            click.echo(f"frame {progress.frame}/{progress.frames or '?'}  {speed}", err=True)
 
 
 def describe(progress: Progress) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.seam import folded, framed, wrapped
+from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
 from impasto.losses.moments import MomentsTap
@@ -30,7 +31,8 @@ TERMS = ("content", "style", "tv", "total")
 @dataclass(frozen=True)
 class Losses:
     """The terms of the objective, each with its weight, and their sum. ``layers`` are the parts of
-    the first two: ``{"content block4_conv2": …, "style block1_conv1": …}``.
+    the first two: ``{"content block4_conv2": …, "style block1_conv1": …}``, and in a film
+    ``"temporal"``, which is in ``total`` too.
     """
 
     content: float
@@ -48,6 +50,28 @@ class Losses:
         return {name: getattr(self, name) for name in TERMS}
 
 
+@dataclass(frozen=True, eq=False)
+class Anchor:
+    """A picture (1, 3, H, W) that the image is not to leave where ``trust`` (1, 1, H, W), 0 to 1,
+    is high: the frame before of a film, warped (Ruder et al. 2016, equation 8).
+    """
+
+    picture: Tensor
+    trust: Tensor
+    weight: float
+
+    def at(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, a number, and its gradient."""
+        height, width = image.shape[-2:]
+        target, trust = (
+            resize(part, height, width, "antialias").to(image)
+            for part in (self.picture, self.trust)
+        )
+        pulled = trust * (image - target)
+        scale = self.weight / image.numel()
+        return scale * (pulled * (image - target)).sum(), 2 * scale * pulled
+
+
 class Objective:
     """α·content + β·style + γ·tv of an image, against one content image and one or more styles
     (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
@@ -55,13 +79,19 @@ class Objective:
     ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
     compares: moments, quantiles, features. A region's loss counts as much as its area. The square
     of ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network
-    sees a seamless picture with its opposite edges around it, and so the content.
+    sees a seamless picture with its opposite edges around it, and so the content. ``anchor`` is one
+    more term, of a film.
     """
 
     def __init__(
-        self, engine: Engine, recipe: Recipe, content: Tensor, regions: Sequence[Region]
+        self,
+        engine: Engine,
+        recipe: Recipe,
+        content: Tensor,
+        regions: Sequence[Region],
+        anchor: Anchor | None = None,
     ) -> None:
-        self.engine, self.recipe = engine, recipe
+        self.engine, self.recipe, self.anchor = engine, recipe, anchor
         self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
         shown = self._shown(content)
         self.content = list(self._content_losses(shown))
@@ -124,10 +154,14 @@ class Objective:
                 pixels, self.recipe.tv_norm, seamless=self.recipe.seamless
             )
             (slope,) = torch.autograd.grad(variation, pixels)
+        held = variation.new_zeros(())
+        if self.anchor is not None:
+            held, pull = self.anchor.at(image.detach())
+            slope = slope + pull
         names = [f"content {layer}" for layer, _ in self.content]
         names += [f"style {layer}" for layer, _ in self.style]
         parts = [loss.weight * loss.loss() for _, loss in (*self.content, *self.style)]
-        tv, *numbers = torch.stack([variation.detach(), *parts]).tolist()
+        tv, temporal, *numbers = torch.stack([variation.detach(), held, *parts]).tolist()
         layers: dict[str, float] = defaultdict(float)
         for name, number in zip(names, numbers, strict=True):
             layers[name] += number  # of several losses and regions
@@ -135,7 +169,9 @@ class Objective:
             sum(number for name, number in layers.items() if name.startswith(term))
             for term in ("content", "style")
         )
-        return Losses(content, style, tv, content + style + tv, dict(layers)), slope
+        if self.anchor is not None:
+            layers["temporal"] = temporal
+        return Losses(content, style, tv, content + style + tv + temporal, dict(layers)), slope
 
     def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, log2
 
 import torch
@@ -58,13 +58,26 @@ class Brush:
     cover: float = 1.0
 
 
+@dataclass
+class Memory:
+    """What the pictures of a film share: the statistics of each brush at each size, so that what
+    comes into view changes nothing elsewhere. Every picture mixes in ``own_share`` of its own.
+    """
+
+    own_share: float = 0.0
+    known: dict[tuple[int, int, int], Statistics] = field(default_factory=dict)
+
+
 def instant(
-    job: Job, snapshot: Snapshot | None = None, tools: Sequence[Brush] | None = None
+    job: Job,
+    snapshot: Snapshot | None = None,
+    tools: Sequence[Brush] | None = None,
+    memory: Memory | None = None,
 ) -> Iterator[Progress]:
     """Paint ``job``; a Progress as each size is done, and now and then while large ones last.
-    ``tools`` are the job's brushes, if they are at hand.
+    ``tools`` are the job's brushes, if they are at hand; ``memory`` is that of its film.
     """
-    return _Run(job, tools).events()
+    return _Run(job, tools, memory).events()
 
 
 def check(job: Job) -> None:
@@ -155,8 +168,10 @@ def _drained(events: Generator[Progress, None, Tensor]) -> Tensor:
 class _Run:
     """``painted`` is the picture at the last size that is done; before the first one, the photo."""
 
-    def __init__(self, job: Job, tools: Sequence[Brush] | None = None) -> None:
-        self.job = job
+    def __init__(
+        self, job: Job, tools: Sequence[Brush] | None = None, memory: Memory | None = None
+    ) -> None:
+        self.job, self.memory = job, memory
         self.brushes = tools or brushes(job)
         self.sizes = level_sizes(job.content.height, job.content.width, job.recipe.style_scale)
         self.painted = self._photo(*self.sizes[0])
@@ -208,6 +223,9 @@ class _Run:
         brush = self.brushes[index]
         pixels = photo.shape[-2] * photo.shape[-1]
         work = pixels / len(self.brushes)
+        if self.memory is not None:
+            self.done += work
+            return self._remembered(index, photo, self.memory)
         if pixels <= WHOLE_PIXELS:
             painted, statistics = brush.network.painted(photo, brush.style, self.statistics[index])
             if self.job.recipe.statistics == "thumbnail":
@@ -220,6 +238,14 @@ class _Run:
             self.done = before + share * work
             yield self._progress()
         return picture
+
+    def _remembered(self, index: int, photo: Tensor, memory: Memory) -> Tensor:
+        """A picture of a film, painted with one brush."""
+        brush, size = self.brushes[index], (index, *photo.shape[-2:])
+        painted, memory.known[size] = brush.network.painted(
+            photo, brush.style, memory.known.get(size), own_share=memory.own_share
+        )
+        return painted.float()
 
     def _photo(self, height: int, width: int) -> Tensor:
         rgb = self.job.content.rgb

@@ -247,7 +247,7 @@ class _Run:
     def _objective(self, scale: Scale) -> Objective:
         photo = resize(self.photo, scale.height, scale.width, "antialias")
         regions = regions_at(self.job, scale.height, scale.width)
-        return Objective(self.engine, self.recipe, photo.to(self.device), regions)
+        return Objective(self.engine, self.recipe, photo.to(self.device), regions, self.job.anchor)
 
     def _enlarged(self, scale: Scale) -> Tensor:
         """The image at the next scale, with ``recipe.detail`` of what the photo has more there."""

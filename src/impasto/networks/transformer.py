@@ -117,10 +117,15 @@ class StyleTransformer(nn.Module):
 
     @torch.no_grad()
     def painted(
-        self, image: Tensor, style: Tensor, statistics: Statistics | None = None
+        self,
+        image: Tensor,
+        style: Tensor,
+        statistics: Statistics | None = None,
+        *,
+        own_share: float = 0.0,
     ) -> tuple[Tensor, Statistics]:
         """The picture in that style, and the statistics of its feature maps; those of another
-        picture are taken instead if they are given.
+        picture are taken instead if they are given, mixed with ``own_share`` of its own.
         """
         height, width = image.shape[-2:]
         extra = (0, -width % STRIDE, 0, -height % STRIDE)
@@ -135,6 +140,8 @@ class StyleTransformer(nn.Module):
             used.append(None)
             if gain_and_shift is not None:
                 known = statistics[index] if statistics else None
+                if known is not None and own_share:
+                    known = mixed(known, moments(layer, x), own_share)
                 x, used[index] = normalised(layer, x, *gain_and_shift, known)
             x = activated(layer, x)
             if layer.skip == -1:
@@ -202,6 +209,12 @@ def moments(layer: Layer, x: Tensor) -> Moments:
     mean = means.mean(2)
     apart = (means - mean[..., None]).square()
     return mean, (variances + apart).mean(2)
+
+
+def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
+    """Between the moments of two pictures."""
+    mean, variance = (torch.lerp(a, b, own_share) for a, b in zip(known, own, strict=True))
+    return mean, variance
 
 
 def per_phase(layer: Layer, value: Tensor) -> Tensor:

@@ -1,0 +1,441 @@
+"""A film in another style: decoded, watched, painted, steadied and written, each in a thread."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from impasto import files
+from impasto.errors import CheckpointError, ImageError, OutputError, RecipeError
+from impasto.images.read import Source
+from impasto.video.ahead import ahead
+from impasto.video.codecs import codec_for
+from impasto.video.flow import Motion
+from impasto.video.frames import Frame
+from impasto.video.masks import Mask, open_mask
+from impasto.video.optimizing import OptimizingPainter
+from impasto.video.painting import InstantPainter, Key, Painter
+from impasto.video.reading import NUMBERED, open_source
+from impasto.video.sequences import SequenceWriter
+from impasto.video.stability import Stabiliser, Watcher
+from impasto.video.writing import FilmWriter, Part, assemble, write_gif
+
+SEGMENT_FRAMES = 100
+"""After so many frames all that is known is written down: what a crash costs at most."""
+RECENT = 48
+"""The speed is told from so many frames."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which part of a film is taken: from ``start`` to ``end``, seconds, each ``every``-th frame,
+    at a long side of ``size`` px (0: its own).
+    """
+
+    start: float = 0.0
+    end: float = float("inf")
+    every: int = 1
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise RecipeError(f"a film from {self.start:g} s to {self.end:g} s has no frames")
+
+
+@dataclass(frozen=True, eq=False)
+class FilmProgress:
+    """A frame is done: ``frame`` of about ``frames`` (None: nobody knows). ``picture`` is (H, W, 3)
+    or 4, uint8; ``rate`` frames a second of late; ``message`` a sentence that a person should know.
+    """
+
+    frame: int
+    frames: int | None
+    seconds: float
+    rate: float
+    picture: np.ndarray = field(repr=False)
+    original: np.ndarray = field(repr=False)
+    message: str | None = None
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second, over all."""
+        return self.frame / self.seconds if self.seconds else 0.0
+
+    @property
+    def eta(self) -> float:
+        if self.frames is None or not self.rate:
+            return float("inf")
+        return max(0, self.frames - self.frame) / self.rate
+
+
+class Film:
+    """``FilmProgress`` after ``FilmProgress``; then ``finish()``, also of one that is stopped
+    early: what there is becomes the file.
+
+    ``style`` and ``settings`` are as for ``impasto.stylize``, of the method instant, or optimize.
+    ``output`` is a film (.mp4, .mov, .mkv, .webm, .gif), or a folder or pattern of PNGs
+    (``frame-%04d.png``). ``stability`` is from 0, frame by frame, to 1. ``styles_at`` are more
+    styles, with the seconds from which on they count. ``mask`` is an image or film, white where to
+    paint. With ``resume`` it goes on with one that was interrupted, and becomes the same.
+
+    Raises ImageError, OutputError, RecipeError, CheckpointError, at once.
+
+    >>> film = impasto.Film("clip.mp4", "painting.jpg", "styled.mp4")
+    >>> for progress in film:
+    ...     print(progress.frame, progress.rate)
+    >>> film.finish()
+    """
+
+    def __init__(
+        self,
+        source: str | Path,
+        style: Source | Sequence[Any],
+        output: str | Path,
+        *,
+        stability: float = 0.9,
+        styles_at: Sequence[tuple[float, Any]] = (),
+        cut: Cut | None = None,
+        mask: str | Path | None = None,
+        codec: str | None = None,
+        crf: int | None = None,
+        rate: Fraction | None = None,
+        resume: bool = False,
+        force: bool = False,
+        **settings: Any,
+    ) -> None:
+        self.cut = cut or Cut()
+        if not 0 <= stability <= 1:
+            raise RecipeError(f"stability is from 0 to 1, not {stability:g}")
+        self.stability, self.settings = stability, settings
+        self.output, self.force = Path(output), force
+        self.source = open_source(str(source), self.cut.size or None, rate)
+        clip = self.source.clip
+        self.clip = replace(clip, rate=clip.rate / self.cut.every)
+        self.is_sequence = self.output.is_dir() or NUMBERED.search(str(output)) is not None
+        if not self.is_sequence:
+            self.codec = codec_for(self.output, codec, crf, alpha=clip.alpha)
+        elif codec is not None or crf is not None:
+            raise OutputError("a sequence of PNGs has no codec, nor --crf")
+        self.mask: Mask | None = None if mask is None else open_mask(str(mask), self.clip)
+        self.keys = _keys(style, styles_at)
+        self.notes: list[str] = []
+        self.parts: list[Part] = []
+        self.state: dict[str, Any] | None = None
+        self.done = self.before = 0
+        self.complete = False
+        self._prepare_files(resume)
+        self.painter = self._painter()
+        self._describe_losses()
+
+    # Files
+
+    def _prepare_files(self, resume: bool) -> None:
+        """Raises OutputError, CheckpointError."""
+        beside = self.output / "film" if self.output.is_dir() else self.output
+        suffix = ".mp4" if self.output.suffix.lower() == ".gif" else self.output.suffix
+        self.work = beside.with_name(f"{beside.stem.replace('%', '')}.part{suffix}")
+        self.state_file = self.work.with_suffix(".state")
+        self.saved: dict[str, Any] | None = None
+        if resume:
+            self.saved = self._load()
+        elif self.state_file.exists() and not self.force:
+            raise OutputError(
+                f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
+            )
+        ours = self.saved is not None
+        if not self.is_sequence:
+            files.check_writable(self.output, force=self.force or ours)
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            saved: dict[str, Any] = torch.load(self.state_file, weights_only=True)
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{self.output} wasn't interrupted: there is nothing to resume"
+            ) from None
+        except Exception as error:
+            raise CheckpointError(f"{self.state_file} is damaged: {error}") from error
+        if saved.get("asked") != self._asked():
+            raise CheckpointError(
+                f"{self.output} was begun with another film, other styles or settings;"
+                " resume with the same"
+            )
+        return saved
+
+    def _asked(self) -> str:
+        """A hash of what the film is made of."""
+        source = Path(self.clip.name)
+        stat = source.stat() if source.exists() else None
+        asked = {
+            "source": [str(source), stat and stat.st_size, stat and stat.st_mtime_ns],
+            "keys": [[key.time, repr(key.styles)] for key in self.keys],
+            "cut": vars(self.cut),
+            "mask": None if self.mask is None else self.mask.name,
+            "stability": self.stability,
+            "codec": None if self.is_sequence else vars(self.codec),
+            "settings": {name: str(value) for name, value in self.settings.items()},
+        }
+        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _painter(self) -> Painter:
+        first = next(self.source.frames(self.cut.start, self.cut.end, 1, None), None)
+        if first is None:
+            raise ImageError(f"{self.clip.name} has no frames from {self.cut.start:g} s on")
+        self.source.skipped = 0
+        pixels = np.ascontiguousarray(first.pixels[..., :3])
+        if self.settings.get("method") == "optimize" or (
+            "method" not in self.settings and self.settings.get("preset") is not None
+        ):
+            return OptimizingPainter(self.keys, self.settings, pixels)
+        return InstantPainter(self.keys, self.settings, pixels, steady=self.stability > 0)
+
+    def _describe_losses(self) -> None:
+        """What the output can't be, in sentences."""
+        clip = self.clip
+        if clip.hdr:
+            self.notes.append("the film is HDR; it is painted, and written, in standard range")
+        if self.is_sequence:
+            return
+        if clip.alpha and self.codec.pixels != self.codec.alpha:
+            self.notes.append(
+                f"{self.output.suffix} films of this codec have no transparency: it becomes black"
+            )
+        if (self.width, self.height) != (clip.width, clip.height):
+            self.notes.append(
+                f"this codec needs even sides: {clip.width}×{clip.height} px become"
+                f" {self.width}×{self.height}"
+            )
+
+    # The run
+
+    def __iter__(self) -> Iterator[FilmProgress]:
+        saved, cut = self.saved or {}, self.cut
+        watcher, self.stabiliser = Watcher(), Stabiliser(self.stability)
+        if isinstance(self.painter, OptimizingPainter):  # steady by itself
+            self.stabiliser = Stabiliser(0)
+        if saved:
+            for part, state in ((self.painter, "painter"), (self.stabiliser, "stabiliser")):
+                part.restore(saved[state])
+            watcher.restore(saved["watcher"])
+        self.done = self.before = saved.get("frames", 0)
+        self.source.skipped = saved.get("skipped", 0)
+        self.writer = self._writer(saved)
+        frames = self.source.frames(cut.start, cut.end, cut.every, saved.get("next_pts"))
+        watched = self._watched(ahead(frames), watcher)
+        painted: Any = ahead(self._painted(ahead(watched)))
+        with closing(painted):
+            yield from self._shown(painted)
+        self.complete = True
+
+    def _shown(
+        self, painted: Iterator[tuple[Frame, Motion | None, np.ndarray]]
+    ) -> Iterator[FilmProgress]:
+        started = time.monotonic()
+        times, notes = [started], iter(self.notes)
+        for frame, motion, picture in painted:
+            if self._is_boundary(frame):
+                self._save(frame)
+            shown = self._finished(frame, self.stabiliser.shown(picture, motion))
+            self.writer.write(shown, frame.pts - self._shift)
+            self.done += 1
+            self._write_state()
+            times = [*times[-RECENT:], time.monotonic()]
+            yield FilmProgress(
+                frame=self.done,
+                frames=self.frames,
+                seconds=times[-1] - started,
+                rate=(len(times) - 1) / max(1e-9, times[-1] - times[0]),
+                picture=shown,
+                original=frame.pixels,
+                message=next(notes, None),
+            )
+
+    def _watched(
+        self, frames: Iterator[Frame], watcher: Watcher
+    ) -> Iterator[tuple[Frame, Motion | None]]:
+        for frame in frames:
+            if self._is_boundary(frame):
+                frame.notes["watcher"] = watcher.state()
+            steady = self.stability > 0
+            yield frame, watcher.motion(frame.pixels[..., :3]) if steady else None
+
+    def _painted(
+        self, frames: Iterator[tuple[Frame, Motion | None]]
+    ) -> Iterator[tuple[Frame, Motion | None, np.ndarray]]:
+        base = float(self.clip.time_base)
+        for frame, motion in frames:
+            if self._is_boundary(frame):
+                frame.notes["painter"] = self.painter.state()
+            at = (frame.pts - self._shift) * base
+            pixels = np.ascontiguousarray(frame.pixels[..., :3])
+            yield frame, motion, self.painter.paint(pixels, at, self.before + frame.index, motion)
+
+    def _finished(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
+        """Within the mask, with the source's transparency, as bytes."""
+        if self.mask is not None:
+            at = float((frame.pts - self.clip.origin) * self.clip.time_base)
+            share = self.mask.at(at)[..., None]
+            original = frame.pixels[..., :3].astype(np.float32)
+            picture = original + share * (picture - original)
+        shown = cv2.convertScaleAbs(picture)
+        if self.clip.alpha and (self.is_sequence or self.codec.pixels == self.codec.alpha):
+            return np.dstack([shown, frame.pixels[..., 3]])
+        if self.clip.alpha:
+            return (shown * (frame.pixels[..., 3:] / 255)).astype(np.uint8)
+        return shown
+
+    @property
+    def width(self) -> int:
+        """Of what is made, px."""
+        return self.clip.width - (self.clip.width % 2 if self._even else 0)
+
+    @property
+    def height(self) -> int:
+        return self.clip.height - (self.clip.height % 2 if self._even else 0)
+
+    @property
+    def _even(self) -> bool:
+        return not self.is_sequence and self.codec.even
+
+    @property
+    def frames(self) -> int | None:
+        """How many there will be, by what the film claims."""
+        clip, cut = self.clip, self.cut
+        if clip.seconds is None:
+            return clip.frames
+        seconds = min(cut.end, clip.seconds) - cut.start
+        return max(self.done, round(seconds * clip.rate))
+
+    @property
+    def _shift(self) -> int:
+        """The source's time that is 0 in what is made."""
+        return self.clip.origin + round(self.cut.start / self.clip.time_base)
+
+    def _is_boundary(self, frame: Frame) -> bool:
+        return frame.index > 0 and (self.before + frame.index) % SEGMENT_FRAMES == 0
+
+    # What is kept
+
+    def _writer(self, saved: Mapping[str, Any]) -> FilmWriter | SequenceWriter:
+        if self.is_sequence:
+            return SequenceWriter(self.output, self.done)
+        self.parts = [
+            Part(Path(name), first, count) for name, first, count in saved.get("parts", [])
+        ]
+        number = f"-{len(self.parts) + 1}" if self.parts else ""
+        name = f"{self.work.stem}{number}{self.work.suffix}"
+        return FilmWriter(self.work.with_name(name), self.codec, self.clip)
+
+    def _save(self, frame: Frame) -> None:
+        """Remember how to go on before a frame."""
+        self.writer.end_segment()
+        self.state = {
+            "asked": self._asked(),
+            "frames": self.done,
+            "parts": [[str(part.path), part.first, part.frames] for part in self._all_parts()],
+            "next_pts": frame.pts,
+            "skipped": self.source.skipped,
+            "watcher": frame.notes["watcher"],
+            "painter": frame.notes["painter"],
+            "stabiliser": self.stabiliser.state(),
+        }
+
+    def _write_state(self, *, closed: bool = False) -> None:
+        """Write down how to go on, once what it goes on from is in the file."""
+        state = self.state
+        if state is not None and (closed or self.writer.relies_on(state["frames"] - self.before)):
+            files.write_atomically(self.state_file, lambda file: torch.save(state, file))
+            self.state = None
+
+    def _all_parts(self) -> list[Part]:
+        """The work files that make up the film."""
+        if isinstance(self.writer, SequenceWriter):
+            return []
+        return [*self.parts, self.writer.part] if self.writer.times.pts else self.parts
+
+    def finish(self) -> list[str]:
+        """Write what there is as the file that was asked for. Returns sentences about it.
+
+        Raises OutputError, ImageError: there is no frame.
+        """
+        self.writer.close()
+        if not self.complete:
+            self._write_state(closed=True)
+        parts = self._all_parts()
+        if not self.done:
+            self._forget(parts)
+            raise ImageError(f"{self.clip.name} has no frame that can be decoded")
+        notes = self._losses()
+        if self.output.suffix.lower() == ".gif":
+            write_gif(parts, self.output, self.clip)
+        elif not self.is_sequence:
+            end = self.cut.end if self.complete else self._end_of_made
+            notes += assemble(parts, self.output, self.clip, self.cut.start, end)
+        if self.complete or not self.state_file.exists():
+            self._forget(parts)
+        return notes
+
+    def _forget(self, parts: list[Part]) -> None:
+        """Remove what it takes to go on."""
+        if isinstance(self.writer, FilmWriter):
+            self.writer.path.unlink(missing_ok=True)
+        for part in parts:
+            part.path.unlink(missing_ok=True)
+        self.state_file.unlink(missing_ok=True)
+
+    @property
+    def _end_of_made(self) -> float:
+        """Where in the source one that was stopped ends, seconds."""
+        return self.cut.start + float(self.done / self.clip.rate)
+
+    def _losses(self) -> list[str]:
+        """What of the source is missing."""
+        notes = []
+        if self.source.skipped:
+            frames = "frame" if self.source.skipped == 1 else "frames"
+            notes.append(f"{self.source.skipped} damaged {frames} were left out")
+        if self.complete and self.source.cut_short:
+            notes.append(
+                f"{self.clip.name} is damaged or cut short: it ends after {self.done} frames"
+            )
+        return notes
+
+
+def previews(film: Film, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """``count`` frames evenly over the film, as they are and painted, each by itself."""
+    clip, cut = film.clip, film.cut
+    seconds = min(cut.end, clip.seconds or 0.0) - cut.start
+    pairs = []
+    for index in range(count):
+        at = cut.start + max(0.0, seconds) * (index + 0.5) / count
+        frame = next(film.source.frames(at, cut.end, 1, None), None)
+        if frame is None:
+            break
+        pixels = np.ascontiguousarray(frame.pixels[..., :3])
+        picture = film.painter.paint(pixels, at - cut.start, index, None)
+        pairs.append((pixels, film._finished(frame, picture)[..., :3]))
+    return pairs
+
+
+def _keys(style: Any, styles_at: Sequence[tuple[float, Any]]) -> list[Key]:
+    """What is painted with when. Raises RecipeError."""
+    keys = [Key(0.0, style)] if style is not None else []
+    keys += [Key(float(at), styles) for at, styles in styles_at]
+    if not keys:
+        raise RecipeError("no style image was given; at least one is needed")
+    keys.sort(key=lambda key: key.time)
+    times = [key.time for key in keys]
+    if len(set(times)) < len(times) or times[0] < 0:
+        raise RecipeError("each style needs a time of its own, of at least 0 seconds")
+    return keys

@@ -1,0 +1,61 @@
+"""What the parts of the video pipeline hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+UNSPECIFIED = 2
+"""In FFmpeg's (and H.273's) tables of colour primaries, transfer functions and matrices."""
+BT709, BT601, SRGB = 1, 5, 13
+MPEG_RANGE, JPEG_RANGE = 1, 2
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How a file's numbers become colours: numbers of ITU-T H.273, and FFmpeg's of the range."""
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    range: int = MPEG_RANGE
+
+
+@dataclass(frozen=True)
+class Clip:
+    """What a film says of itself; sizes are of its frames, upright.
+
+    ``time_base`` is what its times are counted in, seconds, from ``origin`` on; ``aspect`` that of
+    a pixel; ``frames``
+    and ``seconds`` are its claims, None where it makes none. ``others`` are the kinds of the
+    streams besides the pictures.
+    """
+
+    name: str
+    width: int
+    height: int
+    rate: Fraction
+    time_base: Fraction
+    origin: int = 0
+    seconds: float | None = None
+    frames: int | None = None
+    aspect: Fraction = Fraction(1)
+    colour: Colour = Colour()
+    hdr: bool = False
+    alpha: bool = False
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture of a film, upright: (H, W, 3), or 4 with alpha, of uint8. ``pts`` is its time in
+    the clip's ``time_base``, ``index`` counts the frames that were taken.
+    """
+
+    index: int
+    pts: int
+    pixels: np.ndarray
+    notes: dict[str, object] = field(default_factory=dict)
+    """What the stages say of it to those that come later."""

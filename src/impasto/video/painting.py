@@ -1,0 +1,136 @@
+"""Frames painted by the method instant, in styles that may change over time."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from impasto import api
+from impasto.errors import RecipeError
+from impasto.images.picture import Picture
+from impasto.images.read import Source
+from impasto.methods import instant
+from impasto.methods.instant import Brush, Memory
+from impasto.result import Job
+from impasto.video.flow import Motion
+
+LOOK_AGAIN_EVERY = 8
+OWN_SHARE = 0.3
+"""Every 8th frame of a shot so much of its own statistics goes into those that the shot is painted
+with: it follows the light, and what comes into view changes nothing at once."""
+BY_PHOTO = ("match", "histogram")
+"""Colour modes that recolour the painting for a photo: here, for the first frame of a shot."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """From ``time`` on, seconds, these styles; those between two keys are blended."""
+
+    time: float
+    styles: Source | list[tuple[Source, float]]
+
+
+class Painter(Protocol):
+    """Paints frames in turn."""
+
+    def paint(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> np.ndarray:
+        """A frame (H, W, 3) of uint8 → (H, W, 3) of float32, 0 to 255. ``motion`` None: the first
+        of a shot.
+        """
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it takes to go on."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None: ...
+
+
+class InstantPainter:
+    """The method instant. With ``steady``, the frames of a shot share their statistics."""
+
+    def __init__(
+        self, keys: Sequence[Key], settings: Mapping[str, Any], first: np.ndarray, *, steady: bool
+    ) -> None:
+        self.keys, self.settings, self.steady = keys, settings, steady
+        self.pairs = [api.read_styles(key.styles) for key in keys]
+        self.memory = Memory()
+        self.shot = first
+        self._begin(first)
+        if len({job.styles[0].built_in for job in self.jobs}) > 1:
+            raise RecipeError("a built-in style can't change into a painting, only into another")
+        recipe = self.jobs[0].recipe
+        by_style = recipe.strength != 1 and not self.jobs[0].styles[0].built_in
+        self.by_photo = recipe.color in BY_PHOTO or by_style
+
+    def _begin(self, frame: np.ndarray) -> None:
+        """Begin a shot."""
+        self.shot = frame
+        self.memory.known.clear()
+        picture = as_picture(frame)
+        self.jobs: list[Job] = [
+            api.prepare(picture, pairs, **{**self.settings, "method": "instant", "size": 0})
+            for pairs in self.pairs
+        ]
+        self.brushes = [instant.brushes(job) for job in self.jobs]
+
+    def paint(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> np.ndarray:
+        if motion is None:
+            self.memory.known.clear()
+            if self.by_photo:
+                self._begin(pixels)
+        job = replace(self.jobs[0], content=as_picture(pixels))
+        again = index % LOOK_AGAIN_EVERY == 0
+        self.memory.own_share = OWN_SHARE if again else 0.0
+        memory = self.memory if self.steady else None
+        *_, last = instant.instant(job, tools=self._tools(time), memory=memory)
+        return as_array(job.finished(last.pixels))
+
+    def _tools(self, time: float) -> list[Brush]:
+        """The brushes at a time."""
+        after = bisect.bisect_right([key.time for key in self.keys], time)
+        if after == 0 or after == len(self.keys):
+            return self.brushes[min(after, len(self.keys) - 1) if after == 0 else after - 1]
+        before, next_key = self.keys[after - 1], self.keys[after]
+        share = (time - before.time) / (next_key.time - before.time)
+        return [
+            replace(old, style=torch.lerp(old.style, new.style, share))
+            for old, new in zip(self.brushes[after - 1], self.brushes[after], strict=True)
+        ]
+
+    def state(self) -> dict[str, Any]:
+        known = {
+            repr(size): [None if moments is None else list(moments) for moments in statistics]
+            for size, statistics in self.memory.known.items()
+        }
+        return {"known": known, "shot": torch.from_numpy(self.shot)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self._begin(state["shot"].numpy())
+        for size, statistics in state["known"].items():
+            key = tuple(int(part) for part in size.strip("()").split(","))
+            self.memory.known[key] = [  # type: ignore[index]
+                None if moments is None else (moments[0], moments[1]) for moments in statistics
+            ]
+
+
+def as_picture(pixels: np.ndarray) -> Picture:
+    """(H, W, 3) of uint8 as the methods take it."""
+    rgb = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255)
+    return Picture(rgb.contiguous(), name="frame")
+
+
+def as_array(rgb: torch.Tensor) -> np.ndarray:
+    """(1, 3, H, W) in [0, 1] → (H, W, 3), 0 to 255, float32."""
+    array: np.ndarray = rgb[0].permute(1, 2, 0).contiguous().numpy()
+    array *= 255
+    return array

@@ -1,0 +1,342 @@
+"""Films, folders and sequences of images → frames, upright, in sRGB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from impasto.errors import ImageError, reason
+from impasto.images.read import read
+from impasto.images.sizes import fit_long_side
+from impasto.images.write import quantize
+from impasto.video.frames import (
+    BT601,
+    BT709,
+    JPEG_RANGE,
+    MPEG_RANGE,
+    SRGB,
+    UNSPECIFIED,
+    Clip,
+    Colour,
+    Frame,
+)
+from impasto.video.hdr import TRANSFERS, to_sdr
+
+MIN_SIDE_PX = 32
+SD_ROWS = 576
+"""Untagged films of so many rows or fewer are BT.601, as players take them to be."""
+INSTANT_S = 1e-6
+"""Times as close as that are the same."""
+SEQUENCE_RATE = Fraction(25)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+NUMBERED = re.compile(r"%0?\d*d")
+
+
+class Source(Protocol):
+    """Where frames come from."""
+
+    clip: Clip
+    skipped: int
+    """Frames that couldn't be decoded."""
+    cut_short: bool
+    """Whether the file is broken off."""
+
+    def frames(self, start: float, end: float, every: int, resume: int | None) -> Iterator[Frame]:
+        """Those from ``start`` up to ``end``, seconds, each ``every``-th of them; or from the one
+        at time ``resume`` on.
+        """
+        ...
+
+
+def open_source(path: str, size: int | None, rate: Fraction | None = None) -> Source:
+    """A film, a folder of images, or a sequence (``frame-%04d.png``), its frames brought to a long
+    side of ``size`` px. Raises ImageError: there is none.
+    """
+    if Path(path).is_dir() or (NUMBERED.search(path) and not Path(path).exists()):
+        return Sequence(path, size, rate or SEQUENCE_RATE)
+    return Film(path, size)
+
+
+class Film:
+    """A file, or whatever else FFmpeg opens. Raises ImageError: not a film."""
+
+    def __init__(self, path: str, size: int | None) -> None:
+        self.path, self.skipped, self.cut_short = path, 0, False
+        with closing(open_container(path)) as container:
+            if not container.streams.video:
+                raise ImageError(f"{path} has no pictures, only {_kinds(container)}")
+            stream = best_stream(container)
+            try:
+                first = next(self._decoded(container, stream), None)
+            except av.error.FFmpegError as error:
+                raise ImageError(f"{path} can't be decoded: {_why(error)}") from error
+            if first is None:
+                raise ImageError(f"{path} has no frame that can be decoded")
+            self.rotation = int(first.rotation) % 360
+            self.clip = self._clip(container, stream, first)
+        self.skipped = 0
+        self.size = self._fitted(size)
+
+    def _clip(self, container: InputContainer, stream: Any, first: av.VideoFrame) -> Clip:
+        width, height = first.width, first.height
+        aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
+        if self.rotation in (90, 270):
+            width, height, aspect = height, width, 1 / aspect
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        seconds = _seconds(container, stream)
+        codec = stream.codec_context
+        names = [component.is_alpha for component in first.format.components]
+        return Clip(
+            name=self.path,
+            width=width,
+            height=height,
+            rate=Fraction(rate),
+            time_base=Fraction(stream.time_base),
+            origin=round(Fraction(container.start_time or 0, av.time_base) / stream.time_base),
+            seconds=seconds,
+            frames=stream.frames or (round(seconds * rate) if seconds else None),
+            aspect=aspect,
+            colour=_colour(codec, first),
+            hdr=int(codec.color_trc) in TRANSFERS,
+            alpha=any(names) or first.format.name.startswith("pal8"),
+            others=tuple(other.type for other in container.streams if other is not stream),
+        )
+
+    def _fitted(self, size: int | None) -> tuple[int, int]:
+        """Height and width of the frames."""
+        clip = self.clip
+        height, width = clip.height, clip.width
+        if size:
+            height, width = fit_long_side(clip.height, clip.width, size, "antialias")
+        if min(height, width) < MIN_SIDE_PX:
+            raise ImageError(
+                f"{self.path} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
+            )
+        self.clip = replace(clip, height=height, width=width)
+        return height, width
+
+    def frames(
+        self,
+        start: float = 0.0,
+        end: float = float("inf"),
+        every: int = 1,
+        resume: int | None = None,
+    ) -> Iterator[Frame]:
+        """As ``Source`` says. What can't be decoded is skipped, and counted."""
+        with closing(open_container(self.path)) as container:
+            stream = best_stream(container)
+            base = Fraction(stream.time_base)
+            origin = self.clip.origin
+            first = origin + round(start / base) if resume is None else resume
+            if first > origin:
+                container.seek(first, stream=stream)
+            seen = kept = 0
+            last: int | None = None
+            for frame in self._decoded(container, stream):
+                pts = frame.pts if frame.pts is not None else _guessed(last, self.clip)
+                if last is not None and pts <= last:
+                    continue  # a film's time doesn't go back
+                last = pts
+                if pts < first:
+                    continue
+                if (pts - origin) * base >= end - INSTANT_S:
+                    return
+                if seen % every == 0:
+                    yield Frame(kept, pts, self._pixels(frame))
+                    kept += 1
+                seen += 1
+
+    def _decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                self.cut_short = True
+                return
+            try:
+                frames = packet.decode()
+            except av.error.FFmpegError:
+                self.skipped += 1
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    self.skipped += 1
+                else:
+                    yield frame
+
+    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """Upright, RGB or RGBA."""
+        height, width = self.size
+        if self.rotation in (90, 270):
+            height, width = width, height
+        colour = self.clip.colour
+        deep = self.clip.hdr
+        kind = "rgb48le" if deep else "rgba" if self.clip.alpha else "rgb24"
+        scaled = (height, width) != (frame.height, frame.width)
+        converted = frame.reformat(
+            width=width,
+            height=height,
+            format=kind,
+            interpolation="AREA" if scaled and height < frame.height else "BICUBIC",
+            src_colorspace=colour.matrix,
+            src_color_range=colour.range,
+            dst_color_range=JPEG_RANGE,
+        )
+        pixels = converted.to_ndarray()
+        if deep:
+            pixels = to_sdr(pixels, colour)
+        if self.rotation:
+            pixels = np.rot90(pixels, self.rotation // 90)
+        return np.ascontiguousarray(pixels)
+
+
+class Sequence:
+    """Images in a folder, in the order of the numbers in their names, or of a pattern."""
+
+    def __init__(self, path: str, size: int | None, rate: Fraction) -> None:
+        self.paths = sequence_files(path)
+        if not self.paths:
+            raise ImageError(f"{path} holds no images")
+        self.path, self.skipped, self.cut_short = path, 0, False
+        first = read(self.paths[0])
+        height, width = first.height, first.width
+        if size:
+            height, width = fit_long_side(height, width, size, "antialias")
+        self.clip = Clip(
+            name=path,
+            width=width,
+            height=height,
+            rate=rate,
+            time_base=1 / rate,
+            seconds=float(len(self.paths) / rate),
+            frames=len(self.paths),
+            colour=Colour(BT709, SRGB, 0, JPEG_RANGE),
+            alpha=first.alpha is not None,
+        )
+
+    def frames(
+        self,
+        start: float = 0.0,
+        end: float = float("inf"),
+        every: int = 1,
+        resume: int | None = None,
+    ) -> Iterator[Frame]:
+        """As ``Source`` says. An image that can't be read is skipped, and counted."""
+        rate, kept, seen = self.clip.rate, 0, 0
+        first = round(start * rate) if resume is None else resume
+        for index, path in enumerate(self.paths):
+            if index < first:
+                continue
+            if index / rate >= end - INSTANT_S:
+                return
+            if seen % every == 0:
+                try:
+                    pixels = self._pixels(path)
+                except ImageError:
+                    self.skipped += 1
+                    continue
+                yield Frame(kept, index, pixels)
+                kept += 1
+            seen += 1
+
+    def _pixels(self, path: Path) -> np.ndarray:
+        picture = read(path)
+        rgb = picture.rgb[0].permute(1, 2, 0).numpy()
+        if self.clip.alpha:
+            alpha = np.ones_like(rgb[..., :1])
+            if picture.alpha is not None:
+                alpha = picture.alpha[0, 0].numpy()[..., None]
+            rgb = np.concatenate([rgb, alpha], axis=2)
+        pixels = quantize(rgb, 8)
+        if pixels.shape[:2] != (self.clip.height, self.clip.width):
+            kind = "rgba" if self.clip.alpha else "rgb24"
+            frame = av.VideoFrame.from_ndarray(pixels, format=kind)
+            frame = frame.reformat(
+                width=self.clip.width, height=self.clip.height, interpolation="AREA"
+            )
+            pixels = frame.to_ndarray()
+        return pixels
+
+
+def sequence_files(path: str) -> list[Path]:
+    """The images of a folder or pattern, in order."""
+    if Path(path).is_dir():
+        found = [p for p in Path(path).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        return sorted(found, key=lambda p: [_number(part) for part in re.split(r"(\d+)", p.name)])
+    folder, name = Path(path).parent, Path(path).name
+    before, after = NUMBERED.split(name, maxsplit=1)
+    wanted = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
+    matches = [(wanted.fullmatch(p.name), p) for p in folder.iterdir()] if folder.is_dir() else []
+    return [p for _, p in sorted((int(m[1]), p) for m, p in matches if m)]
+
+
+def _number(part: str) -> tuple[int, int | str]:
+    return (0, int(part)) if part.isdigit() else (1, part)
+
+
+def open_container(path: str, **options: Any) -> InputContainer:
+    """A film's container. Raises ImageError."""
+    try:
+        container: InputContainer = av.open(path, **options)
+        return container
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise ImageError(f"{path}: no such file") from error
+        if isinstance(error, av.error.InvalidDataError):
+            raise ImageError(f"{path} isn't a film, or is damaged") from error
+        raise ImageError(f"{path} can't be read: {_why(error)}") from error
+
+
+def best_stream(container: InputContainer) -> Any:
+    """The film itself, and no cover picture."""
+    moving = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
+    return (moving or list(container.streams.video))[0]
+
+
+def _kinds(container: InputContainer) -> str:
+    return " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+
+
+def _why(error: Exception) -> str:
+    return reason(error) if isinstance(error, OSError) else str(error)
+
+
+def _seconds(container: InputContainer, stream: Any) -> float | None:
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def _guessed(last: int | None, clip: Clip) -> int:
+    """A time for a frame without one."""
+    step = max(1, round(1 / (clip.rate * clip.time_base)))
+    return 0 if last is None else last + step
+
+
+def _colour(codec: Any, first: av.VideoFrame) -> Colour:
+    """As it is tagged; what isn't, as players take it to be."""
+    matrix = int(first.colorspace)
+    if first.format.is_rgb:
+        matrix = 0
+    elif matrix == UNSPECIFIED:
+        matrix = BT601 if first.height <= SD_ROWS else BT709
+    full = first.format.name.startswith("yuvj") or int(first.color_range) == JPEG_RANGE
+    return Colour(
+        primaries=int(codec.color_primaries),
+        transfer=int(codec.color_trc),
+        matrix=matrix,
+        range=JPEG_RANGE if full else MPEG_RANGE,
+    )

@@ -1,0 +1,142 @@
+"""A film without flicker: each picture is blended with the one before, moved as the source moved.
+
+Frame by frame, a network answers every bit of noise with other strokes. So where the source's
+motion can be trusted (``flow.py``) the picture before, warped, counts most; where something comes
+into view, or the shot changes, the new one (Ruder et al. 2016; Lai et al. 2018). What is carried on
+is blurred a little each time and may drift from what is there now: both are kept in check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from impasto.video.flow import FlowFinder, Motion, small_grey, squares, warped
+
+MOST_CARRIED = 0.95
+"""How much of the picture before counts at stability 1, where it is trusted. A shot's first
+pictures are averaged, so that it doesn't cling to the very first one's noise.
+"""
+NOISE_GREY = 10.0
+"""A place that is so much brighter or darker than where it came from, out of 255, isn't the same.
+Differences are averaged over ``NEIGHBOURS_PX`` pixels across first: that leaves little of noise.
+"""
+NEIGHBOURS_PX = 7
+STILL_PX, MOVING_PX = 0.1, 0.35
+"""Motion below the first is none, but the flow's error; above the second all of it is motion."""
+DRIFT = 40.0
+"""Where, seen from afar, the two pictures differ so much, out of 255, the old one counts 1/e."""
+AFAR_SHARE = 8
+CUT_GREY, CUT_TRUST = 18.0, 0.5
+"""A frame is the first of a shot if it differs so much, on average, from the one before, warped,
+and no more of it can be trusted."""
+AS_SHARP = 0.98
+SHARPEST = 2.5
+"""At most so much of the finest detail is added to what is shown."""
+
+
+class Watcher:
+    """Looks at source frames in turn."""
+
+    def __init__(self) -> None:
+        self.finder = FlowFinder()
+        self.before: np.ndarray | None = None
+
+    def state(self) -> dict[str, Any]:
+        return {} if self.before is None else {"before": torch.from_numpy(self.before)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.before = state["before"].numpy() if state else None
+
+    def motion(self, pixels: np.ndarray) -> Motion | None:
+        """The motion since the frame before, (H, W, 3) of uint8; None: a shot begins."""
+        now = small_grey(pixels)
+        before, self.before = self.before, now
+        if before is None or before.shape != now.shape:
+            return None
+        motion = self.finder.between(before, now)
+        moving = _smoothstep(np.sqrt(squares(motion.back)))
+        back = motion.back * moving[..., None]
+        apart = cv2.absdiff(
+            cv2.blur(now.astype(np.float32), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
+            cv2.blur(warped(before.astype(np.float32), back), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
+        )
+        if apart.mean() > CUT_GREY and motion.trust.mean() < CUT_TRUST:
+            return None
+        trust = cv2.GaussianBlur(cv2.erode(motion.trust, np.ones((3, 3), np.uint8)), (5, 5), 0)
+        trust = np.maximum(trust, 1 - moving)  # what doesn't move needs no flow
+        return Motion(back, trust * np.exp(-np.square(apart / NOISE_GREY)))
+
+
+def _smoothstep(length: np.ndarray) -> np.ndarray:
+    t = np.clip((length - STILL_PX) / (MOVING_PX - STILL_PX), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+class Stabiliser:
+    """Takes the painted frames in turn, (H, W, 3) of float32 from 0 to 255, with the source's
+    motion, and returns what to show. ``stability`` from 0, which is frame by frame, to 1.
+    """
+
+    def __init__(self, stability: float) -> None:
+        self.stability = stability
+        self.carried = MOST_CARRIED * (1 - (1 - stability) ** 2)
+        self.last: np.ndarray | None = None
+        self.age = 0  # of the shot, frames
+
+    def state(self) -> dict[str, Any]:
+        last = {} if self.last is None else {"last": torch.from_numpy(self.last)}
+        return {**last, "age": self.age}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.age = state["age"]
+        self.last = state["last"].numpy() if "last" in state else None
+
+    def shown(self, painted: np.ndarray, motion: Motion | None) -> np.ndarray:
+        """What to show of a frame."""
+        if self.stability == 0:
+            return painted
+        if motion is None or self.last is None or self.last.shape != painted.shape:
+            self.last, self.age = painted, 1
+            return painted
+        height, width = painted.shape[:2]
+        motion = motion.scaled(height, width)
+        carried = warped(self.last, motion.back, cv2.INTER_CUBIC)
+        most = min(self.carried, self.age / (self.age + 1))
+        weight = most * motion.trust * _same(painted, carried)
+        self.last = painted + weight[..., None] * (carried - painted)
+        self.age += 1
+        return _sharpened(self.last, painted)
+
+
+def _sharpened(picture: np.ndarray, painted: np.ndarray) -> np.ndarray:
+    """About as sharp as the painted one. Only what is shown is sharpened, not what is carried on:
+    done again and again, that would grow patterns of its own.
+    """
+    fine = picture - cv2.GaussianBlur(picture, (0, 0), 1.0)
+    own, sharper = sharpness(picture), sharpness(picture + fine)
+    amount = (AS_SHARP * sharpness(painted) - own) / max(1e-6, sharper - own)
+    shown: np.ndarray = np.clip(picture + min(max(amount, 0.0), SHARPEST) * fine, 0, 255)
+    return shown
+
+
+def _same(painted: np.ndarray, carried: np.ndarray) -> np.ndarray:
+    """How far the two agree, seen from afar, (H, W): where not, what is carried on has drifted."""
+    height, width = painted.shape[:2]
+    size = max(1, width // AFAR_SHARE), max(1, height // AFAR_SHARE)
+    difference = cv2.resize(painted - carried, size, interpolation=cv2.INTER_AREA)
+    far = np.exp(-np.einsum("hwc,hwc->hw", difference, difference) / DRIFT**2)
+    same: np.ndarray = cv2.resize(far, (width, height), interpolation=cv2.INTER_LINEAR)
+    return same
+
+
+def sharpness(picture: np.ndarray) -> float:
+    """The mean slope of the green channel, from every other row."""
+    green = np.ascontiguousarray(picture[..., 1])
+    across = cv2.absdiff(green[::2, 1:], green[::2, :-1]).mean()
+    down = cv2.absdiff(green[1::2], green[: len(green) // 2 * 2 : 2]).mean()
+    return float(across + down)
