@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from impasto.stylizer import Stylizer
     from impasto.synthesis import reconstruct, texture
     from impasto.timelapse import Timelapse
+    from impasto.video.film import Cut, Film, FilmProgress
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
 # the cores busy waiting meanwhile: that costs a fifth of a step. OpenMP reads this once, when torch
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 __all__ = [
+    "Cut",
+    "Film",
+    "FilmProgress",
     "History",
     "ImpastoError",
     "Limits",
@@ -64,6 +68,9 @@ __all__ = [
 
 _MODULES = ("checkpoint", "notebook", "plots")
 _HOMES = {
+    "Cut": "impasto.video.film",
+    "Film": "impasto.video.film",
+    "FilmProgress": "impasto.video.film",
     "History": "impasto.history",
     "ImpastoError": "impasto.errors",
     "Limits": "impasto.images.limits",

@@ -27,6 +27,12 @@ MEANINGS = {
 }
 """Of each number, where it is best and what it is."""
 
+FILM_MEANINGS = {
+    "warping_error": "change where the source's motion explains it, × 1000 (Lai et al. 2018)",
+    "frame_difference": "change of brightness over the source's",
+    "flicker": "deviation over time where the source stands still, of 255",
+    "sharpness": "slope from pixel to pixel, of 255",
+}
 COSTS = {
     "content": "Gatys et al. 2016, equation 1",
     "style": "equation 5",
@@ -36,14 +42,21 @@ COSTS = {
 
 @click.command
 @click.argument("result")
-@click.option("--content", required=True, metavar="FILE", help="The photo it was made of.")
+@click.option(
+    "--content", required=True, metavar="FILE", help="The photo (or film) it was made of."
+)
 @click.option(
     "--style",
     "styles",
-    required=True,
     multiple=True,
     metavar="FILE",
     help="The painting; may be given again for several, then means are printed.",
+)
+@click.option("--video", is_flag=True, help="RESULT is a film: how steady it is.")
+@click.option(
+    "--reference",
+    metavar="FILE",
+    help="With --video, the same film made frame by frame (--stability 0), to compare with.",
 )
 @json_option
 @max_megapixels_option
@@ -53,6 +66,8 @@ def evaluate(
     result: str,
     content: str,
     styles: tuple[str, ...],
+    video: bool,
+    reference: str | None,
     as_json: bool,
     max_megapixels: float,
     max_megabytes: float,
@@ -61,7 +76,16 @@ def evaluate(
     """Measure the stylized picture RESULT against the photo and the painting it was made of: style,
     content, palette, roughness and border, in ways that no preset optimises; and the costs that
     the paper minimises.
+
+    With --video, how steady the film RESULT is, by the motion of the film it was made of.
     """
+    if video:
+        _show_steadiness(result, content, reference, as_json=as_json)
+        return
+    if not styles:
+        raise click.UsageError("--style is missing: the painting it was made of")
+    if reference is not None:
+        raise click.UsageError("--reference goes with --video")
     from impasto.evaluation import costs, evaluate
     from impasto.images.limits import Limits
 
@@ -77,3 +101,29 @@ def evaluate(
     for name, value in paid.items():
         table.add_row(f"{name} cost", f"{value:.4g}", "0", COSTS[name])
     Console().print(table)
+
+
+def _show_steadiness(result: str, content: str, reference: str | None, *, as_json: bool) -> None:
+    from impasto.video.measure import measure
+
+    own = measure(result, content).as_dict()
+    other = None if reference is None else measure(reference, content).as_dict()
+    if as_json:
+        click.echo(json.dumps(own if other is None else {**own, "reference": other}))
+        return
+    columns = ("", "value", *(() if other is None else ("reference", "ratio")), "what it is")
+    table = Table(*columns)
+    for name, meaning in FILM_MEANINGS.items():
+        shown = [_number(own[name])]
+        if other is not None:
+            shown += [_number(other[name]), _ratio(own[name], other[name])]
+        table.add_row(name.replace("_", " "), *shown, meaning)
+    Console().print(table)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
+
+
+def _ratio(value: float | None, other: float | None) -> str:
+    return f"{value / other:.3f}" if value is not None and other else "–"

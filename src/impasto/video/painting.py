@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import torch
 
@@ -23,6 +24,10 @@ LOOK_AGAIN_EVERY = 8
 OWN_SHARE = 0.3
 """Every 8th frame of a shot so much of its own statistics goes into those that the shot is painted
 with: it follows the light, and what comes into view changes nothing at once."""
+FADE_GREY = 20.0
+"""Light that changes by so much, out of 255, since the last such frame needs statistics of its own,
+and half of it half of them."""
+GLANCE = (32, 18)
 BY_PHOTO = ("match", "histogram")
 """Colour modes that recolour the painting for a photo: here, for the first frame of a shot."""
 
@@ -63,6 +68,7 @@ class InstantPainter:
         self.pairs = [api.read_styles(key.styles) for key in keys]
         self.memory = Memory()
         self.shot = first
+        self.glance = _glance(first)
         self._begin(first)
         if len({job.styles[0].built_in for job in self.jobs}) > 1:
             raise RecipeError("a built-in style can't change into a painting, only into another")
@@ -89,11 +95,21 @@ class InstantPainter:
             if self.by_photo:
                 self._begin(pixels)
         job = replace(self.jobs[0], content=as_picture(pixels))
-        again = index % LOOK_AGAIN_EVERY == 0
-        self.memory.own_share = OWN_SHARE if again else 0.0
+        self.memory.own_share = self._own_share(pixels, index)
         memory = self.memory if self.steady else None
         *_, last = instant.instant(job, tools=self._tools(time), memory=memory)
         return as_array(job.finished(last.pixels))
+
+    def _own_share(self, pixels: np.ndarray, index: int) -> float:
+        """How much of a frame's own statistics it needs."""
+        glance = _glance(pixels)
+        change = float(np.abs(glance - self.glance).mean()) / FADE_GREY
+        share = OWN_SHARE if index % LOOK_AGAIN_EVERY == 0 else 0.0
+        if change > OWN_SHARE:
+            share = min(1.0, change)
+        if share or not self.memory.known:
+            self.glance = glance
+        return share
 
     def _tools(self, time: float) -> list[Brush]:
         """The brushes at a time."""
@@ -112,15 +128,27 @@ class InstantPainter:
             repr(size): [None if moments is None else list(moments) for moments in statistics]
             for size, statistics in self.memory.known.items()
         }
-        return {"known": known, "shot": torch.from_numpy(self.shot)}
+        return {
+            "known": known,
+            "shot": torch.from_numpy(self.shot),
+            "glance": torch.from_numpy(self.glance),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._begin(state["shot"].numpy())
+        self.glance = state["glance"].numpy()
         for size, statistics in state["known"].items():
             key = tuple(int(part) for part in size.strip("()").split(","))
             self.memory.known[key] = [  # type: ignore[index]
                 None if moments is None else (moments[0], moments[1]) for moments in statistics
             ]
+
+
+def _glance(pixels: np.ndarray) -> np.ndarray:
+    """Where it is light and dark, roughly."""
+    small = cv2.resize(pixels, GLANCE, interpolation=cv2.INTER_AREA)
+    grey: np.ndarray = small.mean(axis=2, dtype=np.float32)
+    return grey
 
 
 def as_picture(pixels: np.ndarray) -> Picture:

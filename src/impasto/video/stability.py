@@ -65,11 +65,12 @@ class Watcher:
             cv2.blur(now.astype(np.float32), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
             cv2.blur(warped(before.astype(np.float32), back), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
         )
-        if apart.mean() > CUT_GREY and motion.trust.mean() < CUT_TRUST:
-            return None
         trust = cv2.GaussianBlur(cv2.erode(motion.trust, np.ones((3, 3), np.uint8)), (5, 5), 0)
         trust = np.maximum(trust, 1 - moving)  # what doesn't move needs no flow
-        return Motion(back, trust * np.exp(-np.square(apart / NOISE_GREY)))
+        trust = trust * np.exp(-np.square(apart / NOISE_GREY))
+        if apart.mean() > CUT_GREY and trust.mean() < CUT_TRUST:
+            return None
+        return Motion(back, trust)
 
 
 def _smoothstep(length: np.ndarray) -> np.ndarray:

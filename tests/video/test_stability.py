@@ -1,0 +1,153 @@
+"""Flow, cuts, blending, and how it is measured."""
+
+from __future__ import annotations
+
+import json
+
+import clips
+import cv2
+import numpy as np
+import pytest
+
+from impasto.errors import ImageError
+from impasto.video.flow import FlowFinder, consistent, motion_edges, small_grey, warped
+from impasto.video.measure import steadiness
+from impasto.video.painting import InstantPainter, Key
+from impasto.video.stability import Stabiliser, Watcher, sharpness
+
+STYLE = "violet-spots"
+
+
+def shifted(picture: np.ndarray, x: float, y: float, width: int, height: int) -> np.ndarray:
+    matrix = np.array([[1, 0, -x], [0, 1, -y]], np.float32)
+    return cv2.warpAffine(picture, matrix, (width, height), flags=cv2.INTER_CUBIC)
+
+
+def test_a_known_motion_is_found():
+    picture = clips.photo(500, 400)
+    before, now = (shifted(picture, x, 20 + y, 320, 200) for x, y in ((50, 0), (53, -2)))
+    motion = FlowFinder().between(small_grey(before), small_grey(now))
+    inner = motion.back[20:-20, 20:-20]
+    assert np.median(inner[..., 0]) == pytest.approx(3, abs=0.15)
+    assert np.median(inner[..., 1]) == pytest.approx(-2, abs=0.15)
+    carried = warped(before, motion.back, cv2.INTER_CUBIC).astype(int)
+    assert np.abs(carried - now)[20:-20, 20:-20].mean() < 2
+    assert motion.trust[20:-20, 20:-20].mean() > 0.9
+
+
+def test_what_comes_into_view_is_not_trusted():
+    back = np.zeros((50, 80, 2), np.float32)
+    back[:, 40:, 0] = 8
+    forth = np.zeros_like(back)
+    trusted = consistent(back, forth)  # equation 6: there and back again ends elsewhere
+    assert trusted[:, :40].all()
+    assert not trusted[:, 41:].any()
+    assert motion_edges(back)[:, 39:41].all()
+    assert not motion_edges(back)[:, 45:].any()
+    outside = np.full((50, 80, 2), -10, np.float32)
+    assert not consistent(outside, -outside)[:, :9].any()
+
+
+def test_motion_of_a_larger_picture():
+    finder = FlowFinder()
+    picture = clips.photo(400, 300)
+    before, now = (small_grey(shifted(picture, x, 10, 320, 200)) for x in (0, 2))
+    motion = finder.between(before, now)
+    large = motion.scaled(400, 640)
+    assert large.back.shape == (400, 640, 2)
+    assert np.median(large.back[..., 0]) == pytest.approx(4, abs=0.3)
+
+
+def test_cuts_are_found_and_nothing_else(frames):
+    other = list(clips.noisy(clips.photo(160, 96, 9), 8))
+    watcher = Watcher()
+    starts = [i for i, frame in enumerate([*frames, *other]) if watcher.motion(frame) is None]
+    assert starts == [0, len(frames)]
+
+
+def test_a_pan_and_a_cut_and_noise_are_steady(frames):
+    """Against frame by frame: half the warping error, as sharp; noise hardly seen."""
+    still = list(clips.noisy(clips.photo(160, 96, 5), 60))
+    for clip in (frames, still, [*frames[:12], *still[:12]]):
+        plain, steady = (painted(clip, stability) for stability in (0, 0.9))
+        before, after = steadiness(plain, clip), steadiness(steady, clip)
+        assert after.warping_error < 0.5 * before.warping_error
+        assert after.sharpness > 0.95 * before.sharpness
+        assert after.sharpness < 1.1 * before.sharpness
+        if clip is still:
+            assert after.flicker < 0.4 * before.flicker
+            assert after.frame_difference < 0.3 * before.frame_difference
+
+
+def painted(clip: list[np.ndarray], stability: float) -> list[np.ndarray]:
+    painter = InstantPainter([Key(0, STYLE)], {}, clip[0], steady=stability > 0)
+    watcher, stabiliser = Watcher(), Stabiliser(stability)
+    pictures = []
+    for index, frame in enumerate(clip):
+        motion = watcher.motion(frame)
+        picture = painter.paint(frame, index / 25, index, motion)
+        pictures.append(cv2.convertScaleAbs(stabiliser.shown(picture, motion)))
+    return pictures
+
+
+def test_a_still_scene_changes_at_its_cut():
+    """After a cut nothing of the shot before is seen."""
+    first = [np.full((96, 160, 3), 40, np.uint8)] * 3
+    second = list(clips.noisy(clips.photo(160, 96, 2), 4, sigma=0))
+    steady, plain = (painted([*first, *second], stability) for stability in (1, 0))
+    assert np.abs(steady[3].astype(int) - plain[3]).mean() < 3
+
+
+def test_the_numbers_mean_what_they_say():
+    still = [clips.photo(160, 96)] * 6
+    flat = steadiness(still, still)
+    assert (flat.warping_error, flat.flicker) == (0, 0)
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 10, (200, 96, 160, 1))
+    grey = [np.full((96, 160, 3), 128, np.uint8)] * 200
+    flickering = [
+        np.clip(g + n + 0.5, 0, 255).astype(np.uint8) for g, n in zip(grey, noise, strict=True)
+    ]
+    measured = steadiness(flickering, grey)
+    assert measured.flicker == pytest.approx(10, rel=0.02)
+    # Two independent deviations of 10 in each of three channels.
+    assert measured.warping_error == pytest.approx(1000 * 3 * 2 * (10 / 255) ** 2, rel=0.02)
+    moving = list(clips.panning(clips.photo(420, 300), clips.photo(80, 80), 160, 96, 40))
+    carried = steadiness(moving, moving)
+    assert carried.warping_error < 0.5
+    assert carried.frame_difference == pytest.approx(1, abs=0.01)
+    assert carried.flicker is None
+    with pytest.raises(ImageError, match="two are needed"):
+        steadiness(still[:1], still[:1])
+
+
+def test_sharpness():
+    picture = clips.photo(160, 96).astype(np.float32)
+    assert sharpness(cv2.GaussianBlur(picture, (0, 0), 2)) < 0.8 * sharpness(picture)
+    ramp = np.arange(96, dtype=np.float32)[:, None, None] + np.zeros((96, 100, 3), np.float32)
+    assert sharpness(ramp) == 1
+
+
+def test_a_fade_is_painted_as_it_becomes_light():
+    """The statistics of black are no good for what comes out of it."""
+    picture = clips.photo(160, 96).astype(np.float32)
+    fade = [(picture * min(1, index / 12)).astype(np.uint8) for index in range(24)]
+    steady, plain = (painted(fade, stability) for stability in (0.9, 0))
+    apart = [np.abs(a.astype(int) - b).mean() for a, b in zip(steady, plain, strict=True)]
+    assert max(apart[14:]) < 20
+
+
+def test_evaluate_a_film(impasto, clip, tmp_path):
+    for name, stability in (("plain", 0), ("steady", 0.9)):
+        made = impasto("video", clip, STYLE, "-o", f"{name}.mp4", "--stability", stability)
+        assert made.code == 0, made.err
+    flags = ("--video", "--content", clip)
+    told = json.loads(
+        impasto("evaluate", "steady.mp4", *flags, "--reference", "plain.mp4", "--json").out
+    )
+    assert told["frames"] == 24
+    assert told["warping_error"] < 0.6 * told["reference"]["warping_error"]
+    shown = impasto("evaluate", "steady.mp4", *flags, "--reference", "plain.mp4").out
+    assert "warping error" in shown
+    assert "no such file" in impasto("evaluate", "none.mp4", *flags).sentence()
+    assert "--style is missing" in impasto("evaluate", clip, "--content", clip).sentence()
