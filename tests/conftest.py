@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import clips
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,6 +54,18 @@ def painting(tmp_path, painting_image) -> Path:
 @pytest.fixture
 def photo_array(photo_image) -> np.ndarray:
     return np.asarray(photo_image)
+
+
+@pytest.fixture(scope="session")
+def frames() -> list[np.ndarray]:
+    """A second of film: a panning picture with something moving before it, 160×96 px."""
+    return list(clips.panning(clips.photo(420, 300), clips.photo(80, 80, 3), 160, 96, 24))
+
+
+@pytest.fixture
+def clip(tmp_path, frames) -> Path:
+    """The same as a file, with sound."""
+    return clips.write(tmp_path / "clip.mp4", frames, sound=True)
 
 
 @dataclass

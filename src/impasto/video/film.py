@@ -235,7 +235,11 @@ class Film:
         watched = self._watched(ahead(frames), watcher)
         painted: Any = ahead(self._painted(ahead(watched)))
         with closing(painted):
-            yield from self._shown(painted)
+            try:
+                yield from self._shown(painted)
+            except Exception:
+                self.writer.abandon()
+                raise
         self.complete = True
 
     def _shown(

@@ -34,5 +34,8 @@ class SequenceWriter:
     def end_segment(self) -> None:
         """Every picture is a file already."""
 
+    def abandon(self) -> None:
+        """Every picture is a file already."""
+
     def close(self) -> None:
         """Every picture is a file already."""

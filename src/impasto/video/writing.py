@@ -133,6 +133,11 @@ class FilmWriter:
         except (OSError, av.error.FFmpegError) as error:
             raise OutputError(f"{self.path} can't be written: {_why(error)}") from error
 
+    def abandon(self) -> None:
+        """Let go of the file, as it is."""
+        with suppress(OSError, av.error.FFmpegError):
+            self.container.close()
+
     def _mux(self, packets: list[Any]) -> None:
         try:
             for packet in packets:

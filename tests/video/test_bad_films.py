@@ -1,0 +1,173 @@
+"""What isn't a film, or half of one: one sentence, and what was written plays."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import av
+import clips
+import numpy as np
+import pytest
+from conftest import PAINTING, PHOTO
+from test_films import pictures
+
+from impasto.video.reading import open_source
+
+STYLE = "violet-spots"
+
+
+def refused(impasto, *arguments) -> str:
+    return impasto("video", *arguments, "-o", "out.mp4").sentence()
+
+
+def test_no_film(impasto, tmp_path, clip):
+    (tmp_path / "words.mp4").write_text("no film at all\n" * 100)
+    assert "isn't a film, or is damaged" in refused(impasto, "words.mp4", STYLE)
+    assert "no such file" in refused(impasto, "none.mp4", STYLE)
+    (tmp_path / "empty").mkdir()
+    assert "holds no images" in refused(impasto, "empty", STYLE)
+    assert "holds no images" in refused(impasto, "none/f-%03d.png", STYLE)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    assert "empty.mp4" in refused(impasto, "empty.mp4", STYLE)
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as output:
+        for packet in clips.tone(output.add_stream("aac", rate=44100, layout="mono"), 0.5):
+            output.mux(packet)
+    assert "has no pictures, only audio" in refused(impasto, "song.m4a", STYLE)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_no_frames(impasto, tmp_path, frames):
+    source = clips.write(tmp_path / "c.mkv", frames)
+    with av.open(str(source)) as film, av.open(str(tmp_path / "no.mkv"), "w") as output:
+        copy = output.add_stream_from_template(film.streams.video[0])
+        for packet in film.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                damaged = av.Packet(bytes(len(bytes(packet))))
+                damaged.pts, damaged.dts, damaged.stream = packet.pts, packet.dts, copy
+                damaged.time_base = packet.time_base
+                output.mux(damaged)
+    assert "no frame that can be decoded" in refused(impasto, "no.mkv", STYLE)
+
+
+def test_a_truncated_film(impasto, tmp_path, frames):
+    whole = clips.write(tmp_path / "c.mkv", frames, sound=True).read_bytes()
+    (tmp_path / "half.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    ended = impasto("video", "half.mkv", STYLE, "-o", "out.mp4")
+    assert ended.code == 0, ended.err
+    assert 5 < len(pictures(tmp_path / "out.mp4")) < 24
+    plain = clips.write(tmp_path / "c.mp4", frames).read_bytes()  # its index is at its end
+    (tmp_path / "half.mp4").write_bytes(plain[: len(plain) // 2])
+    assert "isn't a film, or is damaged" in refused(impasto, "half.mp4", STYLE, "--force")
+
+
+def test_damaged_frames_are_left_out(impasto, tmp_path, frames):
+    source = clips.write(
+        tmp_path / "c.mkv", frames, codec="mjpeg", pix_fmt="yuvj420p", options={"q": "2"}
+    )
+    with av.open(str(source)) as film, av.open(str(tmp_path / "bad.mkv"), "w") as output:
+        copy = output.add_stream_from_template(film.streams.video[0])
+        for number, packet in enumerate(film.demux(video=0)):
+            if not packet.size:
+                continue
+            if number in (7, 8, 15):
+                damaged = av.Packet(b"\xff" * 40)
+                damaged.pts, damaged.dts = packet.pts, packet.dts
+                damaged.time_base, packet = packet.time_base, damaged
+            packet.stream = copy
+            output.mux(packet)
+    ended = impasto("video", "bad.mkv", STYLE, "-o", "out.mp4")
+    assert ended.code == 0
+    assert "3 damaged frames were left out" in ended.err
+    made = pictures(tmp_path / "out.mp4")
+    assert len(made) == 21
+
+
+def test_one_frame(impasto, tmp_path, frames):
+    clips.write(tmp_path / "one.mp4", frames[:1])
+    assert impasto("video", "one.mp4", STYLE, "-o", "out.mp4").code == 0
+    assert len(pictures(tmp_path / "out.mp4")) == 1
+
+
+def test_ten_hours_are_claimed(impasto, tmp_path, frames):
+    times = [40 * index for index in range(24)]
+    times[-1] = 36_000_000  # a single frame, ten hours later
+    clips.write(tmp_path / "long.mp4", frames, times=times)
+    ended = impasto("video", "long.mp4", STYLE, "-o", "out.mp4")
+    assert ended.code == 0, ended.err
+    assert len(pictures(tmp_path / "out.mp4")) == 24
+
+
+def test_tiny_films_are_refused(impasto, tmp_path, frames):
+    clips.write(tmp_path / "tiny.mp4", [frame[:20, :40] for frame in frames[:2]])
+    assert "both sides need at least 32 px" in refused(impasto, "tiny.mp4", STYLE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ((), "no style image was given"),
+        ((STYLE, "--start", "5"), "has no frames from 5 s on"),
+        ((STYLE, "--start", "1", "--end", "0.5"), "has no frames"),
+        ((STYLE, "--start", "soon"), "a time is seconds or 1:02:03"),
+        ((STYLE, "--style-at", "soon"), "is SECONDS:STYLE"),
+        ((STYLE, "--style-at", "0:honey-wash"), "needs a time of its own"),
+        ((STYLE, "--style-at", f"1:{PAINTING}"), "can't change into a painting"),
+        ((STYLE, "--rate", "x"), "a rate is a number"),
+        ((STYLE, "--codec", "vp9"), "a .mp4 file holds h264 or hevc or av1, not vp9"),
+        ((STYLE, "--codec", "divx"), "a .mp4 file holds"),
+        ((STYLE, "--crf", "70"), "--crf is from 0 to 51"),
+        ((STYLE, "--mask", "none.png"), "no such file"),
+        (
+            (
+                STYLE,
+                "--resume",
+            ),
+            "there is nothing to resume",
+        ),
+        ((STYLE, "--strength", "1.5"), "strength is at most 1"),
+        ((STYLE, "--steps", "x"), "steps"),
+        (("nothing.jpg",), "no such file"),
+    ],
+)
+def test_bad_settings(arguments, sentence, impasto, clip, tmp_path):
+    assert sentence in refused(impasto, clip, *arguments)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_bad_targets(impasto, clip, tmp_path):
+    def sentence(output: str, *more: str) -> str:
+        return impasto("video", clip, STYLE, "-o", output, *more).sentence()
+
+    assert "there is no film format '.avi'" in sentence("out.avi")
+    assert "has no extension" in sentence("out")
+    assert "there is no folder" in sentence("none/out.mp4")
+    (tmp_path / "there.mp4").write_text("mine")
+    assert "exists already" in sentence("there.mp4")
+    assert (tmp_path / "there.mp4").read_text() == "mine"
+    assert "has no codec, nor --crf" in sentence("f-%03d.png", "--crf", "3")
+    assert "isn't an image" in impasto("video", clip, clip, "-o", "o.mp4").sentence()
+
+
+def test_a_photo_is_a_film_of_one_picture(impasto, tmp_path):
+    assert impasto("video", PHOTO, STYLE, "-o", tmp_path / "o.mp4", "--size", 96).code == 0
+    assert len(pictures(tmp_path / "o.mp4")) == 1
+
+
+def test_a_full_disk(impasto, tmp_path, frames):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
+        pytest.skip("no small disk can be mounted here")
+    try:
+        random = np.random.default_rng(0)
+        noise = [random.integers(0, 255, (128, 192, 3), np.uint8) for _ in range(150)]
+        clips.write(tmp_path / "noise.mp4", noise)
+        ended = impasto("video", "noise.mp4", STYLE, "-o", disk / "out.mp4", "--quiet")
+        assert "can't be written" in ended.sentence()
+        (part,) = disk.glob("out.part.mp4")
+        assert len(list(open_source(str(part), None).frames())) >= 1  # what was written plays
+    finally:
+        subprocess.run(["umount", str(disk)], check=False)
