@@ -167,6 +167,10 @@ def peak_rss_mb() -> float:
     """The most memory this process has had resident so far, MB."""
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset) / BYTES_PER_MB
+    status = Path("/proc/self/status")
+    if status.exists():  # what a process inherits by fork doesn't count here
+        (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024 / BYTES_PER_MB
     import resource
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere

@@ -29,7 +29,7 @@ class Codec:
 
 
 CODECS = {
-    "h264": Codec("libx264", "yuv420p", options={"preset": "fast", "rc-lookahead": "10"}),
+    "h264": Codec("libx264", "yuv420p", options={"preset": "veryfast", "rc-lookahead": "10"}),
     "hevc": Codec(
         "libx265", "yuv420p", quality=("crf", 22, 51), options={"x265-params": "log-level=none"}
     ),

@@ -8,6 +8,7 @@ of float32: where (x, y) was is (x, y) + flow, px.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -69,41 +70,52 @@ def small_grey(frame: np.ndarray) -> np.ndarray:
 
 def consistent(back: np.ndarray, forth: np.ndarray) -> np.ndarray:
     """Where going back and forth ends at the same place: equation 6. Nothing from outside is."""
-    there = warped(forth, back)
-    apart = squares(there + back)
+    x, y = places(back)
+    there = cv2.remap(forth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     allowed = DISAGREEMENT_SHARE * (squares(there) + squares(back)) + DISAGREEMENT_PX2
-    agreed: np.ndarray = (apart <= allowed) & _inside(back)
+    height, width = back.shape[:2]
+    within = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    agreed: np.ndarray = (squares(there + back) <= allowed) & within
     return agreed
 
 
 def motion_edges(back: np.ndarray) -> np.ndarray:
-    """Where motion begins or ends: equation 7."""
-    slopes = squares(np.gradient(back, axis=0)) + squares(np.gradient(back, axis=1))
+    """Where motion begins or ends: equation 7, by central differences."""
+    across = cv2.Sobel(back, -1, 1, 0, ksize=1, scale=0.5)
+    down = cv2.Sobel(back, -1, 0, 1, ksize=1, scale=0.5)
+    slopes = squares(across) + squares(down)
     edges: np.ndarray = slopes > EDGE_SHARE * squares(back) + EDGE_PX2
     return edges
 
 
 def warped(image: np.ndarray, back: np.ndarray, how: int = cv2.INTER_LINEAR) -> np.ndarray:
     """``image`` (h, w[, C]) of the frame before, as it would be now."""
-    height, width = back.shape[:2]
-    columns = np.arange(width, dtype=np.float32)
-    rows = np.arange(height, dtype=np.float32)[:, None]
-    moved: np.ndarray = cv2.remap(
-        image, back[..., 0] + columns, back[..., 1] + rows, how, borderMode=cv2.BORDER_REPLICATE
-    )
+    x, y = places(back)
+    moved: np.ndarray = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_REPLICATE)
     return moved
+
+
+def places(back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each place was: x and y, (h, w)."""
+    height, width = back.shape[:2]
+    u, v = cv2.split(back)
+    x = cv2.add(u, _columns(height, width))
+    y = cv2.add(v, _rows(height, width))
+    return x, y
+
+
+@cache
+def _columns(height: int, width: int) -> np.ndarray:
+    return np.tile(np.arange(width, dtype=np.float32), (height, 1))
+
+
+@cache
+def _rows(height: int, width: int) -> np.ndarray:
+    return np.ascontiguousarray(_columns(width, height).T)
 
 
 def squares(vectors: np.ndarray) -> np.ndarray:
     """|v|², (h, w, 2) → (h, w)."""
-    lengths: np.ndarray = np.einsum("hwc,hwc->hw", vectors, vectors)
+    u, v = cv2.split(vectors)
+    lengths: np.ndarray = u * u + v * v
     return lengths
-
-
-def _inside(back: np.ndarray) -> np.ndarray:
-    """Where it came from within the frame."""
-    height, width = back.shape[:2]
-    x = back[..., 0] + np.arange(width, dtype=np.float32)
-    y = back[..., 1] + np.arange(height, dtype=np.float32)[:, None]
-    within: np.ndarray = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    return within

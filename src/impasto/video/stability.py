@@ -17,7 +17,7 @@ import torch
 
 from impasto.video.flow import FlowFinder, Motion, small_grey, squares, warped
 
-MOST_CARRIED = 0.95
+MOST_CARRIED = 0.97
 """How much of the picture before counts at stability 1, where it is trusted. A shot's first
 pictures are averaged, so that it doesn't cling to the very first one's noise.
 """
@@ -109,7 +109,7 @@ class Stabiliser:
         carried = warped(self.last, motion.back, cv2.INTER_CUBIC)
         most = min(self.carried, self.age / (self.age + 1))
         weight = most * motion.trust * _same(painted, carried)
-        self.last = painted + weight[..., None] * (carried - painted)
+        self.last = cv2.blendLinear(carried, painted, weight, 1 - weight)
         self.age += 1
         return _sharpened(self.last, painted)
 
