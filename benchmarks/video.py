@@ -70,7 +70,7 @@ def make_clips(folder: Path, frames: int) -> dict[str, Path]:
     still = photo(PHOTO, WIDTH, HEIGHT)
     disc = photo(FOREGROUND, HEIGHT // 3, HEIGHT // 3)
     pan = list(clips.panning(still, disc, WIDTH, HEIGHT, frames))
-    noise = list(clips.noisy(still[100 : 100 + HEIGHT, 100 : 100 + WIDTH], frames))
+    noise = list(clips.noisy(still[100 : 100 + HEIGHT, 100 : 100 + WIDTH], 2 * frames))
     made = {"pan": pan, "noise": noise, "cut": [*pan[: frames // 2], *noise[: frames // 2]]}
     return {
         name: clips.write(folder / f"{name}.mp4", pictures, sound=True)
