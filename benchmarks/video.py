@@ -66,14 +66,14 @@ def photo(path: Path, width: int, height: int) -> np.ndarray:
 
 
 def make_clips(folder: Path, frames: int) -> dict[str, Path]:
-    """The three clips."""
+    """The three clips, lossless, so that their noise is a sensor's and not an encoder's."""
     still = photo(PHOTO, WIDTH, HEIGHT)
     disc = photo(FOREGROUND, HEIGHT // 3, HEIGHT // 3)
     pan = list(clips.panning(still, disc, WIDTH, HEIGHT, frames))
     noise = list(clips.noisy(still[100 : 100 + HEIGHT, 100 : 100 + WIDTH], 2 * frames))
     made = {"pan": pan, "noise": noise, "cut": [*pan[: frames // 2], *noise[: frames // 2]]}
     return {
-        name: clips.write(folder / f"{name}.mp4", pictures, sound=True)
+        name: clips.write(folder / f"{name}.mp4", pictures, sound=True, options={"qp": "0"})
         for name, pictures in made.items()
     }
 

@@ -20,6 +20,7 @@ DEFAULT_COMMAND = "stylize"
 COMMANDS = {  # imported when it is used: torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
     "video": "Paint a film, without flicker.",
+    "live": "Paint a camera, a screen or a stream as it comes.",
     "studio": "Serve a web page to make pictures in, and a REST API.",
     "texture": "Paint a texture of any size: a painting's style and no photo.",
     "reconstruct": "What the network's layers keep of an image, made visible.",

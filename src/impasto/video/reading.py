@@ -105,7 +105,7 @@ class Film:
             seconds=seconds,
             frames=stream.frames or (round(seconds * rate) if seconds else None),
             aspect=aspect,
-            colour=_colour(codec, first),
+            colour=colour_of(codec, first),
             hdr=int(codec.color_trc) in TRANSFERS,
             alpha=any(names) or first.format.name.startswith("pal8"),
             others=tuple(other.type for other in container.streams if other is not stream),
@@ -271,6 +271,18 @@ class Sequence:
         return pixels
 
 
+def upright(frame: av.VideoFrame, colour: Colour) -> np.ndarray:
+    """A frame as (H, W, 3) of uint8, in its own size."""
+    pixels = frame.reformat(
+        format="rgb24",
+        src_colorspace=colour.matrix,
+        src_color_range=colour.range,
+        dst_color_range=JPEG_RANGE,
+    ).to_ndarray()
+    turns = int(frame.rotation) % 360 // 90
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
 def sequence_files(path: str) -> list[Path]:
     """The images of a folder or pattern, in order."""
     if Path(path).is_dir():
@@ -326,7 +338,7 @@ def _guessed(last: int | None, clip: Clip) -> int:
     return 0 if last is None else last + step
 
 
-def _colour(codec: Any, first: av.VideoFrame) -> Colour:
+def colour_of(codec: Any, first: av.VideoFrame) -> Colour:
     """As it is tagged; what isn't, as players take it to be."""
     matrix = int(first.colorspace)
     if first.format.is_rgb:

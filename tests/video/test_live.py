@@ -1,0 +1,292 @@
+"""Live pictures: on loopback, through real encoders and sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from fractions import Fraction
+
+import av
+import clips
+import numpy as np
+import pytest
+
+from impasto.errors import ImageError, OutputError
+from impasto.video.live.live import live
+from impasto.video.live.sinks import Encoded, open_sink
+from impasto.video.live.slot import Slot
+from impasto.video.live.sources import LiveSource, place
+from impasto.video.live.stylist import Stylist
+
+STYLE = "violet-spots"
+BITS = 16
+MOST_LATENCY_S = 0.25
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Sender:
+    """A camera somewhere else: pictures over UDP, each with the time it was taken in black and
+    white blocks along its top.
+    """
+
+    def __init__(self, port: int, width: int, height: int, rate: int = 25) -> None:
+        self.port, self.size, self.rate = port, (width, height), rate
+        self.picture = clips.photo(width, height)
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        width, height = self.size
+        address = f"udp://127.0.0.1:{self.port}?pkt_size=1316"
+        options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
+        with av.open(address, "w", format="mpegts") as container:
+            stream = container.add_stream("libx264", rate=self.rate, options=options)
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            stream.codec_context.gop_size = 10
+            for index in range(10_000):
+                if self.stop.wait(1 / self.rate):
+                    return
+                pixels = stamped(self.picture, time.monotonic())
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                frame.pts = index
+                container.mux(stream.encode(frame))
+
+    def close(self) -> None:
+        self.stop.set()
+        self.thread.join(5)
+
+
+def stamped(picture: np.ndarray, now: float) -> np.ndarray:
+    """With the time, in milliseconds, as blocks."""
+    pixels, code = picture.copy(), int(now * 1000) % 2**BITS
+    block = pixels.shape[1] // BITS
+    for bit in range(BITS):
+        pixels[:block, bit * block : (bit + 1) * block] = 255 if code >> bit & 1 else 0
+    return pixels
+
+
+def stamp(pixels: np.ndarray) -> float:
+    """The time, in seconds, modulo some."""
+    block = pixels.shape[1] // BITS
+    inner = slice(block // 4, 3 * block // 4)
+    code = 0
+    for bit in range(BITS):
+        start = bit * block
+        code |= int(pixels[inner, start + block // 4 : start + 3 * block // 4].mean() > 127) << bit
+    return code / 1000
+
+
+def test_the_newest_is_taken_and_the_others_are_dropped():
+    slot: Slot[int] = Slot()
+    for number in range(5):
+        slot.put(number)
+    assert (slot.take(1), slot.dropped) == (4, 4)
+    started = time.monotonic()
+    assert slot.take(0.1) is None
+    assert time.monotonic() - started < 1
+    slot.put(7)
+    slot.close()
+    assert not slot.is_closed
+    assert slot.take(1) == 7
+    assert slot.is_closed
+
+
+def test_a_stream_in_and_out_is_not_late():
+    """UDP in, painted, UDP out: what arrives was taken less than a quarter of a second ago."""
+    port_in, port_out = free_port(), free_port()
+    sender = Sender(port_in, 640, 360)
+    # At strength 0 the network paints, and its picture is left out: the time can be read.
+    command = [
+        *(sys.executable, "-m", "impasto", "live", f"udp://127.0.0.1:{port_in}"),
+        *(f"udp://127.0.0.1:{port_out}?pkt_size=1316", "--style", STYLE, "--strength", "0"),
+        *("--rate", "15", "--seconds", "9", "--json"),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               stdin=subprocess.DEVNULL)  # fmt: skip
+    try:
+        late = []
+        options = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "100000",
+                   "analyzeduration": "100000"}  # fmt: skip
+        address = f"udp://127.0.0.1:{port_out}"
+        with av.open(address, options=options, timeout=60) as container:
+            container.streams.video[0].codec_context.thread_type = "SLICE"
+            for frame in container.decode(video=0):
+                taken = stamp(frame.to_ndarray(format="rgb24"))
+                late.append((time.monotonic() - taken) % (2**BITS / 1000))
+                if len(late) == 60:
+                    break
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        sender.close()
+    late = sorted(late[15:])  # while both ends begin, there is a backlog
+    told = json.loads(out)
+    assert late[len(late) // 2] < MOST_LATENCY_S, (late, err)
+    assert told["shown"] > 60
+
+
+def test_a_source_that_is_lost_and_comes_back(tmp_path):
+    port = free_port()
+    sender = Sender(port, 320, 192)
+    source = LiveSource(f"udp://127.0.0.1:{port}?timeout=1000000")
+    try:
+        source.start(20)
+        sender.close()
+        deadline = time.monotonic() + 20
+        while not any("is lost; waiting" in line for line in source.news):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        before = source.seen
+        sender = Sender(port, 320, 192)
+        while source.seen < before + 5:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert any("is back" in line for line in source.news)
+    finally:
+        source.close()
+        sender.close()
+
+
+def test_a_sink_that_is_lost_and_comes_back():
+    """Nobody listens at first; later somebody does."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    sink = open_sink(f"tcp://127.0.0.1:{port}", 25)
+    picture = clips.photo(160, 96)
+    for _ in range(15):
+        sink.show(picture, time.monotonic())
+        time.sleep(0.04)
+    assert any("is lost" in line for line in sink.news)
+    with socket.create_server(("127.0.0.1", port)) as server:
+        server.settimeout(20)
+        feeding = threading.Event()
+
+        def feed() -> None:
+            while not feeding.is_set():
+                sink.show(picture, time.monotonic())
+                time.sleep(0.04)
+
+        thread = threading.Thread(target=feed, daemon=True)
+        thread.start()
+        connection, _ = server.accept()
+        with connection:
+            assert len(connection.recv(10_000)) > 0
+            feeding.set()
+            thread.join()
+            sink.close()
+    assert any("is back" in line for line in sink.news)
+
+
+def test_pictures_that_change_their_size(tmp_path):
+    """The film keeps the first one's size, the others fit into it."""
+    stylist = Stylist(STYLE)
+    sink = Encoded(str(tmp_path / "out.mp4"), None, 25)
+    for width, height in ((160, 96), (160, 96), (96, 160), (320, 192)):
+        painted = stylist.painted(clips.photo(width, height))
+        assert painted.shape == (height, width, 3)
+        sink.show(painted, time.monotonic())
+        time.sleep(0.15)
+    sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert {frame.shape for frame in frames} == {(96, 160, 3)}
+    assert frames[2][:, :40].max() < 30  # an upright one stands on black
+
+
+def test_the_style_changes_while_it_runs():
+    stylist = Stylist(STYLE)
+    picture = clips.photo(160, 96)
+    first = stylist.painted(picture)
+    stylist.change(style="honey-wash")
+    second = stylist.painted(picture)
+    assert np.abs(first.astype(int) - second).mean() > 10
+    stylist.change(strength=0.0)
+    third = stylist.painted(picture)
+    assert np.abs(third.astype(int) - picture).mean() < 2
+    with pytest.raises(ImageError, match="no such file"):
+        stylist.change(style="none.jpg")
+    assert np.abs(stylist.painted(picture).astype(int) - picture).mean() < 2
+
+
+def test_the_size_follows_the_time_there_is():
+    stylist = Stylist(STYLE, size=1024, rate=20)
+    stylist.index = 5
+    for _ in range(3):
+        stylist._adapt(0.2)
+    assert stylist.side == 640
+    stylist.hurried -= 10
+    stylist._adapt(0.01)
+    assert stylist.side == 720
+    stylist._adapt(0.01)  # not at once again
+    assert stylist.side == 720
+
+
+def test_a_file_as_if_it_were_live(impasto, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", iter(["style honey-wash\n", "strokes x\n", "dance\n"]))
+    ended = impasto("live", clip, "out.mp4", "--style", STYLE, "--json")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert 3 <= told["shown"] <= 24
+    assert told["shown"] + told["dropped"] >= 20
+    assert 0.5 < told["seconds"] < 5
+    assert "strokes should be a number" in ended.err
+    assert "an order is" in ended.err
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        times = [float(frame.time) for frame in container.decode(video=0)]
+    assert len(times) >= 3
+    assert times[-1] < 1.5  # as they came
+
+
+def test_bad_ends(impasto, clip, tmp_path):
+    def sentence(*arguments: object) -> str:
+        return impasto("live", *arguments, "--style", STYLE).sentence()
+
+    assert "no such file, camera, screen or address" in sentence("none.mp4", "o.mp4")
+    assert "Missing option" in impasto("live", clip, "o.mp4").sentence()
+    assert "/dev/video99" in sentence("/dev/video99", "o.mp4")
+    assert "pictures can be sent by" in sentence(clip, "gopher://127.0.0.1/")
+    assert "OpenCV has no windows here" in sentence(clip, "window")
+    (tmp_path / "there.mp4").write_text("mine")
+    assert "exists already" in sentence(clip, "there.mp4")
+    (tmp_path / "words.mp4").write_text("no film")
+    assert "isn't a film" in sentence("words.mp4", "o.mp4")
+    assert place("camera:2").name.endswith("2") or place("camera:2").format
+    assert place("rtsp://127.0.0.1/x").lasts
+
+
+def test_a_file_that_cannot_be_written(tmp_path):
+    sink = Encoded(str(tmp_path / "none" / "out.mp4"), None, 25)
+    sink.show(clips.photo(64, 64), time.monotonic())
+    with pytest.raises(OutputError, match="can't be written"):
+        sink.close()
+
+
+def test_live_ends_with_its_source(clip):
+    class Shown:
+        def __init__(self) -> None:
+            self.news, self.count = [], 0
+
+        def show(self, pixels, at) -> bool:
+            self.count += 1
+            return self.count < 3
+
+        def close(self) -> None: ...
+
+    source, sink = LiveSource(str(clip)), Shown()
+    source.start()
+    events = list(live(source, Stylist(STYLE), sink))
+    source.close()
+    assert (len(events), sink.count) == (3, 3)
+    assert all(0 <= event.latency < 5 for event in events)
+    assert Fraction(events[-1].shown) == 3
