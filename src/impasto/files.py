@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from impasto.errors import OutputError, reason
 
@@ -28,6 +29,11 @@ def write_atomically(path: Path, data: bytes | Writer) -> None:
                 data(file)
 
     make_atomically(path, make)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """As ``write_atomically``."""
+    write_atomically(path, json.dumps(value).encode())
 
 
 def make_atomically(path: Path, make: Callable[[Path], object]) -> None:

@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from impasto.studio import problems
 from impasto.studio.context import Studio
 from impasto.studio.guard import Guard
-from impasto.studio.routes import jobs, knowledge, pictures
+from impasto.studio.routes import films, jobs, knowledge, live, pictures
 from impasto.studio.settings import Settings
 
 PAGE = Path(str(resources.files("impasto.studio") / "page"))
@@ -54,12 +54,20 @@ def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
     )
     app.add_middleware(Guard, settings=settings)
     problems.install(app)
-    for part in (jobs, pictures, knowledge):
+    for part in (jobs, pictures, films, live, knowledge):
         app.include_router(part.router, prefix="/v1")
 
     @app.get("/", include_in_schema=False)
     async def page() -> FileResponse:
         return FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/live", include_in_schema=False)
+    async def live_page() -> FileResponse:
+        return FileResponse(PAGE / "live.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/video", include_in_schema=False)
+    async def video_page() -> FileResponse:
+        return FileResponse(PAGE / "video.html", headers={"Cache-Control": "no-cache"})
 
     @app.get("/v1/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

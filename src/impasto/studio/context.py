@@ -39,6 +39,8 @@ class Studio:
         self.store = Store(settings.data)
         self.crew = Crew(self.store, settings.workers, inherited)
         self.converting = asyncio.Semaphore(CONVERSIONS)
+        self.live = 0
+        """How many live sessions there are."""
         self.background: set[asyncio.Task[None]] = set()
 
     def job(self, id: str) -> Job:
@@ -84,7 +86,7 @@ class Studio:
             self.crew.pump()
         except sqlite3.OperationalError:  # it is queued; ``keep_tidy`` will pump again
             log.exception("%s waits", job.id)
-        if not job.instant:
+        if not job.instant and not job.is_film:
             task = asyncio.create_task(self._estimate(job))
             self.background.add(task)
             task.add_done_callback(self.background.discard)

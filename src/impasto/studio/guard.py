@@ -61,6 +61,9 @@ class Guard:
         self.most_mb = PARTS * settings.limits.max_megabytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._guard_socket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -92,6 +95,16 @@ class Guard:
                 refusing = True
                 await _answer_to(refused, scope, headers)(scope, receive, guarded_send)
 
+    async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A socket that another site's page opens would carry our cookie: it is refused."""
+        try:
+            self._check(scope, Headers(scope=scope))
+        except _RefusedError as refused:
+            await receive()
+            await send({"type": "websocket.close", "code": 1008, "reason": refused.sentence})
+            return
+        await self.app(scope, receive, send)
+
     def _check(self, scope: Scope, headers: Headers) -> None:
         try:
             host = urlsplit(f"//{headers.get('host', '')}")
@@ -100,7 +113,7 @@ class Guard:
             known = False
         if not known:
             raise _RefusedError(400, "this studio isn't known by that name")
-        if scope["method"] not in SAFE_METHODS and not _same_origin(headers):
+        if scope.get("method") not in SAFE_METHODS and not _same_origin(headers):
             raise _RefusedError(403, "that came from another site")
         token = self.settings.token
         if token is not None and not (
@@ -128,7 +141,7 @@ class Guard:
         """The right token, given as ``/?token=…``: what the printed address has."""
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         right = self.settings.token
-        page = scope["path"] == "/" and scope["method"] == "GET"
+        page = scope["path"] == "/" and scope.get("method") == "GET"
         return given if page and right is not None and _equal(given, right) else None
 
 

@@ -20,6 +20,7 @@ from impasto.studio.settings import WILDCARDS, Settings
 
 CONNECTIONS = 1000
 GOODBYE_S = 2
+MOST_BYTES_OF_A_MESSAGE = 10_000_000
 
 
 def serve(settings: Settings, *, say: Callable[[str], object], open_browser: bool) -> None:
@@ -42,6 +43,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GOODBYE_S,
         limit_concurrency=CONNECTIONS,
+        ws_max_size=MOST_BYTES_OF_A_MESSAGE,
     )
     host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
     host = f"[{host}]" if ":" in host else host

@@ -68,8 +68,12 @@ class Job:
     crashed_at: int = -1
 
     @property
+    def is_film(self) -> bool:
+        return self.request.get("kind") == "film"
+
+    @property
     def instant(self) -> bool:
-        return bool(self.request["recipe"]["method"] == "instant")
+        return not self.is_film and bool(self.request["recipe"]["method"] == "instant")
 
     @property
     def is_active(self) -> bool:
@@ -81,6 +85,7 @@ class Job:
         return {
             "id": self.id,
             "state": self.state,
+            "kind": request.get("kind", "picture"),
             "name": request["name"],
             "method": request["recipe"]["method"],
             "created": _when(self.created),
@@ -103,6 +108,7 @@ class Job:
             "preview": known.get("preview", 0),
             "result": known.get("result"),
             "device": known.get("device"),
+            "notes": known.get("notes", []),
             "error": self.error,
             "parent": request["parent"],
         }

@@ -51,30 +51,35 @@ def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool 
     if not isinstance(content, UploadFile) or not content.filename:
         raise ProblemError(422, "there is no photo: send it as the file content")
     width, height = _keep(content, folder / "content", limits)
-    chosen = [part for part in form.getlist("styles") if part != ""]
-    if not 1 <= len(chosen) <= MOST_STYLES:
-        raise ProblemError(422, f"there should be one to {MOST_STYLES} styles, not {len(chosen)}")
-    weights = _weights(form.get("weights"), len(chosen))
-    wanted = [
-        _style(part, weight, folder / f"style-{index}", limits)
-        for index, (part, weight) in enumerate(zip(chosen, weights, strict=True))
-    ]
+    wanted = styles_from(form, folder, limits)
     mask = form.get("mask")
     if isinstance(mask, UploadFile) and mask.filename:
         _keep(mask, folder / "mask", limits)
     elif mask:
         raise ProblemError(422, "the mask should be a file")
     recipe = recipe_from(form.get("recipe"), instant=instant, styles=wanted)
-    name = f"{Path(_name(content)).stem}_{Path(wanted[0]['name']).stem}"
+    name = f"{Path(name_of(content)).stem}_{Path(wanted[0]['name']).stem}"
     return {
         "name": name,
-        "content": {"file": "content", "name": _name(content), "width": width, "height": height},
+        "content": {"file": "content", "name": name_of(content), "width": width, "height": height},
         "styles": wanted,
         "mask": "mask" if (folder / "mask").exists() else None,
         "recipe": recipe,
         "parent": None,
         "init": None,
     }
+
+
+def styles_from(form: FormData, folder: Path, limits: Limits) -> list[dict[str, Any]]:
+    """The form's styles, their files kept in ``folder``. Raises ProblemError, ImageError."""
+    chosen = [part for part in form.getlist("styles") if part != ""]
+    if not 1 <= len(chosen) <= MOST_STYLES:
+        raise ProblemError(422, f"there should be one to {MOST_STYLES} styles, not {len(chosen)}")
+    weights = _weights(form.get("weights"), len(chosen))
+    return [
+        _style(part, weight, folder / f"style-{index}", limits)
+        for index, (part, weight) in enumerate(zip(chosen, weights, strict=True))
+    ]
 
 
 def recipe_from(
@@ -139,7 +144,7 @@ def _weights(text: Any, count: int) -> list[float]:
 def _style(part: UploadFile | str, weight: float, path: Path, limits: Limits) -> dict[str, Any]:
     if isinstance(part, UploadFile):
         _keep(part, path, limits)
-        return {"file": path.name, "name": _name(part), "weight": weight, "built_in": False}
+        return {"file": path.name, "name": name_of(part), "weight": weight, "built_in": False}
     if part in styles.NAMES:
         return {"file": None, "name": part, "weight": weight, "built_in": True}
     if part not in gallery.paintings():
@@ -148,7 +153,7 @@ def _style(part: UploadFile | str, weight: float, path: Path, limits: Limits) ->
     return {"file": path.name, "name": part, "weight": weight, "built_in": False}
 
 
-def _name(upload: UploadFile) -> str:
+def name_of(upload: UploadFile) -> str:
     """What its owner calls it: to be shown, never to be opened."""
     name = Path((upload.filename or "").replace("\\", "/")).name
     return "".join(letter for letter in name if letter.isprintable())[:MOST_NAME] or "image"
@@ -167,16 +172,17 @@ def _is_upright(image: Image.Image, name: str) -> bool:
 def check_bytes(upload: UploadFile, limits: Limits) -> None:
     """Raises ImageError, ProblemError: an empty file, or too large a one."""
     if not upload.size:
-        raise ImageError(f"{_name(upload)} is empty")
+        raise ImageError(f"{name_of(upload)} is empty")
     if upload.size > limits.max_megabytes * BYTES_PER_MB:
         raise ProblemError(
-            413, f"{_name(upload)} is larger than {limits.max_megabytes:g} MB, the limit for a file"
+            413,
+            f"{name_of(upload)} is larger than {limits.max_megabytes:g} MB, the limit for a file",
         )
 
 
 def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
     """Check an image's type and size, and copy its bytes. Returns its width and height."""
-    name = _name(upload)
+    name = name_of(upload)
     check_bytes(upload, limits)
     anything = replace(limits, max_megapixels=UNLIMITED)
     with open_image(upload.file, name, anything) as image:

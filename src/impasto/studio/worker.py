@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -45,6 +45,9 @@ CHECKPOINT_SHARE = 0.05
 """At most so much of the time goes into checkpoints."""
 PATIENCE_S = 5.0
 """How long a step may go on after the server is gone."""
+
+if TYPE_CHECKING:
+    from impasto.studio.films import FilmJob
 
 Message = dict[str, Any]
 
@@ -151,7 +154,7 @@ def finish(id: str, folder: Path, progress: Progress, news: Any, *, completed: b
     }
     if not completed and progress.snapshot is not None:
         checkpoint.save(progress, folder / "checkpoint")
-    files.write_atomically(folder / "ended.json", json.dumps(ended).encode())
+    files.write_json(folder / "ended.json", ended)
     if completed:  # only now: until it is written down, the job may have to be gone on with
         (folder / "checkpoint").unlink(missing_ok=True)
     news(ended)
@@ -217,7 +220,7 @@ class Worker:
         self.output = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self.messages: queue.Queue[Message | None] = queue.Queue()
-        self.long: Long | None = None
+        self.long: Long | FilmJob | None = None
 
     def news(self, message: Message) -> None:
         try:
@@ -263,6 +266,8 @@ class Worker:
     def _obey(self, message: Message) -> None:
         id = str(message.get("job"))
         match message["do"]:
+            case "run" if message["request"].get("kind") == "film":
+                self._attempt(id, lambda: self._begin_film(message))
             case "run" if message["request"]["recipe"]["method"] == "instant":
                 arguments = id, Path(message["folder"]), message["request"], self.news
                 self._attempt(id, lambda: run_instantly(*arguments))
@@ -279,6 +284,12 @@ class Worker:
 
     def _begin(self, message: Message) -> None:
         self.long = Long(message["job"], Path(message["folder"]), message["request"], self.news)
+
+    def _begin_film(self, message: Message) -> None:
+        from impasto.studio.films import FilmJob  # OpenCV is for films alone
+
+        folder = Path(message["folder"])
+        self.long = FilmJob(message["job"], folder, message["request"], self.news)
 
     def _answer(self, message: Message) -> None:
         answer: Message = {"ticket": message["ticket"]}

@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
+from PIL import Image
+
+
+def as_image(pixels: np.ndarray) -> Image.Image:
+    """(H, W, 3), or 4 with alpha, of uint8, as RGB."""
+    return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
+
 
 UNSPECIFIED = 2
 """In FFmpeg's (and H.273's) tables of colour primaries, transfer functions and matrices."""

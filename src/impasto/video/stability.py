@@ -18,9 +18,7 @@ import torch
 from impasto.video.flow import FlowFinder, Motion, small_grey, squares, warped
 
 MOST_CARRIED = 0.97
-"""How much of the picture before counts at stability 1, where it is trusted. A shot's first
-pictures are averaged, so that it doesn't cling to the very first one's noise.
-"""
+"""How much of the picture before counts at stability 1, where it is trusted."""
 NOISE_GREY = 10.0
 """A place that is so much brighter or darker than where it came from, out of 255, isn't the same.
 Differences are averaged over ``NEIGHBOURS_PX`` pixels across first: that leaves little of noise.
@@ -87,31 +85,40 @@ class Stabiliser:
         self.stability = stability
         self.carried = MOST_CARRIED * (1 - (1 - stability) ** 2)
         self.last: np.ndarray | None = None
-        self.age = 0  # of the shot, frames
+        self.age: np.ndarray | None = None  # frames that each place has been seen for
 
     def state(self) -> dict[str, Any]:
-        last = {} if self.last is None else {"last": torch.from_numpy(self.last)}
-        return {**last, "age": self.age}
+        kept = {"last": self.last, "age": self.age}
+        return {name: torch.from_numpy(array) for name, array in kept.items() if array is not None}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.age = state["age"]
-        self.last = state["last"].numpy() if "last" in state else None
+        self.last, self.age = (
+            state[name].numpy() if name in state else None for name in ("last", "age")
+        )
 
     def shown(self, painted: np.ndarray, motion: Motion | None) -> np.ndarray:
         """What to show of a frame."""
         if self.stability == 0:
             return painted
         if motion is None or self.last is None or self.last.shape != painted.shape:
-            self.last, self.age = painted, 1
+            self.last, self.age = painted, None
             return painted
         height, width = painted.shape[:2]
-        motion = motion.scaled(height, width)
+        motion = self._weighed(motion).scaled(height, width)
         carried = warped(self.last, motion.back, cv2.INTER_CUBIC)
-        most = min(self.carried, self.age / (self.age + 1))
-        weight = most * motion.trust * _same(painted, carried)
+        weight = motion.trust * _same(painted, carried)
         self.last = cv2.blendLinear(carried, painted, weight, 1 - weight)
-        self.age += 1
         return _sharpened(self.last, painted)
+
+    def _weighed(self, motion: Motion) -> Motion:
+        """The motion, its trust being how much the picture before counts: of what is new to the
+        film the first pictures are averaged, so that it doesn't cling to the very first one's
+        noise.
+        """
+        age = np.ones_like(motion.trust) if self.age is None else self.age
+        age = warped(age, motion.back)
+        self.age = motion.trust * age + 1
+        return Motion(motion.back, motion.trust * np.minimum(self.carried, age / (age + 1)))
 
 
 def _sharpened(picture: np.ndarray, painted: np.ndarray) -> np.ndarray:

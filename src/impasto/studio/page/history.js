@@ -82,7 +82,7 @@ function show() {
 
 async function refresh() {
   try {
-    ({ jobs } = await getJson("/v1/jobs"));
+    jobs = (await getJson("/v1/jobs")).jobs.filter(({ kind }) => kind === "picture");
     compared = compared.filter((id) => jobs.some((job) => job.id === id && job.result));
     clearError("history-error");
     show();

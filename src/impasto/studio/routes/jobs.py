@@ -115,6 +115,8 @@ async def go_on(
     studio = studio_of(request)
     studio.check_room()
     job = studio.job(id)
+    if job.is_film:
+        raise ProblemError(409, "a film is painted from the beginning: send it again")
     if job.state not in ("done", "stopped"):
         raise ProblemError(409, f"there is no picture to go on from: the job is {job.state}")
     source = studio.store.folder_of(job)

@@ -19,7 +19,7 @@ from impasto.studio.context import FOREVER, FRESH, Studio, studio_of
 from impasto.studio.problems import ProblemError
 from impasto.studio.results import MEDIA_TYPES, converted
 from impasto.studio.routes.forms import FORM
-from impasto.studio.store import FINISHED, NEW_PREFIX
+from impasto.studio.store import FINISHED, NEW_PREFIX, Job
 
 router = APIRouter(tags=["pictures"])
 
@@ -46,6 +46,8 @@ async def result(
     """The finished picture."""
     studio = studio_of(request)
     job = studio.job(id)
+    if job.is_film:
+        return _film(studio, job, download=download)
     path = studio.store.folder_of(job) / "result.png"
     if job.state not in FINISHED or not path.exists():
         raise ProblemError(409, f"there is no picture yet: the job is {job.state}")
@@ -57,6 +59,16 @@ async def result(
     async with studio.converting:
         data = await asyncio.to_thread(converted, path, format, size, with_recipe=metadata)
     return Response(data, media_type=MEDIA_TYPES[format], headers=headers)
+
+
+def _film(studio: Studio, job: Job, *, download: bool) -> Response:
+    path = studio.store.folder_of(job) / "result.mp4"
+    if job.state not in FINISHED or not path.exists():
+        raise ProblemError(409, f"there is no film yet: the job is {job.state}")
+    headers = dict(FOREVER)
+    if download:
+        headers["Content-Disposition"] = _attachment(f"{job.request['name']}.mp4")
+    return FileResponse(path, media_type="video/mp4", headers=headers)
 
 
 @router.get("/jobs/{id}/content", response_class=FileResponse)

@@ -1,0 +1,227 @@
+/**
+ * Live: the camera's or a screen's pictures go to the studio and come back painted, over one
+ * WebSocket (docs/rest.md). No more than two are on their way, so that what is shown is never late.
+ */
+
+import { byId, clearError, say, showError } from "./messages.js";
+import { chosenStyle, startPicker, startSlider } from "./picker.js";
+
+const ON_THEIR_WAY = 2;
+const QUALITY = 0.85;
+const RECENT = 20;
+const SETTLE_MS = 150;
+
+const video = byId("source");
+const shown = byId("shown");
+const small = document.createElement("canvas");
+
+/** @type {WebSocket | null} */ let socket = null;
+/** @type {MediaStream | null} */ let stream = null;
+/** @type {MediaRecorder | null} */ let recorder = null;
+/** When the pictures that aren't answered yet were taken. */ let sent = [];
+/** When the latest were shown, and how late each was. */ let history = [];
+let turn = 0;
+let timer = 0;
+
+async function open(source) {
+  clearError("live-error");
+  if (!chosenStyle()) {
+    showError("styles-error", "Choose a style first.");
+    return;
+  }
+  if (!navigator.mediaDevices) {
+    showError("live-error", "Browsers give pages a camera or screen only over https, or on the machine that the studio runs on.");
+    return;
+  }
+  close();
+  const mine = ++turn;
+  try {
+    const found = source === "camera"
+      ? await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 }, facingMode: "user" } })
+      : await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: 30 } });
+    if (mine !== turn) {
+      stopTracks(found);
+      return;
+    }
+    stream = found;
+  } catch (error) {
+    showError("live-error", refusal(error, source));
+    return;
+  }
+  stream.getVideoTracks()[0].addEventListener("ended", () => leave("The source has ended."));
+  video.srcObject = stream;
+  await video.play();
+  connect();
+}
+
+function refusal(error, source) {
+  if (error.name === "NotAllowedError") return `The browser doesn't allow the ${source} here.`;
+  if (error.name === "NotFoundError") return `There is no ${source}.`;
+  return `The ${source} can't be used: ${error.message}`;
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  socket = new WebSocket(`${scheme}://${location.host}/v1/live`);
+  socket.binaryType = "blob";
+  sent = [];
+  history = [];
+  say("Starting…");
+  byId("stop").disabled = false;
+  const mine = socket;
+  socket.addEventListener("open", () => tell({ ...(styleSettings()), ...numbers() }));
+  socket.addEventListener("message", ({ data }) => {
+    if (mine !== socket) return;
+    if (typeof data === "string") hear(JSON.parse(data));
+    else show(data);
+  });
+  socket.addEventListener("close", () => {
+    if (mine === socket) leave("The connection is closed.");
+  });
+}
+
+/** The style as the studio takes it; one's own painting follows when it is read. */
+function styleSettings() {
+  const { name, file } = chosenStyle();
+  if (!file) return { style: name };
+  const reader = new FileReader();
+  reader.addEventListener("load", () => tell({ painting: reader.result.split(",")[1] }));
+  reader.readAsDataURL(file);
+  return {};
+}
+
+function numbers() {
+  return {
+    strength: Number(byId("strength").value),
+    strokes: Number(byId("strokes").value),
+    rate: Number(byId("rate").value),
+  };
+}
+
+function tell(settings) {
+  if (socket?.readyState === WebSocket.OPEN && Object.keys(settings).length) {
+    socket.send(JSON.stringify(settings));
+  }
+}
+
+/** Settings that a slider changes, once it rests. */
+function tellSoon() {
+  clearTimeout(timer);
+  timer = setTimeout(() => tell(numbers()), SETTLE_MS);
+}
+
+function hear(answer) {
+  if (answer.error) {
+    if (answer.picture) sent.shift();
+    if (answer.error !== "choose a style first") showError("live-error", answer.error);
+  } else if (answer.ready && history.length === 0) {
+    say("Live.");
+    byId("record").disabled = false;
+    requestAnimationFrame(send);
+  }
+}
+
+let sending = false;
+
+/** Send the newest picture, if there is room for one. */
+async function send() {
+  const mine = socket;
+  if (!mine || mine.readyState !== WebSocket.OPEN) return;
+  if (!sending && sent.length < ON_THEIR_WAY && video.videoWidth) {
+    sending = true;
+    const taken = performance.now();
+    const blob = await picture();
+    sending = false;
+    if (mine !== socket || mine.readyState !== WebSocket.OPEN) return;
+    sent.push(taken);
+    mine.send(blob);
+  }
+  requestAnimationFrame(send);
+}
+
+function picture() {
+  const scale = Math.min(1, Number(byId("size").value) / Math.max(video.videoWidth, video.videoHeight));
+  small.width = Math.max(32, Math.round(video.videoWidth * scale));
+  small.height = Math.max(32, Math.round(video.videoHeight * scale));
+  small.getContext("2d").drawImage(video, 0, 0, small.width, small.height);
+  return new Promise((resolve) => small.toBlob(resolve, "image/jpeg", QUALITY));
+}
+
+async function show(blob) {
+  const taken = sent.shift();
+  const image = await createImageBitmap(blob);
+  if (shown.width !== image.width || shown.height !== image.height) {
+    shown.width = image.width;
+    shown.height = image.height;
+  }
+  shown.getContext("2d").drawImage(image, 0, 0);
+  image.close();
+  const now = performance.now();
+  history = [...history.slice(1 - RECENT), { now, late: now - taken }];
+  const span = (now - history[0].now) / 1000;
+  const rate = span > 0 ? (history.length - 1) / span : 0;
+  const late = history.reduce((sum, each) => sum + each.late, 0) / history.length;
+  byId("figures").textContent = `${rate.toFixed(1)} pictures a second, ${Math.round(late)} ms behind`;
+  byId("figures").dataset.shown = String(Number(byId("figures").dataset.shown ?? 0) + 1);
+}
+
+function stopTracks(media) {
+  for (const track of media?.getTracks() ?? []) track.stop();
+}
+
+function close() {
+  turn += 1;
+  if (recorder?.state === "recording") recorder.stop();
+  const old = socket;
+  socket = null;
+  old?.close();
+  stopTracks(stream);
+  stream = null;
+  video.srcObject = null;
+  byId("stop").disabled = byId("record").disabled = true;
+}
+
+function leave(sentence) {
+  close();
+  say(sentence);
+  byId("figures").textContent = "";
+}
+
+/** What MediaRecorder of this browser writes. */
+function kind() {
+  return ["video/webm;codecs=vp9", "video/webm", "video/mp4"].find((type) => MediaRecorder.isTypeSupported(type));
+}
+
+function record() {
+  if (recorder?.state === "recording") {
+    recorder.stop();
+    return;
+  }
+  const parts = [];
+  const type = kind();
+  recorder = new MediaRecorder(shown.captureStream(30), { mimeType: type });
+  recorder.addEventListener("dataavailable", ({ data }) => parts.push(data));
+  recorder.addEventListener("stop", () => {
+    const link = byId("recording");
+    if (link.href) URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(new Blob(parts, { type }));
+    link.download = `live.${type.includes("mp4") ? "mp4" : "webm"}`;
+    link.setAttribute("aria-disabled", "false");
+    byId("record").textContent = "Record";
+    byId("record").setAttribute("aria-pressed", "false");
+    say("Recorded: it can be downloaded.");
+  });
+  recorder.start(500);
+  byId("record").textContent = "End recording";
+  byId("record").setAttribute("aria-pressed", "true");
+}
+
+byId("camera").addEventListener("click", () => open("camera"));
+byId("screen").addEventListener("click", () => open("screen"));
+byId("stop").addEventListener("click", () => leave("Stopped."));
+byId("record").addEventListener("click", record);
+byId("rate").addEventListener("change", () => tell(numbers()));
+startSlider("strength", tellSoon);
+startSlider("strokes", tellSoon);
+addEventListener("pagehide", close);
+await startPicker(() => tell(styleSettings()));

@@ -1,0 +1,141 @@
+"""Live pictures over a WebSocket, each session painted by a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sys
+from typing import Any
+
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from impasto.studio.context import Studio
+
+log = logging.getLogger("impasto.studio")
+
+router = APIRouter()
+
+MOST_SESSIONS = 2
+"""People who can be live at once: each takes all of the machine that it can get."""
+MOST_WAITING = 4
+"""A client with more unanswered pictures doesn't keep to the protocol."""
+MOST_BYTES = 8_000_000
+IDLE_S = 60.0
+GOODBYE_S = 3.0
+BUSY = "others are live already; try again later"
+POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
+
+
+@router.websocket("/live")
+async def live(socket: WebSocket) -> None:
+    """Settings as JSON text, pictures as binary messages; painted pictures back."""
+    studio: Studio = socket.app.state.studio
+    await socket.accept()
+    if studio.live >= MOST_SESSIONS:
+        await _refuse(socket, BUSY, BUSY_CODE)
+        return
+    studio.live += 1
+    try:
+        await _Session(socket).run()
+    finally:
+        studio.live -= 1
+
+
+async def _refuse(socket: WebSocket, sentence: str, code: int) -> None:
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.send_json({"error": sentence})
+        await socket.close(code)
+
+
+class _Session:
+    def __init__(self, socket: WebSocket) -> None:
+        self.socket = socket
+        self.waiting = 0
+
+    async def run(self) -> None:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "impasto.studio.live_worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            env=dict(os.environ),
+        )
+        tasks = [
+            asyncio.create_task(self._to(process)),
+            asyncio.create_task(self._from(process)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if (error := task.exception()) is not None:
+                    log.error("a live session: %s", error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await self._end(process)
+
+    async def _to(self, process: asyncio.subprocess.Process) -> None:
+        """From the client to the process, until it leaves or is silent."""
+        assert process.stdin is not None
+        while True:
+            try:
+                message = await asyncio.wait_for(self.socket.receive(), IDLE_S)
+            except TimeoutError:
+                await _refuse(self.socket, "nothing came for a minute", POLICY)
+                return
+            if message["type"] == "websocket.disconnect":
+                return
+            kind, data = _message(message)
+            if kind is None or len(data) > MOST_BYTES:
+                await _refuse(self.socket, "settings are a JSON object, pictures bytes", POLICY)
+                return
+            self.waiting += kind == b"P"
+            if self.waiting > MOST_WAITING:
+                await _refuse(self.socket, "wait for the answers to your pictures", POLICY)
+                return
+            process.stdin.write(len(data).to_bytes(4, "big") + kind + data)
+            await process.stdin.drain()
+
+    async def _from(self, process: asyncio.subprocess.Process) -> None:
+        """From the process to the client, until it ends."""
+        assert process.stdout is not None
+        try:
+            while True:
+                head = await process.stdout.readexactly(5)
+                data = await process.stdout.readexactly(int.from_bytes(head[:4], "big"))
+                if head[4:] == b"P":
+                    self.waiting -= 1
+                    await self.socket.send_bytes(data)
+                else:
+                    answer = json.loads(data)
+                    self.waiting -= bool(answer.get("picture"))
+                    await self.socket.send_json(answer)
+        except asyncio.IncompleteReadError:
+            await _refuse(self.socket, "the painting process ended", GONE)
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            await asyncio.wait_for(process.wait(), GOODBYE_S)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def _message(message: Any) -> tuple[bytes | None, bytes]:
+    """Its letter and bytes; None for what makes no sense."""
+    if message.get("bytes") is not None:
+        return b"P", message["bytes"]
+    try:
+        settings = json.loads(message.get("text") or "")
+    except (ValueError, RecursionError):
+        return None, b""
+    if not isinstance(settings, dict):
+        return None, b""
+    return b"J", json.dumps(settings).encode()

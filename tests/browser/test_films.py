@@ -1,0 +1,148 @@
+"""Films and live pictures in a real browser, with Chromium's make-believe camera."""
+
+from __future__ import annotations
+
+import av
+import clips
+import numpy as np
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from browser_page import chromium, until
+from playwright.sync_api import expect, sync_playwright
+from studio_server import running
+
+SECOND, MINUTE = 1000, 60_000
+CAMERA = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--auto-select-desktop-capture-source=Entire screen",
+]
+
+pytestmark = pytest.mark.skipif(
+    chromium() is None, reason="there is no Chromium here; make test installs it where it can"
+)
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
+        yield studio
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=CAMERA)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, studio):
+    context = browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
+    context.grant_permissions(["camera"], origin=studio.address)
+    page, complaints = context.new_page(), []
+    page.set_default_timeout(30 * SECOND)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    context.close()
+    assert not complaints
+
+
+PIXELS = """() => {
+  const canvas = document.getElementById("shown");
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const sums = [0, 0, 0];
+  for (let i = 0; i < data.length; i += 4) for (let c = 0; c < 3; c++) sums[c] += data[i + c];
+  return sums.map((sum) => sum / (data.length / 4));
+}"""
+SHOWN = "Number(document.getElementById('figures').dataset.shown ?? 0)"
+
+
+def test_live(page, studio, tmp_path):
+    """The camera painted, another style at a click, recorded, and stopped."""
+    page.goto(f"{studio.address}/live")
+    page.wait_for_selector("#gallery button")
+    page.click("#camera")
+    expect(page.locator("#styles-error")).to_contain_text("Choose a style first")
+    page.click("#gallery button[data-style=violet-spots]")
+    page.select_option("#size", "320")
+    page.click("#camera")
+    until(page, f"{SHOWN} > 10")
+    expect(page.locator("#status")).to_have_text("Live.")
+    expect(page.locator("#figures")).to_contain_text("ms behind")
+    first = page.evaluate(PIXELS)
+    assert sum(first) > 30
+    page.click("#gallery button[data-style=honey-wash]")
+    before = page.evaluate(SHOWN)
+    until(page, f"{SHOWN} > {before + 10}")
+    second = page.evaluate(PIXELS)
+    assert max(abs(a - b) for a, b in zip(first, second, strict=True)) > 10
+    page.click("#record")
+    before = page.evaluate(SHOWN)
+    until(page, f"{SHOWN} > {before + 15}")
+    page.click("#record")
+    expect(page.locator("#status")).to_contain_text("Recorded")
+    with page.expect_download() as download:
+        page.click("#recording")
+    download.value.save_as(tmp_path / "live.webm")
+    with av.open(str(tmp_path / "live.webm")) as film:
+        assert len(list(film.decode(video=0))) > 5
+    assert not serious(page)
+    page.click("#stop")
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    assert studio.client.get("/v1/health").json()["status"] == "ok"
+
+
+def test_a_film(page, studio, frames, tmp_path):
+    """Uploaded, painted while frames appear, played, downloaded with its sound."""
+    source = clips.write(tmp_path / "clip.mp4", frames * 4, sound=True)
+    page.goto(f"{studio.address}/video")
+    page.wait_for_selector("#gallery button")
+    page.click("#paint")
+    expect(page.locator("#film-error")).to_contain_text("Choose a film first")
+    page.set_input_files("#film-input", source)
+    page.click("#gallery button[data-style=violet-spots]")
+    page.click("#paint")
+    page.wait_for_selector("#frame:not([hidden])", timeout=MINUTE)
+    page.reload()  # it goes on
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=MINUTE)
+    until(page, "document.getElementById('film').readyState > 1")
+    with page.expect_download() as download:
+        page.click("#download")
+    assert download.value.suggested_filename == "clip_violet-spots.mp4"
+    download.value.save_as(tmp_path / "painted.mp4")
+    with av.open(str(tmp_path / "painted.mp4")) as film:
+        assert len(film.streams.audio) == 1
+        painted = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    assert len(painted) == 96
+    assert np.abs(painted[10].astype(int) - frames[10]).mean() > 15
+    assert not serious(page)
+
+
+def test_a_film_that_is_none(page, studio, tmp_path):
+    (tmp_path / "words.mp4").write_text("no film " * 100)
+    page.goto(f"{studio.address}/video")
+    page.wait_for_selector("#gallery button")
+    page.set_input_files("#film-input", tmp_path / "words.mp4")
+    page.click("#gallery button[data-style=violet-spots]")
+    page.click("#paint")
+    expect(page.locator("#job-error")).to_contain_text("isn't a film", timeout=MINUTE)
+
+
+@pytest.mark.parametrize("path", ["live", "video"])
+def test_on_a_phone(browser, studio, path):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{studio.address}/{path}")
+    page.wait_for_selector("#gallery button")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert not serious(page)
+    context.close()
+
+
+def serious(page) -> list[str]:
+    """What axe finds that keeps people out."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['nodes'][0]['target']}" for v in found]
