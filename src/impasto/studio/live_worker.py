@@ -56,7 +56,10 @@ class Session:
         """An encoded picture, painted and encoded. Raises ImageError, RecipeError."""
         if self.stylist is None:
             raise RecipeError("choose a style first")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        except cv2.error:
+            image = None
         if image is None:
             raise ImageError("that isn't a picture")
         if image.shape[0] * image.shape[1] > MOST_PIXELS or min(image.shape[:2]) < LEAST_SIDE:

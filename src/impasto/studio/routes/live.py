@@ -24,7 +24,6 @@ MOST_WAITING = 4
 """A client with more unanswered pictures doesn't keep to the protocol."""
 MOST_BYTES = 8_000_000
 IDLE_S = 60.0
-GOODBYE_S = 3.0
 BUSY = "others are live already; try again later"
 POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
 
@@ -77,7 +76,9 @@ class _Session:
         finally:
             for task in tasks:
                 task.cancel()
-            await self._end(process)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()  # there is nothing that it would have to keep
+            await process.wait()
 
     async def _to(self, process: asyncio.subprocess.Process) -> None:
         """From the client to the process, until it leaves or is silent."""
@@ -117,15 +118,6 @@ class _Session:
                     await self.socket.send_json(answer)
         except asyncio.IncompleteReadError:
             await _refuse(self.socket, "the painting process ended", GONE)
-
-    async def _end(self, process: asyncio.subprocess.Process) -> None:
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), GOODBYE_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 def _message(message: Any) -> tuple[bytes | None, bytes]:

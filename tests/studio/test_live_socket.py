@@ -1,0 +1,223 @@
+"""Films as jobs, and live pictures over the WebSocket, without a browser."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import av
+import clips
+import httpx
+import pytest
+from studio_server import png, running, served
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+
+from impasto.studio.routes import live
+from impasto.studio.settings import Settings
+
+STYLE = "violet-spots"
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
+        yield studio
+
+
+@pytest.fixture
+def open_socket(studio):
+    address = studio.address.replace("http", "ws") + "/v1/live"
+
+    def open_socket(**options):
+        return connect(address, open_timeout=20, **options)
+
+    return open_socket
+
+
+def test_pictures_come_back_painted(open_socket, photo_image, painting_image):
+    import base64
+    import io
+
+    from PIL import Image
+
+    with open_socket() as socket:
+        socket.send(json.dumps({"style": STYLE, "rate": 30}))
+        assert json.loads(socket.recv(60)) == {"ready": True}
+        socket.send(png(photo_image))
+        first = Image.open(io.BytesIO(socket.recv(60)))
+        assert (first.format, first.size) == ("JPEG", photo_image.size)
+        socket.send(json.dumps({"painting": base64.b64encode(png(painting_image)).decode()}))
+        assert json.loads(socket.recv(60)) == {"ready": True}
+        socket.send(png(photo_image))
+        second = Image.open(io.BytesIO(socket.recv(60)))
+        assert first.tobytes() != second.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("message", "sentence"),
+    [
+        ({"style": "/etc/passwd"}, "there is no style"),
+        ({"style": ["x"]}, "there is no style"),
+        ({"strength": 1}, "choose a style first"),
+        ({"style": STYLE, "strength": 99}, "strength is a number from 0 to 3"),
+        ({"style": STYLE, "strokes": "x"}, "strokes is a number"),
+        ({"painting": "%%%"}, "a picture in base64"),
+        ({"painting": "aGVsbG8="}, "isn't an image of a known type"),
+        (b"no picture", "choose a style first"),
+    ],
+)
+def test_what_makes_no_sense_gets_a_sentence(message, sentence, open_socket):
+    with open_socket() as socket:
+        socket.send(message if isinstance(message, bytes) else json.dumps(message))
+        assert sentence in json.loads(socket.recv(60))["error"]
+        socket.send(json.dumps({"style": STYLE}))  # and the session goes on
+        assert json.loads(socket.recv(60)) == {"ready": True}
+
+
+def test_broken_pictures(open_socket, photo_image):
+    with open_socket() as socket:
+        socket.send(json.dumps({"style": STYLE}))
+        socket.recv(60)
+        for broken in (b"", b"\xff\xd8\xff\xe0 half a JPEG", png(photo_image.resize((20, 20)))):
+            socket.send(broken)
+            answer = json.loads(socket.recv(60))
+            assert answer["picture"] is True
+            assert "picture" in answer["error"]
+
+
+@pytest.mark.parametrize("message", ["[]", "{", "[" * 5000, "null"])
+def test_who_doesnt_keep_to_the_protocol_is_sent_away(message, open_socket):
+    with open_socket() as socket:
+        socket.send(message)
+        assert "JSON object" in json.loads(socket.recv(60))["error"]
+        with pytest.raises(ConnectionClosed):
+            socket.recv(10)
+
+
+def flood(socket, picture: bytes) -> None:
+    for _ in range(50):
+        socket.send(picture)
+    while True:
+        socket.recv(10)
+
+
+def test_a_flood_is_sent_away(open_socket, photo_image):
+    with open_socket() as socket:
+        socket.send(json.dumps({"style": STYLE}))
+        socket.recv(60)
+        with pytest.raises(ConnectionClosed):
+            flood(socket, png(photo_image.resize((32, 32))))
+
+
+def test_only_so_many_at_once(open_socket):
+    sockets = []
+    try:
+        deadline = time.monotonic() + 30
+        while len(sockets) < live.MOST_SESSIONS:
+            socket = open_socket()
+            socket.send(json.dumps({"style": STYLE}))
+            if "ready" in json.loads(socket.recv(60)):  # others may still be leaving
+                sockets.append(socket)
+            assert time.monotonic() < deadline
+        with open_socket() as another:
+            assert "others are live" in json.loads(another.recv(10))["error"]
+    finally:
+        for socket in sockets:
+            socket.close()
+
+
+def test_sockets_are_guarded(tmp_path):
+    def status(address: str, **options) -> int:
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"{address.replace('http', 'ws')}/v1/live", open_timeout=10, **options)
+        return refused.value.response.status_code
+
+    with served(Settings(tmp_path, workers=0, token="open-sesame")) as address:
+        assert status(address) == 403
+        assert status(address, additional_headers={"Authorization": "Bearer wrong"}) == 403
+        right = {"Authorization": "Bearer open-sesame"}
+        assert status(address, additional_headers=right, origin="http://evil.example") == 403
+        with connect(f"{address.replace('http', 'ws')}/v1/live", additional_headers=right):
+            pass
+
+
+def test_a_session_ends_with_its_client(studio, open_socket):
+    with open_socket() as socket:
+        socket.send(json.dumps({"style": STYLE}))
+        socket.recv(60)
+        assert len(studio.workers()) == 2
+    deadline = time.monotonic() + 10
+    while len(studio.workers()) > 1:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def send(studio, path, **data) -> httpx.Response:
+    with path.open("rb") as file:
+        return studio.client.post("/v1/films", files={"film": (path.name, file)}, data=data)
+
+
+def test_a_film_is_a_job(studio, clip, tmp_path):
+    answer = send(studio, clip, styles=STYLE, settings=json.dumps({"end": 0.6, "size": 96}))
+    assert answer.status_code == 202, answer.text
+    job = answer.json()
+    assert (job["kind"], job["name"]) == ("film", "clip_violet-spots")
+    assert studio.client.get(f"/v1/jobs/{job['id']}/result").status_code == 409
+    done = studio.wait(job["id"], "done")
+    assert (done["step"], done["result"]) == (15, {"width": 96, "height": 58})
+    made = studio.client.get(f"/v1/jobs/{job['id']}/result?download=true")
+    assert made.headers["content-type"] == "video/mp4"
+    assert 'filename="clip_violet-spots.mp4"' in made.headers["content-disposition"]
+    (tmp_path / "made.mp4").write_bytes(made.content)
+    with av.open(str(tmp_path / "made.mp4")) as film:
+        assert film.streams.audio
+        assert len(list(film.decode(video=0))) == 15
+    part = studio.client.get(f"/v1/jobs/{job['id']}/result", headers={"Range": "bytes=0-99"})
+    assert (part.status_code, len(part.content)) == (206, 100)  # players jump about in it
+    assert studio.client.get(f"/v1/jobs/{job['id']}/preview").status_code == 200
+    again = studio.client.post(f"/v1/jobs/{job['id']}/continue", json={})
+    assert "from the beginning" in again.json()["detail"]
+    assert studio.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+
+
+def test_a_film_is_stopped_and_outlives_its_worker(studio, frames, tmp_path):
+    long = clips.write(tmp_path / "long.mp4", frames * 30)
+    job = send(studio, long, styles=STYLE).json()
+    studio.wait(job["id"], "running", step=130)
+    studio.workers()[0].kill()
+    done = studio.wait(job["id"], "done")
+    assert done["step"] == 720
+    again = send(studio, long, styles=STYLE).json()
+    studio.wait(again["id"], "running", step=20)
+    assert studio.client.post(f"/v1/jobs/{again['id']}/stop").status_code == 202
+    stopped = studio.wait(again["id"], "stopped")
+    assert 20 <= stopped["step"] < 720
+    assert studio.client.get(f"/v1/jobs/{again['id']}/result").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "sentence"),
+    [
+        ({}, 422, "one to 4 styles"),
+        ({"styles": "none"}, 422, "there is no style"),
+        ({"styles": STYLE, "settings": "{"}, 422, "aren't JSON"),
+        ({"styles": STYLE, "settings": '{"codec": "x"}'}, 422, "codec"),
+        ({"styles": STYLE, "settings": '{"stability": 2}'}, 422, "stability"),
+        ({"styles": STYLE, "settings": '{"start": 5, "end": 2}'}, 422, "end after its start"),
+        ({"styles": STYLE, "other": "1"}, 422, "there is no field"),
+    ],
+)
+def test_bad_films_get_one_sentence(data, status, sentence, studio, clip):
+    answer = send(studio, clip, **data)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)
+    assert sentence in answer.json()["detail"]
+
+
+def test_a_film_that_is_none_fails_with_a_sentence(studio, tmp_path):
+    (tmp_path / "words.mp4").write_text("no film " * 50)
+    job = send(studio, tmp_path / "words.mp4", styles=STYLE).json()
+    studio.wait(job["id"], "failed")
+    assert "isn't a film" in studio.get(job["id"])["error"]
+    missing = studio.client.post("/v1/films", data={"styles": STYLE}, files={"x": b""})
+    assert missing.status_code == 422
