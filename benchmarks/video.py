@@ -1,6 +1,7 @@
 """Films: how steady, how sharp, how fast, and how much memory, from file to file.
 
     python benchmarks/video.py [--seconds 4] [--keep FOLDER] [--output FILE.json]
+    python benchmarks/video.py --example docs/images/video
 
 Three clips of 640×360 px are made: a panning photo with something moving before it, a still scene
 with a sensor's noise, and a cut between the two; painted frame by frame and steady. Then 640×360
@@ -37,6 +38,8 @@ WIDTH, HEIGHT = 640, 360
 RATE = 25
 WARPING_TARGET, SHARPNESS_TARGET, FLICKER_TARGET = 0.5, 0.95, 0.3
 STEADY_RATE, PLAIN_RATE, MOST_MB = 20, 30, 1500
+EXAMPLE_SIZE = 480, 270
+EXAMPLE_STYLE = common.EXAMPLES / "paintings/church_at_auvers.webp"
 LARGE = 1920, 1080, 40
 STEADY = """
 Steady over frame by frame. Targets: warping error under {}, sharpness over {}, flicker of the noise
@@ -129,6 +132,18 @@ def speed(folder: Path, width: int, height: int, frames: int) -> list[dict[str, 
     return rows
 
 
+def example(folder: Path) -> None:
+    """The clip of the docs, with sound, and how it looks painted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    width, height = EXAMPLE_SIZE
+    still, disc = photo(PHOTO, width, height), photo(FOREGROUND, height // 3, height // 3)
+    source = clips.write(
+        folder / "clip.mp4", clips.panning(still, disc, width, height, 4 * RATE), sound=True,
+        options={"crf": "26"},
+    )  # fmt: skip
+    run("video", source, EXAMPLE_STYLE, "-o", folder / "painted.mp4", "--crf", "30")
+
+
 def pictures(path: Path) -> list[np.ndarray]:
     from impasto.video.reading import open_source
 
@@ -157,7 +172,11 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the films there")
+    parser.add_argument("--example", type=Path, metavar="FOLDER", help="only the docs' clip")
     arguments = parser.parse_args()
+    if arguments.example:
+        example(arguments.example)
+        return
     frames = round(arguments.seconds * RATE)
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.keep or Path(name)

@@ -84,6 +84,12 @@ def test_python_blocks_run(name, folder, monkeypatch):
     assert list(folder.glob("*.png"))
 
 
+def test_the_film_of_the_docs(folder, clip):
+    (code,) = blocks(DOCS / "video.md", "python")
+    exec(compile(code, "video.md", "exec"), {})
+    assert (folder / "painted.mp4").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_commands_exist_and_know_their_flags(path):
     from impasto.cli.app import app
