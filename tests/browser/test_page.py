@@ -290,9 +290,10 @@ def test_what_fails_says_why(open_page, studio, files, tmp_path):
 
 def test_without_the_token_it_says_so(open_page, tmp_path):
     with running(tmp_path / "data", "--token", "sesame") as own:
-        page = open_page(own.address, ready="pre")
+        page = open_page(own.address, ready="form")
         expect(page.locator("body")).to_contain_text("needs its token")
-        page.goto(f"{own.address}/?token=sesame")
+        page.fill("input[name=token]", "sesame")
+        page.click("button")
         page.wait_for_load_state("networkidle")
         assert page.locator("#gallery button").count() > 8
         assert "token" not in page.url

@@ -8,6 +8,8 @@ import shlex
 import subprocess
 from dataclasses import replace
 
+import clips
+import numpy as np
 import pytest
 from conftest import ROOT
 from PIL import Image
@@ -21,10 +23,11 @@ COMMANDS = [
     for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
     for line in block.splitlines()
 ]
+# The others are in tests/studio and tests/video.
 IMPASTO_COMMANDS = [
     line
     for line in COMMANDS
-    if line.startswith("impasto") and line.split()[1] != "studio"  # see tests/studio
+    if line.startswith("impasto") and line.split()[1] not in ("studio", "live")
 ]
 SMALL = ["--size", "48", "--steps", "2"]
 
@@ -35,6 +38,7 @@ def folder(tmp_path, photo_image, painting_image):
     painting_image.save(tmp_path / "painting.jpg", quality=95)
     painting_image.rotate(180).save(tmp_path / "other.jpg", quality=95)
     Image.linear_gradient("L").save(tmp_path / "mask.png")
+    clips.write(tmp_path / "clip.mp4", [np.asarray(photo_image)] * 3)
     return tmp_path
 
 

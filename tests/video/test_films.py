@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.errors import OutputError
 from impasto.video import film as film_module
 from impasto.video.film import Cut, Film
 from impasto.video.reading import open_source
@@ -108,6 +109,10 @@ def test_sequences_in_and_out(frames, tmp_path):
         film = made(source, tmp_path / f"{source.stem[:3]}.mp4", rate=Fraction(10))
         assert film.done == 24
         assert times(film.output)[:3] == [0, 0.1, 0.2]
+    first = (tmp_path / "out" / "f-001.png").read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        Film(tmp_path / "c.mp4", OTHER, tmp_path / "out" / "f-%03d.png")
+    assert (tmp_path / "out" / "f-001.png").read_bytes() == first
     (tmp_path / "folder").mkdir()
     made(tmp_path / "out", tmp_path / "folder")
     assert len(list((tmp_path / "folder").glob("*.png"))) == 24

@@ -8,10 +8,13 @@ import clips
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from impasto.errors import ImageError
+from impasto.losses.objective import Anchor
 from impasto.video.flow import FlowFinder, consistent, motion_edges, small_grey, warped
 from impasto.video.measure import steadiness
+from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key
 from impasto.video.stability import Stabiliser, Watcher, sharpness
 
@@ -151,3 +154,29 @@ def test_evaluate_a_film(impasto, clip, tmp_path):
     assert "warping error" in shown
     assert "no such file" in impasto("evaluate", "none.mp4", *flags).sentence()
     assert "--style is missing" in impasto("evaluate", clip, "--content", clip).sentence()
+
+
+def test_the_temporal_loss_and_its_gradient():
+    """Ruder et al. 2016, equation 8: the mean of the trusted squared distance."""
+    random = torch.Generator().manual_seed(0)
+    image, picture = (torch.rand(1, 3, 8, 9, generator=random, dtype=torch.double) for _ in "ab")
+    trust = (torch.rand(1, 1, 8, 9, generator=random) > 0.5).double()
+    loss, gradient = Anchor(picture, trust, 7.0).at(image)
+    assert float(loss) == pytest.approx(7 * float((trust * (image - picture) ** 2).mean()))
+    held = image.clone().requires_grad_()
+    expected = torch.autograd.grad(7 * (trust * (held - picture) ** 2).mean(), held)[0]
+    assert torch.allclose(gradient, expected)
+
+
+def test_an_optimised_frame_is_held_to_the_one_before(frames, painting):
+    """With the temporal loss the next frame is nearer to the last one, warped."""
+    settings = {"method": "optimize", "preset": "draft", "steps": 14}
+    watcher, apart = Watcher(), []
+    motions = [watcher.motion(frame) for frame in frames[:2]]
+    for motion in (motions[1], None):
+        painter = OptimizingPainter([Key(0, str(painting))], settings, frames[0])
+        first = painter.paint(frames[0], 0, 0, None)
+        second = painter.paint(frames[1], 0.04, 1, motion)
+        carried = warped(first, motions[1].scaled(96, 160).back, cv2.INTER_CUBIC)
+        apart.append(np.abs(second - carried)[10:-10, 10:-10].mean())
+    assert apart[0] < 0.7 * apart[1]

@@ -165,7 +165,8 @@ def video(
         else:
             click.echo(str(target))
         if stop.signal_number:
-            click.echo("stopped; --resume goes on with it", err=True)
+            more = "; --resume goes on with it" if film.can_go_on else ""
+            click.echo(f"stopped after {film.done} frames{more}", err=True)
             return stop.exit_code
     return 0
 

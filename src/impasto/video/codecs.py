@@ -29,7 +29,13 @@ class Codec:
 
 
 CODECS = {
-    "h264": Codec("libx264", "yuv420p", options={"preset": "veryfast", "rc-lookahead": "10"}),
+    # With mbtree x264 doesn't always give the same bytes: a film that is gone on with must.
+    "h264": Codec(
+        "libx264",
+        "yuv420p",
+        quality=("crf", 16, 51),
+        options={"preset": "veryfast", "mbtree": "0"},
+    ),
     "hevc": Codec(
         "libx265", "yuv420p", quality=("crf", 22, 51), options={"x265-params": "log-level=none"}
     ),

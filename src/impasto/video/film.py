@@ -27,7 +27,7 @@ from impasto.video.masks import Mask, open_mask
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key, Painter
 from impasto.video.reading import NUMBERED, open_source
-from impasto.video.sequences import SequenceWriter
+from impasto.video.sequences import SequenceWriter, check_sequence
 from impasto.video.stability import Stabiliser, Watcher
 from impasto.video.writing import FilmWriter, Part, assemble, write_gif
 
@@ -93,7 +93,7 @@ class Film:
 
     >>> film = impasto.Film("clip.mp4", "painting.jpg", "styled.mp4")
     >>> for progress in film:
-    ...     print(progress.frame, progress.rate)
+    ...     show(progress.picture)
     >>> film.finish()
     """
 
@@ -153,9 +153,11 @@ class Film:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
-        ours = self.saved is not None
-        if not self.is_sequence:
-            files.check_writable(self.output, force=self.force or ours)
+        mine = self.force or self.saved is not None
+        if self.is_sequence:
+            check_sequence(self.output, force=mine)
+        else:
+            files.check_writable(self.output, force=mine)
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -397,6 +399,11 @@ class Film:
         for part in parts:
             part.path.unlink(missing_ok=True)
         self.state_file.unlink(missing_ok=True)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether what was interrupted can be gone on with."""
+        return not self.complete and self.state_file.exists()
 
     @property
     def _end_of_made(self) -> float:

@@ -9,22 +9,40 @@ from PIL import Image
 
 from impasto import files
 from impasto.images.write import Encoding, encode_image
+from impasto.video.reading import NUMBERED
 
 PATTERN = "frame-%05d.png"
+
+
+def check_sequence(output: Path, *, force: bool = False) -> None:
+    """Raises OutputError: there are pictures of that name, or the folder can't be written to."""
+    pattern = pattern_of(output)
+    if pattern.parent.is_dir():
+        files.check_writable(numbered(pattern, 1), force=force)
+    else:
+        files.check_writable(pattern.parent)
+
+
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of that number."""
+    return pattern.with_name(NUMBERED.sub(lambda found: found[0] % number, pattern.name, count=1))
+
+
+def pattern_of(output: Path) -> Path:
+    """Where pictures go: a pattern, or one in a folder."""
+    return output / PATTERN if output.is_dir() else output
 
 
 class SequenceWriter:
     """Writes numbered PNGs: by a pattern, or into a folder. ``kept`` are there already."""
 
     def __init__(self, output: Path, kept: int) -> None:
-        if output.is_dir():
-            output = output / PATTERN
-        files.make_folder(output.parent)
-        self.pattern, self.count = output, kept
+        self.pattern, self.count = pattern_of(output), kept
+        files.make_folder(self.pattern.parent)
 
     def write(self, pixels: np.ndarray, pts: int) -> None:
         """Raises OutputError."""
-        path = self.pattern.with_name(self.pattern.name % (self.count + 1))
+        path = numbered(self.pattern, self.count + 1)
         files.write_atomically(path, encode_image(Image.fromarray(pixels), Encoding("png")))
         self.count += 1
 

@@ -9,11 +9,12 @@ copied from there, and sound, subtitles, chapters and the rest from the source.
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -178,25 +179,28 @@ def output_colour(clip: Clip) -> Colour:
 
 def part_packets(parts: Sequence[Part], clip: Clip) -> Iterator[Any]:
     """The packets of the parts, one after the other, at the times they were made for: files count
-    from where they like.
+    from where they like. They are read twice, first for their times alone, so that a long film
+    isn't held in memory.
     """
-    every = [packet for part in parts for packet in _moved_packets(part, clip)]
-    times = Times(clip)
-    times.pts = sorted(packet.pts for packet in every)
-    ends = dict(pairwise([*times.pts, times.pts[-1] + times.step if every else 0]))
-    for packet in every:
-        packet.duration = ends[packet.pts] - packet.pts
-        times.time(packet)
-        yield packet
+    times, shifts = Times(clip), []
+    for part in parts:
+        ticks = [_ticks(packet, clip.time_base) for packet in _packets(part)]
+        shifts.append(part.first - min(ticks, default=0))
+        times.pts += [pts + shifts[-1] for pts in ticks]
+    times.pts.sort()
+    for part, shift in zip(parts, shifts, strict=True):
+        for packet in _packets(part):
+            packet.pts, packet.time_base = _ticks(packet, clip.time_base) + shift, clip.time_base
+            after = bisect_right(times.pts, packet.pts)
+            ends = times.pts[after] if after < len(times.pts) else packet.pts + times.step
+            packet.duration = ends - packet.pts
+            times.time(packet)
+            yield packet
 
 
-def _moved_packets(part: Part, clip: Clip) -> list[Any]:
+def _packets(part: Part) -> Iterator[Any]:
     with closing(open_container(str(part.path))) as container:
-        packets = list(islice(_video_packets(container), part.frames))
-    shift = part.first - min((_ticks(packet, clip.time_base) for packet in packets), default=0)
-    for packet in packets:
-        packet.pts, packet.time_base = _ticks(packet, clip.time_base) + shift, clip.time_base
-    return packets
+        yield from islice(_video_packets(container), part.frames)
 
 
 def _video_packets(container: Any) -> Iterator[Any]:
