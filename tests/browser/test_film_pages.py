@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import av
 import clips
 import numpy as np
@@ -10,6 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from browser_page import chromium, until
 from playwright.sync_api import expect, sync_playwright
 from studio_server import running
+
+from impasto.video.live.sinks import open_sink
 
 SECOND, MINUTE = 1000, 60_000
 CAMERA = [
@@ -119,6 +123,20 @@ def test_a_film(page, studio, frames, tmp_path):
     assert len(painted) == 96
     assert np.abs(painted[10].astype(int) - frames[10]).mean() > 15
     assert not serious(page)
+
+
+def test_what_the_command_line_sends_is_watched(page, studio):
+    sink = open_sink(f"studio:{studio.address}", 25)
+    page.goto(f"{studio.address}/live")
+    page.wait_for_selector("#gallery button")
+    page.click("#watch")
+    for number in range(6):
+        sink.show(clips.photo(96, 64, number), time.monotonic())
+        time.sleep(0.1)
+    until(page, "document.getElementById('watched').naturalWidth === 96")
+    page.click("#watch")
+    expect(page.locator("#watched")).to_be_hidden()
+    sink.close()
 
 
 def test_a_film_that_is_none(page, studio, tmp_path):

@@ -12,8 +12,8 @@ from impasto.studio.app import create_app
 from impasto.studio.settings import Settings
 
 EXAMPLES = 12
-NOT_HERE = ("GET /v1/jobs/{id}/events",)
-"""Doesn't end while a job lasts."""
+NOT_HERE = ("GET /v1/jobs/{id}/events", "GET /v1/live/shown")
+"""They don't end."""
 
 
 @pytest.fixture(scope="module")

@@ -221,3 +221,30 @@ def test_a_film_that_is_none_fails_with_a_sentence(studio, tmp_path):
     assert "isn't a film" in studio.get(job["id"])["error"]
     missing = studio.client.post("/v1/films", data={"styles": STYLE}, files={"x": b""})
     assert missing.status_code == 422
+
+
+def test_the_command_line_shows_its_pictures_on_the_page(studio, clip):
+    from impasto.video.live.sinks import open_sink
+
+    sink = open_sink(f"studio:{studio.address}/", 25)
+    sink.show(clips.photo(96, 64), time.monotonic())
+    with studio.client.stream("GET", "/v1/live/shown", timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("multipart/x-mixed-replace")
+        seen = b""
+        for number, part in enumerate(answer.iter_bytes()):
+            seen += part
+            if seen.count(b"image/jpeg") >= 3:
+                break
+            sink.show(clips.photo(96, 64, number % 5), time.monotonic())
+    sink.close()
+
+
+def test_only_jpegs_are_shown(studio):
+    refused = studio.client.post("/v1/live/shown", content=b"<svg/>")
+    assert refused.status_code == 415
+    assert studio.client.post("/v1/live/shown", content=bytes(2_000_000)).status_code == 413
+
+
+def test_no_studio_no_sink(impasto, clip):
+    said = impasto("live", clip, "studio:http://127.0.0.1:9", "--style", STYLE).sentence()
+    assert "there is no studio at" in said

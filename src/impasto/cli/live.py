@@ -72,9 +72,9 @@ def live(
     """Paint live pictures as they come, and send them on.
 
     SOURCE is camera, camera:1, screen, a file (played as if it were live), or an address (rtsp,
-    rtmp, udp, http …). SINK is window, a file, an address (rtmp, udp, rtsp, srt …), or a virtual
-    camera (/dev/video9). Pictures that there is no time for are left out, so that what is shown is
-    never late.
+    rtmp, udp, http …). SINK is window, studio (the Live tab of one that runs here, or
+    studio:ADDRESS), a file, an address (rtmp, udp, rtsp, srt …), or a virtual camera (/dev/video9).
+    Pictures that there is no time for are left out, so that what is shown is never late.
 
     While it runs it reads orders from standard input: style NAME, strength 0.5, strokes 1.5, quit.
     """

@@ -18,6 +18,7 @@ from impasto.studio.crew import Crew
 from impasto.studio.problems import ProblemError
 from impasto.studio.settings import Settings
 from impasto.studio.store import ACTIVE, Job, Store
+from impasto.studio.watched import Watched
 
 log = logging.getLogger("impasto.studio")
 
@@ -41,6 +42,7 @@ class Studio:
         self.converting = asyncio.Semaphore(CONVERSIONS)
         self.live = 0
         """How many live sessions there are."""
+        self.watched = Watched()
         self.background: set[asyncio.Task[None]] = set()
 
     def job(self, id: str) -> Job:

@@ -216,6 +216,19 @@ function record() {
   byId("record").setAttribute("aria-pressed", "true");
 }
 
+/** Show what `impasto live SOURCE studio` sends here instead. */
+function watch() {
+  const on = byId("watched").hidden;
+  if (on) leave("Watching what impasto live sends here.");
+  else say("Choose a style, then a camera or a screen.");
+  byId("watched").hidden = !on;
+  shown.hidden = on;
+  byId("watch").setAttribute("aria-pressed", String(on));
+  if (on) byId("watched").src = `/v1/live/shown?${Date.now()}`;
+  else byId("watched").removeAttribute("src");
+}
+
+byId("watch").addEventListener("click", watch);
 byId("camera").addEventListener("click", () => open("camera"));
 byId("screen").addEventListener("click", () => open("screen"));
 byId("stop").addEventListener("click", () => leave("Stopped."));

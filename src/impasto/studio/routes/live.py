@@ -10,9 +10,12 @@ import os
 import sys
 from typing import Any
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
+from fastapi.responses import StreamingResponse
 
-from impasto.studio.context import Studio
+from impasto.studio.context import FRESH, Studio, studio_of
+from impasto.studio.problems import ProblemError
+from impasto.studio.watched import BOUNDARY
 
 log = logging.getLogger("impasto.studio")
 
@@ -24,8 +27,25 @@ MOST_WAITING = 4
 """A client with more unanswered pictures doesn't keep to the protocol."""
 MOST_BYTES = 8_000_000
 IDLE_S = 60.0
+JPEG = b"\xff\xd8\xff"
 BUSY = "others are live already; try again later"
 POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
+
+
+@router.post("/live/shown", status_code=204, tags=["live"])
+async def show(request: Request) -> None:
+    """A painted picture, a JPEG of up to 1 MB, for whoever watches."""
+    picture = await request.body()
+    if not picture.startswith(JPEG):
+        raise ProblemError(415, "that isn't a JPEG")
+    studio_of(request).watched.show(picture)
+
+
+@router.get("/live/shown", response_class=StreamingResponse, tags=["live"])
+async def watch(request: Request) -> StreamingResponse:
+    """The pictures that are sent, one replacing the other; it doesn't end."""
+    kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+    return StreamingResponse(studio_of(request).watched.parts(), media_type=kind, headers=FRESH)
 
 
 @router.websocket("/live")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import av
 import cv2
+import httpx
 import numpy as np
 
 from impasto import files
@@ -22,6 +23,8 @@ FORMATS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "udp": "mpegts", "srt"
            "rtp": "rtp_mpegts", "tcp": "mpegts", "http": "mpegts"}  # fmt: skip
 """How pictures are packed for an address."""
 X264 = {"preset": "superfast", "tune": "zerolatency", "crf": "20"}
+STUDIO = "http://127.0.0.1:8765"
+QUALITY = 85
 MICROSECONDS = Fraction(1, 1_000_000)
 WINDOW = "impasto"
 ESCAPE, QUIT = 27, ord("q")
@@ -40,9 +43,13 @@ class Sink(Protocol):
 
 
 def open_sink(name: str, rate: float, *, force: bool = False) -> Sink:
-    """``window``, a file, an address, or a virtual camera (``/dev/video…``). Raises OutputError."""
+    """``window``, ``studio`` (or ``studio:`` and its address), a file, an address, or a virtual
+    camera (``/dev/video…``). Raises OutputError.
+    """
     if name == "window":
         return Window()
+    if name == "studio" or name.startswith("studio:http"):
+        return StudioPage(name.partition(":")[2] or STUDIO)
     if name.startswith("/dev/video"):
         return Encoded(name, "v4l2", rate, codec="rawvideo", pixels="yuyv422")
     if STREAM.match(name):
@@ -73,6 +80,54 @@ class Window:
 
     def close(self) -> None:
         cv2.destroyAllWindows()
+
+
+class StudioPage:
+    """The Live tab of a studio, by the address that it printed; pictures are sent in a thread."""
+
+    def __init__(self, address: str) -> None:
+        self.news: list[str] = []
+        where = httpx.URL(address)
+        token = where.params.get("token")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        base = where.copy_with(query=None, path="/")
+        self.client = httpx.Client(base_url=base, headers=headers, timeout=5)
+        try:
+            self.client.get("/v1/health").raise_for_status()
+        except httpx.HTTPError as error:
+            raise OutputError(f"there is no studio at {base} that lets us in: {error}") from error
+        self.slot: Slot[np.ndarray] = Slot()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def show(self, pixels: np.ndarray, at: float) -> bool:
+        self.slot.put(pixels)
+        return True
+
+    def close(self) -> None:
+        self.slot.close()
+        self.thread.join(10)
+        self.client.close()
+
+    def _run(self) -> None:
+        lost = False
+        while not self.slot.is_closed:
+            pixels = self.slot.take(0.5)
+            if pixels is None:
+                continue
+            bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+            _, picture = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+            kind = {"Content-Type": "image/jpeg"}
+            try:
+                self.client.post("/v1/live/shown", content=picture.tobytes(), headers=kind)
+                if lost:
+                    self.news.append("the studio is back")
+                lost = False
+            except httpx.HTTPError:
+                if not lost:
+                    self.news.append("the studio is lost; trying again")
+                lost = True
+                time.sleep(AGAIN_S)
 
 
 class Encoded:
