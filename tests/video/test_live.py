@@ -211,6 +211,8 @@ def test_the_style_changes_while_it_runs():
     stylist.change(style="honey-wash")
     second = stylist.painted(picture)
     assert np.abs(first.astype(int) - second).mean() > 10
+    fresh = Stylist("honey-wash").painted(picture)
+    assert np.abs(fresh.astype(int) - second).max() <= 1  # nothing of the old one is left
     stylist.change(strength=0.0)
     third = stylist.painted(picture)
     assert np.abs(third.astype(int) - picture).mean() < 2

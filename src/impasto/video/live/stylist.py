@@ -69,14 +69,15 @@ class Stylist:
         small = self._shrunk(pixels)
         with self.lock:
             wanted, self.wanted = self.wanted, {}
-        if wanted or self.index == 0:
+        begins = bool(wanted) or self.index == 0
+        if begins:
             self.style = wanted.pop("style", self.style)
             self.settings.update(wanted)
             self._begin(small)
         assert self.painter is not None
         motion = self.watcher.motion(small)
-        picture = self.painter.paint(small, 0.0, self.index, motion)
-        shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, motion if not wanted else None))
+        picture = self.painter.paint(small, 0.0, self.index, None if begins else motion)
+        shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, None if begins else motion))
         self.index += 1
         self._adapt(time.monotonic() - started)
         if shown.shape[:2] != (height, width):
