@@ -94,7 +94,7 @@ def steadiness(folder: Path, clip: Path, painting: Path) -> dict[str, Any]:
     films = {}
     for name, stability in (("plain", "0"), ("steady", "0.9")):
         films[name] = folder / f"{clip.stem}_{painting.stem}_{name}.mp4"
-        run("video", clip, painting, "-o", films[name], "--stability", stability, "--crf", "8")
+        run("video", clip, painting, "-o", films[name], "--stability", stability, "--crf", "1")
     told = subprocess.run(
         [
             *(sys.executable, "-m", "impasto", "evaluate", str(films["steady"]), "--video"),
