@@ -85,6 +85,12 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         raise OutputError(f"{path} can't be written: {reason(error)}") from error
 
 
+def check_apart(output: Path, source: Path) -> None:
+    """Raise OutputError: the two are one file, which would be read while it is written."""
+    if output.exists() and source.exists() and output.samefile(source):
+        raise OutputError(f"{output} is what is read; choose another name for what is made")
+
+
 def make_folder(path: Path) -> None:
     """Make ``path`` unless it is there. Raises OutputError."""
     try:

@@ -146,6 +146,14 @@ def test_bad_targets(impasto, clip, tmp_path):
     (tmp_path / "there.mp4").write_text("mine")
     assert "exists already" in sentence("there.mp4")
     assert (tmp_path / "there.mp4").read_text() == "mine"
+    before = clip.read_bytes()
+    assert "is what is read" in impasto("video", clip, STYLE, "-o", clip, "--force").sentence()
+    ended = impasto("live", clip, clip, "--style", STYLE, "--force")
+    assert "is what is read" in ended.sentence()
+    assert clip.read_bytes() == before
+    (tmp_path / "f-002.png").write_text("mine")
+    assert "exists already" in sentence("f-%03d.png")
+    assert (tmp_path / "f-002.png").read_text() == "mine"
     assert "has no codec, nor --crf" in sentence("f-%03d.png", "--crf", "3")
     assert "isn't an image" in impasto("video", clip, clip, "-o", "o.mp4").sentence()
 

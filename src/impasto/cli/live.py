@@ -6,10 +6,12 @@ import json
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from impasto import files
 from impasto.cli.options import debug_option, force_option, json_option
 from impasto.cli.running import stoppable
 from impasto.cli.stylize import weighted_style
@@ -92,6 +94,7 @@ def live(
             stability=stability,
             **settings,
         )
+        files.check_apart(Path(sink), Path(source))
         pictures = LiveSource(source)
         first = pictures.start()
         wanted = rate or pictures.rate or 25.0

@@ -7,12 +7,15 @@ import contextlib
 import logging
 import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
+from impasto.images.limits import Limits
 from impasto.studio import problems, uploads
 from impasto.studio.crew import Crew
 from impasto.studio.problems import ProblemError
@@ -23,6 +26,8 @@ from impasto.studio.watched import Watched
 log = logging.getLogger("impasto.studio")
 
 RETRY_S = 30
+Reader = Callable[[FormData, Path, Limits], uploads.Request]
+"""Keeps a form's files in a folder, and says what is asked for."""
 FREE_BYTES = 200e6
 """Less than that on the disk, and no new picture is begun."""
 TIDY_EVERY_S = 60
@@ -79,6 +84,22 @@ class Studio:
             return await request.form(max_files=8, max_fields=8, max_part_size=1 << 20)
         except MultiPartException as error:
             raise ProblemError(400, f"that isn't a form: {error.message.lower()}") from None
+
+    async def take(self, request: Request, response: Response, read: Reader) -> dict[str, Any]:
+        """Make a job of the request's form, as ``read`` reads it. Raises ProblemError, ImageError,
+        RecipeError.
+        """
+        self.check_room()
+        form = await self.form(request)
+        folder = self.store.new_folder()
+        try:
+            wanted = await asyncio.to_thread(read, form, folder, self.settings.limits)
+            job = self.submit(folder, wanted)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return self.crew.as_dict(job)
 
     def submit(self, folder: Path, wanted: uploads.Request) -> Job:
         """Queue a job whose files are in ``folder``. Raises ProblemError: no room any more."""

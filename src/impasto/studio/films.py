@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from impasto import files
+from impasto import devices, files
 from impasto.errors import CheckpointError
 from impasto.images.write import Encoding, encode_image
 from impasto.video.film import Cut, Film, FilmProgress
@@ -44,7 +43,8 @@ class FilmJob:
             for part in request["styles"]
         ]
         cut = Cut(asked.pop("start", 0.0), asked.pop("end", float("inf")), 1, asked.pop("size", 0))
-        arguments = {"cut": cut, **asked}
+        self.device = devices.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
+        arguments = {"cut": cut, "device": str(self.device.device), **asked}
         source, output = self.folder / request["content"]["file"], self.folder / RESULT
         try:
             return Film(source, styles, output, resume=True, **arguments)
@@ -105,7 +105,7 @@ class FilmJob:
             "progress": {
                 **self._summary(),
                 "result": {"width": self.film.width, "height": self.film.height},
-                "device": "cuda" if torch.cuda.is_available() else "cpu",
+                "device": f"{self.device.device}, {self.device.precision}",
                 "notes": notes,
             },
         }

@@ -21,7 +21,6 @@ from impasto.networks import styles
 from impasto.studio import gallery
 from impasto.video.live.stylist import Stylist
 
-MOST_BYTES = 8_000_000
 MOST_PIXELS = 4_000_000
 LEAST_SIDE = 32
 QUALITY = 88

@@ -153,6 +153,7 @@ class Film:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
+        files.check_apart(self.output, Path(self.clip.name))
         mine = self.force or self.saved is not None
         if self.is_sequence:
             check_sequence(self.output, force=mine)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from impasto import files
 from impasto.images.write import Encoding, encode_image
-from impasto.video.reading import NUMBERED
+from impasto.video.reading import NUMBERED, sequence_files
 
 PATTERN = "frame-%05d.png"
 
@@ -18,7 +18,8 @@ def check_sequence(output: Path, *, force: bool = False) -> None:
     """Raises OutputError: there are pictures of that name, or the folder can't be written to."""
     pattern = pattern_of(output)
     if pattern.parent.is_dir():
-        files.check_writable(numbered(pattern, 1), force=force)
+        there = sequence_files(str(pattern))
+        files.check_writable(there[0] if there else numbered(pattern, 1), force=force)
     else:
         files.check_writable(pattern.parent)
 

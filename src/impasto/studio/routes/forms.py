@@ -1,31 +1,39 @@
-"""What the reference says of the form that a job is made from."""
+"""What the reference says of the forms that jobs are made from."""
 
 from __future__ import annotations
 
-from impasto.studio import uploads
+from typing import Any
 
-FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["content", "styles"],
-                    "properties": {
-                        "content": {"type": "string", "format": "binary"},
-                        "styles": {
-                            "type": "array",
-                            "maxItems": uploads.MOST_STYLES,
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "files, or names of built-in ones",
-                        },
-                        "weights": {"type": "string", "description": "as in 1,0.5"},
-                        "mask": {"type": "string", "format": "binary"},
-                        "recipe": {"type": "string", "description": "a JSON object of settings"},
-                    },
-                }
-            }
-        },
+from impasto.studio import film_uploads, uploads
+
+FILE = {"type": "string", "format": "binary"}
+
+
+def _form(what: str, **others: dict[str, str]) -> dict[str, Any]:
+    """A form with the file ``what``, its styles, and other fields."""
+    styles = {
+        "type": "array",
+        "maxItems": uploads.MOST_STYLES,
+        "items": FILE,
+        "description": "files, or names of built-in ones",
     }
-}
+    weights = {"type": "string", "description": "as in 1,0.5"}
+    schema = {
+        "type": "object",
+        "required": [what, "styles"],
+        "properties": {what: FILE, "styles": styles, "weights": weights, **others},
+    }
+    content = {"multipart/form-data": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+FORM = _form(
+    "content", mask=FILE, recipe={"type": "string", "description": "a JSON object of settings"}
+)
+FILM_FORM = _form(
+    "film",
+    settings={
+        "type": "string",
+        "description": f"a JSON object: {', '.join(film_uploads.FilmSettings.model_fields)}",
+    },
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -39,18 +38,7 @@ class Continuation(BaseModel):
 @router.post("/jobs", status_code=202, openapi_extra=FORM)
 async def new_job(request: Request, response: Response) -> dict[str, Any]:
     """A photo and one to four paintings, to be painted when it is their turn."""
-    studio = studio_of(request)
-    studio.check_room()
-    form = await studio.form(request)
-    folder = studio.store.new_folder()
-    try:
-        wanted = await asyncio.to_thread(uploads.request_from, form, folder, studio.settings.limits)
-        job = studio.submit(folder, wanted)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return studio.crew.as_dict(job)
+    return await studio_of(request).take(request, response, uploads.request_from)
 
 
 @router.get("/jobs")

@@ -20,8 +20,8 @@ ROOM = 0.9
 """Painting may take so much of the time between two pictures."""
 CALM_S = 2.0
 """The size grows again only after so long without haste."""
-STYLES = ("style", "strength", "style_scale", "color", "mix")
-"""What may change while it runs."""
+PROBE = np.full((64, 64, 3), 128, np.uint8)
+"""What a style is tried with."""
 
 
 class Stylist:
@@ -43,24 +43,20 @@ class Stylist:
         self.style, self.settings = style, settings
         self.rate, self.stability = rate, stability
         self.most, self.side = size or SIDES[0], size or SIDES[0]
-        self.painter: InstantPainter | None = None
         self.watcher, self.stabiliser = Watcher(), Stabiliser(stability)
         self.index, self.hurried = 0, time.monotonic()
         self.lock = threading.Lock()
-        self.wanted: dict[str, Any] = {}
-        self._begin(np.full((64, 64, 3), 128, np.uint8))  # refuses what makes no sense
+        self.change()
 
-    def change(self, **settings: Any) -> None:
+    def change(self, **wanted: Any) -> None:
         """From the next picture on: ``style``, ``strength``, ``style_scale``, … Raises as above."""
-        probe = {**self.settings, **settings}
-        style = probe.pop("style", self.style)
-        InstantPainter([Key(0, style)], probe, np.full((64, 64, 3), 128, np.uint8), steady=True)
+        settings = {**self.settings, **wanted}
+        style = settings.pop("style", self.style)
+        steady = self.stability > 0
+        painter = InstantPainter([Key(0, style)], settings, PROBE, steady=steady)
         with self.lock:
-            self.wanted.update(settings)
-
-    def _begin(self, pixels: np.ndarray) -> None:
-        keys = [Key(0, self.style)]
-        self.painter = InstantPainter(keys, self.settings, pixels, steady=self.stability > 0)
+            self.style, self.settings = style, settings
+            self.painter, self.begins = painter, True
 
     def painted(self, pixels: np.ndarray) -> np.ndarray:
         """(H, W, 3) of uint8, of any size from one to the next."""
@@ -68,15 +64,9 @@ class Stylist:
         height, width = pixels.shape[:2]
         small = self._shrunk(pixels)
         with self.lock:
-            wanted, self.wanted = self.wanted, {}
-        begins = bool(wanted) or self.index == 0
-        if begins:
-            self.style = wanted.pop("style", self.style)
-            self.settings.update(wanted)
-            self._begin(small)
-        assert self.painter is not None
+            painter, begins, self.begins = self.painter, self.begins, False
         motion = self.watcher.motion(small)
-        picture = self.painter.paint(small, 0.0, self.index, None if begins else motion)
+        picture = painter.paint(small, 0.0, self.index, None if begins else motion)
         shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, None if begins else motion))
         self.index += 1
         self._adapt(time.monotonic() - started)
