@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from impasto.stylizer import Stylizer
     from impasto.synthesis import reconstruct, texture
     from impasto.timelapse import Timelapse
-    from impasto.video.film import Cut, Film, FilmProgress
+    from impasto.video.film import Film, FilmProgress
+    from impasto.video.frames import Cut
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
 # the cores busy waiting meanwhile: that costs a fifth of a step. OpenMP reads this once, when torch
@@ -68,7 +69,7 @@ __all__ = [
 
 _MODULES = ("checkpoint", "notebook", "plots")
 _HOMES = {
-    "Cut": "impasto.video.film",
+    "Cut": "impasto.video.frames",
     "Film": "impasto.video.film",
     "FilmProgress": "impasto.video.film",
     "History": "impasto.history",

@@ -133,7 +133,8 @@ def video(
         chosen["method"] = method
     target = _target(clip, output, [*paintings, *(style for _, style in keys)], preview, resume)
     with stoppable() as stop:
-        from impasto.video.film import Cut, Film
+        from impasto.video.film import Film
+        from impasto.video.frames import Cut
 
         film = Film(
             clip,

@@ -11,8 +11,8 @@ from typing import Any
 from impasto import devices, files
 from impasto.errors import CheckpointError
 from impasto.images.write import Encoding, encode_image
-from impasto.video.film import Cut, Film, FilmProgress
-from impasto.video.frames import as_image
+from impasto.video.film import Film, FilmProgress
+from impasto.video.frames import Cut, as_image
 
 NEWS_EVERY_S = 0.2
 PREVIEW_EVERY_S = 0.7

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -14,43 +14,29 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from impasto import files
-from impasto.errors import CheckpointError, ImageError, OutputError, RecipeError
+from impasto.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
 from impasto.video.ahead import ahead
+from impasto.video.assembling import assemble
 from impasto.video.codecs import codec_for
 from impasto.video.flow import Motion
-from impasto.video.frames import Frame
+from impasto.video.frames import Cut, Frame
+from impasto.video.gif import write_gif
 from impasto.video.masks import Mask, open_mask
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key, Painter
 from impasto.video.reading import NUMBERED, open_source
 from impasto.video.sequences import SequenceWriter, check_sequence
 from impasto.video.stability import Stabiliser, Watcher
-from impasto.video.writing import FilmWriter, Part, assemble, write_gif
+from impasto.video.unfinished import Unfinished
+from impasto.video.writing import FilmWriter
 
 SEGMENT_FRAMES = 100
 """After so many frames all that is known is written down: what a crash costs at most."""
 RECENT = 48
 """The speed is told from so many frames."""
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Which part of a film is taken: from ``start`` to ``end``, seconds, each ``every``-th frame,
-    at a long side of ``size`` px (0: its own).
-    """
-
-    start: float = 0.0
-    end: float = float("inf")
-    every: int = 1
-    size: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.end:
-            raise RecipeError(f"a film from {self.start:g} s to {self.end:g} s has no frames")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,51 +116,26 @@ class Film:
         self.mask: Mask | None = None if mask is None else open_mask(str(mask), self.clip)
         self.keys = _keys(style, styles_at)
         self.notes: list[str] = []
-        self.parts: list[Part] = []
-        self.state: dict[str, Any] | None = None
         self.done = self.before = 0
         self.complete = False
-        self._prepare_files(resume)
+        self.unfinished = Unfinished(self.output, self._asked())
+        self.saved = self.unfinished.load() if resume else {}
+        self._check_output()
         self.painter = self._painter()
         self._describe_losses()
 
-    # Files
-
-    def _prepare_files(self, resume: bool) -> None:
-        """Raises OutputError, CheckpointError."""
-        beside = self.output / "film" if self.output.is_dir() else self.output
-        suffix = ".mp4" if self.output.suffix.lower() == ".gif" else self.output.suffix
-        self.work = beside.with_name(f"{beside.stem.replace('%', '')}.part{suffix}")
-        self.state_file = self.work.with_suffix(".state")
-        self.saved: dict[str, Any] | None = None
-        if resume:
-            self.saved = self._load()
-        elif self.state_file.exists() and not self.force:
+    def _check_output(self) -> None:
+        """Raises OutputError."""
+        mine = self.force or bool(self.saved)
+        if self.unfinished.exists and not mine:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
         files.check_apart(self.output, Path(self.clip.name))
-        mine = self.force or self.saved is not None
         if self.is_sequence:
             check_sequence(self.output, force=mine)
         else:
             files.check_writable(self.output, force=mine)
-
-    def _load(self) -> dict[str, Any]:
-        try:
-            saved: dict[str, Any] = torch.load(self.state_file, weights_only=True)
-        except FileNotFoundError:
-            raise CheckpointError(
-                f"{self.output} wasn't interrupted: there is nothing to resume"
-            ) from None
-        except Exception as error:
-            raise CheckpointError(f"{self.state_file} is damaged: {error}") from error
-        if saved.get("asked") != self._asked():
-            raise CheckpointError(
-                f"{self.output} was begun with another film, other styles or settings;"
-                " resume with the same"
-            )
-        return saved
 
     def _asked(self) -> str:
         """A hash of what the film is made of."""
@@ -192,7 +153,7 @@ class Film:
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
 
     def _painter(self) -> Painter:
-        first = next(self.source.frames(self.cut.start, self.cut.end, 1, None), None)
+        first = next(self.source.frames(self.cut), None)
         if first is None:
             raise ImageError(f"{self.clip.name} has no frames from {self.cut.start:g} s on")
         self.source.skipped = 0
@@ -223,7 +184,7 @@ class Film:
     # The run
 
     def __iter__(self) -> Iterator[FilmProgress]:
-        saved, cut = self.saved or {}, self.cut
+        saved = self.saved
         watcher, self.stabiliser = Watcher(), Stabiliser(self.stability)
         if isinstance(self.painter, OptimizingPainter):  # steady by itself
             self.stabiliser = Stabiliser(0)
@@ -233,8 +194,12 @@ class Film:
             watcher.restore(saved["watcher"])
         self.done = self.before = saved.get("frames", 0)
         self.source.skipped = saved.get("skipped", 0)
-        self.writer = self._writer(saved)
-        frames = self.source.frames(cut.start, cut.end, cut.every, saved.get("next_pts"))
+        self.writer: FilmWriter | SequenceWriter = (
+            SequenceWriter(self.output, self.done)
+            if self.is_sequence
+            else self.unfinished.open(self.codec, self.clip)
+        )
+        frames = self.source.frames(self.cut, saved.get("next_pts"))
         watched = self._watched(ahead(frames), watcher)
         painted: Any = ahead(self._painted(ahead(watched)))
         with closing(painted):
@@ -252,11 +217,11 @@ class Film:
         times, notes = [started], iter(self.notes)
         for frame, motion, picture in painted:
             if self._is_boundary(frame):
-                self._save(frame)
+                self._remember(frame)
             shown = self._finished(frame, self.stabiliser.shown(picture, motion))
             self.writer.write(shown, frame.pts - self._shift)
             self.done += 1
-            self._write_state()
+            self.unfinished.write()
             times = [*times[-RECENT:], time.monotonic()]
             yield FilmProgress(
                 frame=self.done,
@@ -332,44 +297,21 @@ class Film:
     def _is_boundary(self, frame: Frame) -> bool:
         return frame.index > 0 and (self.before + frame.index) % SEGMENT_FRAMES == 0
 
-    # What is kept
+    # The end
 
-    def _writer(self, saved: Mapping[str, Any]) -> FilmWriter | SequenceWriter:
-        if self.is_sequence:
-            return SequenceWriter(self.output, self.done)
-        self.parts = [
-            Part(Path(name), first, count) for name, first, count in saved.get("parts", [])
-        ]
-        number = f"-{len(self.parts) + 1}" if self.parts else ""
-        name = f"{self.work.stem}{number}{self.work.suffix}"
-        return FilmWriter(self.work.with_name(name), self.codec, self.clip)
-
-    def _save(self, frame: Frame) -> None:
-        """Remember how to go on before a frame."""
+    def _remember(self, frame: Frame) -> None:
+        """How to go on before a frame."""
         self.writer.end_segment()
-        self.state = {
-            "asked": self._asked(),
-            "frames": self.done,
-            "parts": [[str(part.path), part.first, part.frames] for part in self._all_parts()],
-            "next_pts": frame.pts,
-            "skipped": self.source.skipped,
-            "watcher": frame.notes["watcher"],
-            "painter": frame.notes["painter"],
-            "stabiliser": self.stabiliser.state(),
-        }
-
-    def _write_state(self, *, closed: bool = False) -> None:
-        """Write down how to go on, once what it goes on from is in the file."""
-        state = self.state
-        if state is not None and (closed or self.writer.relies_on(state["frames"] - self.before)):
-            files.write_atomically(self.state_file, lambda file: torch.save(state, file))
-            self.state = None
-
-    def _all_parts(self) -> list[Part]:
-        """The work files that make up the film."""
-        if isinstance(self.writer, SequenceWriter):
-            return []
-        return [*self.parts, self.writer.part] if self.writer.times.pts else self.parts
+        self.unfinished.remember(
+            {
+                "frames": self.done,
+                "next_pts": frame.pts,
+                "skipped": self.source.skipped,
+                "watcher": frame.notes["watcher"],
+                "painter": frame.notes["painter"],
+                "stabiliser": self.stabiliser.state(),
+            }
+        )
 
     def finish(self) -> list[str]:
         """Write what there is as the file that was asked for. Returns sentences about it.
@@ -378,10 +320,10 @@ class Film:
         """
         self.writer.close()
         if not self.complete:
-            self._write_state(closed=True)
-        parts = self._all_parts()
+            self.unfinished.write(closed=True)
+        parts = self.unfinished.parts
         if not self.done:
-            self._forget(parts)
+            self.unfinished.remove()
             raise ImageError(f"{self.clip.name} has no frame that can be decoded")
         notes = self._losses()
         if self.output.suffix.lower() == ".gif":
@@ -389,22 +331,14 @@ class Film:
         elif not self.is_sequence:
             end = self.cut.end if self.complete else self._end_of_made
             notes += assemble(parts, self.output, self.clip, self.cut.start, end)
-        if self.complete or not self.state_file.exists():
-            self._forget(parts)
+        if self.complete or not self.unfinished.exists:
+            self.unfinished.remove()
         return notes
-
-    def _forget(self, parts: list[Part]) -> None:
-        """Remove what it takes to go on."""
-        if isinstance(self.writer, FilmWriter):
-            self.writer.path.unlink(missing_ok=True)
-        for part in parts:
-            part.path.unlink(missing_ok=True)
-        self.state_file.unlink(missing_ok=True)
 
     @property
     def can_go_on(self) -> bool:
         """Whether what was interrupted can be gone on with."""
-        return not self.complete and self.state_file.exists()
+        return not self.complete and self.unfinished.exists
 
     @property
     def _end_of_made(self) -> float:
@@ -431,7 +365,7 @@ def previews(film: Film, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = []
     for index in range(count):
         at = cut.start + max(0.0, seconds) * (index + 0.5) / count
-        frame = next(film.source.frames(at, cut.end, 1, None), None)
+        frame = next(film.source.frames(replace(cut, start=at)), None)
         if frame is None:
             break
         pixels = np.ascontiguousarray(frame.pixels[..., :3])

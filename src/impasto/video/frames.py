@@ -8,6 +8,8 @@ from fractions import Fraction
 import numpy as np
 from PIL import Image
 
+from impasto.errors import RecipeError
+
 
 def as_image(pixels: np.ndarray) -> Image.Image:
     """(H, W, 3), or 4 with alpha, of uint8, as RGB."""
@@ -31,13 +33,28 @@ class Colour:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """Which part of a film is taken: from ``start`` to ``end``, seconds, each ``every``-th frame,
+    at a long side of ``size`` px (0: its own).
+    """
+
+    start: float = 0.0
+    end: float = float("inf")
+    every: int = 1
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.end:
+            raise RecipeError(f"a film from {self.start:g} s to {self.end:g} s has no frames")
+
+
+@dataclass(frozen=True)
 class Clip:
     """What a film says of itself; sizes are of its frames, upright.
 
     ``time_base`` is what its times are counted in, seconds, from ``origin`` on; ``aspect`` that of
-    a pixel; ``frames``
-    and ``seconds`` are its claims, None where it makes none. ``others`` are the kinds of the
-    streams besides the pictures.
+    a pixel; ``frames`` and ``seconds`` are its claims, None where it makes none. ``others`` are the
+    kinds of the streams besides the pictures.
     """
 
     name: str

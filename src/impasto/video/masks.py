@@ -52,6 +52,6 @@ def open_mask(path: str, clip: Clip) -> Mask:
         mask.now = cv2.resize(image, (clip.width, clip.height), interpolation=cv2.INTER_AREA)
         return mask
     source = open_source(path, None)
-    mask = Mask(path, size, source.frames(0.0, float("inf"), 1, None))
+    mask = Mask(path, size, source.frames())
     mask.base, mask.origin = float(source.clip.time_base), source.clip.origin
     return mask

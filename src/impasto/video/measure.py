@@ -119,7 +119,7 @@ def measure(result: str | Path, source: str | Path) -> Steadiness:
 
 
 def _pictures(path: str) -> Iterator[np.ndarray]:
-    for frame in open_source(path, None).frames(0.0, float("inf"), 1, None):
+    for frame in open_source(path, None).frames():
         yield np.ascontiguousarray(frame.pixels[..., :3])
 
 

@@ -115,7 +115,7 @@ class InstantPainter:
         """The brushes at a time."""
         after = bisect.bisect_right([key.time for key in self.keys], time)
         if after == 0 or after == len(self.keys):
-            return self.brushes[min(after, len(self.keys) - 1) if after == 0 else after - 1]
+            return self.brushes[max(0, after - 1)]
         before, next_key = self.keys[after - 1], self.keys[after]
         share = (time - before.time) / (next_key.time - before.time)
         return [

@@ -27,6 +27,7 @@ from impasto.video.frames import (
     UNSPECIFIED,
     Clip,
     Colour,
+    Cut,
     Frame,
 )
 from impasto.video.hdr import TRANSFERS, to_sdr
@@ -34,6 +35,7 @@ from impasto.video.hdr import TRANSFERS, to_sdr
 MIN_SIDE_PX = 32
 SD_ROWS = 576
 """Untagged films of so many rows or fewer are BT.601, as players take them to be."""
+WHOLE = Cut()
 INSTANT_S = 1e-6
 """Times as close as that are the same."""
 SEQUENCE_RATE = Fraction(25)
@@ -50,10 +52,8 @@ class Source(Protocol):
     cut_short: bool
     """Whether the file is broken off."""
 
-    def frames(self, start: float, end: float, every: int, resume: int | None) -> Iterator[Frame]:
-        """Those from ``start`` up to ``end``, seconds, each ``every``-th of them; or from the one
-        at time ``resume`` on.
-        """
+    def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
+        """Those of a cut; or of that, those from the one at time ``resume`` on."""
         ...
 
 
@@ -124,19 +124,13 @@ class Film:
         self.clip = replace(clip, height=height, width=width)
         return height, width
 
-    def frames(
-        self,
-        start: float = 0.0,
-        end: float = float("inf"),
-        every: int = 1,
-        resume: int | None = None,
-    ) -> Iterator[Frame]:
+    def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """As ``Source`` says. What can't be decoded is skipped, and counted."""
         with closing(open_container(self.path)) as container:
             stream = best_stream(container)
             base = Fraction(stream.time_base)
             origin = self.clip.origin
-            first = origin + round(start / base) if resume is None else resume
+            first = origin + round(cut.start / base) if resume is None else resume
             if first > origin:
                 container.seek(first, stream=stream)
             seen = kept = 0
@@ -148,9 +142,9 @@ class Film:
                 last = pts
                 if pts < first:
                     continue
-                if (pts - origin) * base >= end - INSTANT_S:
+                if (pts - origin) * base >= cut.end - INSTANT_S:
                     return
-                if seen % every == 0:
+                if seen % cut.every == 0:
                     yield Frame(kept, pts, self._pixels(frame))
                     kept += 1
                 seen += 1
@@ -227,22 +221,16 @@ class Sequence:
             alpha=first.alpha is not None,
         )
 
-    def frames(
-        self,
-        start: float = 0.0,
-        end: float = float("inf"),
-        every: int = 1,
-        resume: int | None = None,
-    ) -> Iterator[Frame]:
+    def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """As ``Source`` says. An image that can't be read is skipped, and counted."""
         rate, kept, seen = self.clip.rate, 0, 0
-        first = round(start * rate) if resume is None else resume
+        first = round(cut.start * rate) if resume is None else resume
         for index, path in enumerate(self.paths):
             if index < first:
                 continue
-            if index / rate >= end - INSTANT_S:
+            if index / rate >= cut.end - INSTANT_S:
                 return
-            if seen % every == 0:
+            if seen % cut.every == 0:
                 try:
                     pixels = self._pixels(path)
                 except ImageError:

@@ -1,0 +1,88 @@
+"""What lies beside a film while it is made: its pictures, and how to go on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from impasto import files
+from impasto.errors import CheckpointError
+from impasto.video.codecs import Codec
+from impasto.video.frames import Clip
+from impasto.video.writing import FilmWriter, Part
+
+
+class Unfinished:
+    """The files beside ``output``: ``OUT.part.mp4`` and the like, one for each time that it was
+    gone on with, and ``OUT.part.state``. What was asked for is in there as ``asked``, a hash.
+    """
+
+    def __init__(self, output: Path, asked: str) -> None:
+        beside = output / "film" if output.is_dir() else output
+        suffix = ".mp4" if output.suffix.lower() == ".gif" else output.suffix
+        self.output, self.asked = output, asked
+        self.work = beside.with_name(f"{beside.stem.replace('%', '')}.part{suffix}")
+        self.state_file = self.work.with_suffix(".state")
+        self.earlier: list[Part] = []
+        self.writer: FilmWriter | None = None
+        self.state: dict[str, Any] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """Whether it can be gone on with."""
+        return self.state_file.exists()
+
+    def load(self) -> dict[str, Any]:
+        """What was remembered last. Raises CheckpointError."""
+        try:
+            saved: dict[str, Any] = torch.load(self.state_file, weights_only=True)
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"{self.output} wasn't interrupted: there is nothing to resume"
+            ) from None
+        except Exception as error:
+            raise CheckpointError(f"{self.state_file} is damaged: {error}") from error
+        if saved.get("asked") != self.asked:
+            raise CheckpointError(
+                f"{self.output} was begun with another film, other styles or settings;"
+                " resume with the same"
+            )
+        self.earlier = [Part(Path(name), first, count) for name, first, count in saved["parts"]]
+        return saved
+
+    def open(self, codec: Codec, clip: Clip) -> FilmWriter:
+        """A work file for what comes now. Raises OutputError."""
+        number = f"-{len(self.earlier) + 1}" if self.earlier else ""
+        name = f"{self.work.stem}{number}{self.work.suffix}"
+        self.writer = FilmWriter(self.work.with_name(name), codec, clip)
+        return self.writer
+
+    @property
+    def parts(self) -> list[Part]:
+        """The work files that make up the film so far."""
+        if self.writer is None or not self.writer.times.pts:
+            return self.earlier
+        return [*self.earlier, self.writer.part]
+
+    def remember(self, state: Mapping[str, Any]) -> None:
+        """How to go on from here; ``write`` writes it down."""
+        parts = [[str(part.path), part.first, part.frames] for part in self.parts]
+        self.state = {**state, "asked": self.asked, "parts": parts}
+
+    def write(self, *, closed: bool = False) -> None:
+        """Write down what is remembered, once what it goes on from is in the file."""
+        if self.state is None:
+            return
+        if closed or self.writer is None or self.writer.relies_on(self.state["parts"][-1][2]):
+            files.write_atomically(self.state_file, lambda file: torch.save(self.state, file))
+            self.state = None
+
+    def remove(self) -> None:
+        if self.writer is not None:
+            self.writer.path.unlink(missing_ok=True)
+        for part in self.parts:
+            part.path.unlink(missing_ok=True)
+        self.state_file.unlink(missing_ok=True)
