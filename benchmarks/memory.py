@@ -1,12 +1,14 @@
 """Peak memory by size and plan, against what the memory model says.
 
-    python benchmarks/memory.py [--sizes 256,512,1024] [--output memory.json]
+    python benchmarks/memory.py [--sizes 256,512,1024] [--precisions auto] [--output memory.json]
 
 Every run is a process of its own: six steps of the tutorial's objective with L-BFGS (history 5),
 first with all the memory it wants and then with caps below that.
 """
 
 from __future__ import annotations
+
+from itertools import product
 
 import common
 
@@ -15,9 +17,9 @@ import json, sys
 import impasto
 from impasto import devices
 from impasto.methods.optimize import memory_plan
-content, style, size, cap, steps = sys.argv[1:]
+content, style, size, cap, steps, precision = sys.argv[1:]
 settings = {"preset": "tutorial", "solver": "lbfgs", "size": int(size), "steps": int(steps),
-            "lbfgs_history": int(steps) - 1}
+            "lbfgs_history": int(steps) - 1, "precision": precision}
 job = impasto.prepare(content, style, max_memory=float(cap) or None, **settings)
 plan = memory_plan(job)
 events = list(impasto.run(job))
@@ -28,15 +30,15 @@ print(json.dumps({
     "measured_mb": devices.peak_rss_mb(), "seconds_per_step": min(seconds),
 }))
 """
-CAPS = (1.0, 0.85, 0.7, 0.6)
+CAPS = (1.0, 0.85, 0.7, 0.6, 0.5)
 """Shares of what a run takes when it may."""
 
 
-def measure(size: int, cap_gb: float, steps: int = 6) -> dict[str, object]:
+def measure(size: int, cap_gb: float, steps: int = 6, precision: str = "auto") -> dict[str, object]:
     """One run of ``size`` px under a cap (0: none), in a process of its own."""
     content, style = map(str, common.PAIRS["reference"])
     row: dict[str, object] = common.measured_elsewhere(
-        RUN, content, style, str(size), str(cap_gb), str(steps)
+        RUN, content, style, str(size), str(cap_gb), str(steps), precision
     )
     return row
 
@@ -57,14 +59,16 @@ def show(row: dict[str, object]) -> None:
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--sizes", default="256,512,1024")
+    parser.add_argument("--precisions", default="auto")
     arguments = parser.parse_args()
     rows = []
-    print("  size        measured      model   off     step")
-    for size in map(int, arguments.sizes.split(",")):
-        whole = measure(size, 0)
+    sizes, precisions = arguments.sizes.split(","), arguments.precisions.split(",")
+    for precision, size in product(precisions, map(int, sizes)):
+        print(f"{precision}\n  size        measured      model   off     step")
+        whole = measure(size, 0, precision=precision)
         for share in CAPS:
             cap_gb = float(whole["model_mb"]) / 1000 * share  # type: ignore[arg-type]
-            row = whole if share == 1 else measure(size, cap_gb)
+            row = whole if share == 1 else measure(size, cap_gb, precision=precision)
             rows.append({"cap_gb": None if share == 1 else cap_gb, **row})
             show(row)
     common.finish(arguments, {"rows": rows})

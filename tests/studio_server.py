@@ -42,14 +42,14 @@ class Studio:
             [*map(str, command), *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         line = self.process.stdout.readline().decode()
-        address = re.search(r"http://\S+", line)
+        address = re.search(r"https?://\S+", line)
         assert address, (line, self.process.stderr.read())
         self.address = address[0].split("/?")[0].rstrip("/")
         self.errors: list[bytes] = []
         threading.Thread(
             target=lambda: self.errors.extend(self.process.stderr), daemon=True
         ).start()
-        self.client = httpx.Client(base_url=self.address, timeout=60)
+        self.client = httpx.Client(base_url=self.address, timeout=60, verify=False)
 
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + 60

@@ -116,28 +116,32 @@ def is_out_of_memory(error: Exception) -> bool:
     return "not enough memory" in str(error) or "out of memory" in str(error)
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
-GLIBC_DEFAULTS = {M_TRIM_THRESHOLD: 128 * 1024, M_MMAP_MAX: 65536}
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
+STAYS = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0}
+GOES_BACK = {M_MMAP_THRESHOLD: 2**20}
+AS_USUAL = {M_TRIM_THRESHOLD: 2**17, M_MMAP_THRESHOLD: 2**25, M_MMAP_MAX: 2**16}
+"""For ``mallopt``: what glibc does with freed memory. Usually blocks of up to 32 MB stay."""
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
-    """While this lasts, freed memory stays with the process, and goes back in the end.
+def freed_memory(*, stays: bool) -> Iterator[None]:
+    """While this lasts, freed memory stays with the process; or else goes back to the system at
+    once. In the end it all goes back.
 
-    glibc gives large blocks back at once, and the system zeroes them before it hands them out
-    again; a step's feature maps are the next step's, so that this would cost up to a quarter of it.
-    Elsewhere than on Linux with glibc nothing happens.
+    The system zeroes what it hands out; a step's feature maps are the next step's, so that giving
+    them back costs up to a quarter of it. But what stays has holes that none fits into, several
+    hundred MB of them. Elsewhere than on Linux with glibc nothing happens.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is None or not hasattr(libc, "mallopt"):
         yield
         return
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    libc.mallopt(M_MMAP_MAX, 0)
+    for option, value in (STAYS if stays else GOES_BACK).items():
+        libc.mallopt(option, value)
     try:
         yield
     finally:
-        for option, value in GLIBC_DEFAULTS.items():
+        for option, value in AS_USUAL.items():
             libc.mallopt(option, value)
         libc.malloc_trim(0)
 

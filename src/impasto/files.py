@@ -36,8 +36,9 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json.dumps(value).encode())
 
 
-def make_atomically(path: Path, make: Callable[[Path], object]) -> None:
+def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool = False) -> None:
     """Have ``make`` write a temporary file beside ``path`` (and with its suffix), then rename it.
+    One that is ``private`` nobody else may read.
 
     Whoever looks at ``path``, at any moment and after any crash, sees the old file or the whole
     new one. Raises OutputError; the temporary file is then gone.
@@ -50,7 +51,8 @@ def make_atomically(path: Path, make: Callable[[Path], object]) -> None:
         make(Path(temporary))
         with Path(temporary).open("rb") as file:
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~UMASK)  # mkstemp makes files private
+        if not private:  # as mkstemp makes it
+            Path(temporary).chmod(0o666 & ~UMASK)
         Path(temporary).replace(target)
     except BaseException as error:
         if temporary is not None:

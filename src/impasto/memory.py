@@ -33,10 +33,12 @@ START_UP_MB = {4: 560, 2: 450}
 """Python and torch with a network's weights loaded, by the bytes of a feature."""
 IMAGES = 6
 """Tensors of the picture's size: images, the solver's, and what is computed from them."""
-HOLES, MOST_HOLES_MB = 2, 200
-"""Memory between the feature maps that none fits into, in maps of the first block; of large ones
-less, which the system gives back.
+HOLES = 0.5
+"""Where freed memory stays, so much of it, of all that isn't there from the start, is between
+feature maps, and none fits into it.
 """
+ROOMY_MB = 2_000
+"""Above that it doesn't stay: the holes would be too many."""
 WINOGRAD_FACTOR = 64 / 36
 """Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
 
@@ -53,12 +55,14 @@ class Need:
 
 @dataclass(frozen=True)
 class Plan(Need):
-    """How a run is kept within the memory: ``bands`` for the engine, and the pairs of vectors that
-    L-BFGS keeps. ``slowdown``: its arithmetic over that of a run that keeps everything.
+    """How a run is kept within the memory: ``bands`` for the engine, the pairs of vectors that
+    L-BFGS keeps, and whether freed memory ``stays`` for the next step. ``slowdown``: its arithmetic
+    over that of a run that keeps everything.
     """
 
     bands: tuple[int, ...]
     history: int
+    stays: bool
     slowdown: float
 
     @property
@@ -129,7 +133,7 @@ def plan(demand: Demand, available_mb: float) -> Plan:
 
     Where none does, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
     """
-    plans = sorted(plans_for(demand), key=lambda plan: plan.slowdown)
+    plans = sorted(plans_for(demand), key=lambda plan: (plan.slowdown, not plan.stays))
     for candidate in plans:
         if candidate.needed_mb <= available_mb:
             return candidate
@@ -162,7 +166,7 @@ def limit_mb(recipe: Recipe, device: torch.device) -> float:
 def check_kept(height: int, width: int, top_layer: str) -> None:
     """Raise DeviceError if all features of (height, width) px in float32 don't fit at once."""
     demand = Demand(height, width, top_layer, itemsize=4, history=0)
-    everything = next(plans_for(demand))
+    everything = min((p for p in plans_for(demand) if p.plain), key=lambda p: p.needed_mb)
     available = memory_available_mb(torch.device("cpu"))
     if everything.needed_mb > available:
         raise _too_large(everything, demand, available)
@@ -183,8 +187,13 @@ def check_glance(height: int, width: int, itemsize: int, available_mb: float) ->
 
 
 def plans_for(demand: Demand) -> Iterator[Plan]:
-    """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands."""
+    """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands; and
+    nothing computed twice, with freed memory that stays.
+    """
     blocks = demand.blocks()
+    roomy = _plan(demand, blocks, [KEEP] * len(blocks), stays=True)
+    if roomy.needed_mb < ROOMY_MB:
+        yield roomy
     for twice in range(len(blocks) + 1):
         for halvings in range(MAX_HALVINGS + 1 if twice else 1):
             bands = [
@@ -198,23 +207,25 @@ def plans_for(demand: Demand) -> Iterator[Plan]:
                 yield _plan(demand, blocks, bands)
 
 
-def _plan(demand: Demand, blocks: list[_Block], bands: list[int]) -> Plan:
+def _plan(demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool = False) -> Plan:
     """The peak is in one of the blocks, on the way up or on the way back."""
     pixels = demand.height * demand.width
     fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
     fixed += blocks[-1].output  # the content target
-    fixed += min(HOLES * blocks[0].output, MOST_HOLES_MB * BYTES_PER_MB)
     # The workspace of the largest convolution stays allocated.
     fixed += max(block.workspace(count) for block, count in zip(blocks, bands, strict=True))
     peak = kept = work = 0.0
     for block, count in zip(blocks, bands, strict=True):
-        kept += block.kept if count == KEEP else block.pooled
+        kept += block.kept if count == KEEP else 0
         peak = max(peak, kept + block.transient(count))
+        kept += block.pooled if count != KEEP else 0
         work += block.work(count)
     return Plan(
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
-        needed_mb=START_UP_MB[demand.itemsize] + (fixed + peak) / BYTES_PER_MB,
+        stays=stays,
+        needed_mb=START_UP_MB[demand.itemsize]
+        + (fixed + peak) * (1 + HOLES * stays) / BYTES_PER_MB,
         slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 
@@ -257,13 +268,16 @@ class _Block:
     def workspace(self, count: int) -> float:
         """What a Winograd convolution needs besides its input and output; others need less."""
         share = self._share(count, 4 * self.convolutions)
-        return share * self.output * (2 * WINOGRAD_FACTOR if self.itemsize == 4 else 1)
+        return share * self.output * (2 * WINOGRAD_FACTOR if self.itemsize == 4 else 0.5)
 
     def transient(self, count: int) -> float:
-        """What is there on the way back, or up, besides what is kept."""
+        """What is there on the way back, or up, besides what is kept: a gradient beside all of the
+        block, or the gradients of a convolution's output and input beside the convolutions.
+        """
+        everything = max(self.kept + self.output, (self.convolutions + 2) * self.output)
         if count == KEEP:
-            return 2 * self.output
-        band = self._share(count, 4 * self.convolutions) * (self.kept + 2 * self.output)
+            return everything - self.kept
+        band = self._share(count, 4 * self.convolutions) * (self.pooled + everything)
         return self.pooled + self.whole_gradient + band
 
     def work(self, count: int) -> float:

@@ -10,48 +10,17 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_page import chromium, until
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from studio_server import running
 
+from impasto.studio.certificate import own_address
 from impasto.video.live.sinks import open_sink
 
 SECOND, MINUTE = 1000, 60_000
-CAMERA = [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--auto-select-desktop-capture-source=Entire screen",
-]
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="there is no Chromium here; make test installs it where it can"
 )
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
-        yield studio
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=CAMERA)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, studio):
-    context = browser.new_context(viewport={"width": 1200, "height": 800}, accept_downloads=True)
-    context.grant_permissions(["camera"], origin=studio.address)
-    page, complaints = context.new_page(), []
-    page.set_default_timeout(30 * SECOND)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    yield page
-    context.close()
-    assert not complaints
 
 
 PIXELS = """() => {
@@ -64,10 +33,9 @@ PIXELS = """() => {
 SHOWN = "Number(document.getElementById('figures').dataset.shown ?? 0)"
 
 
-def test_live(page, studio, tmp_path):
+def test_live(open_page, studio, tmp_path):
     """The camera painted, another style at a click, recorded, and stopped."""
-    page.goto(f"{studio.address}/live")
-    page.wait_for_selector("#gallery button")
+    page = open_page("/live", permissions=["camera"])
     page.click("#camera")
     expect(page.locator("#styles-error")).to_contain_text("Choose a style first")
     page.click("#gallery button[data-style=violet-spots]")
@@ -99,11 +67,10 @@ def test_live(page, studio, tmp_path):
     assert studio.client.get("/v1/health").json()["status"] == "ok"
 
 
-def test_a_film(page, studio, frames, tmp_path):
+def test_a_film(open_page, frames, tmp_path):
     """Uploaded, painted while frames appear, played, downloaded with its sound."""
     source = clips.write(tmp_path / "clip.mp4", frames * 4, sound=True)
-    page.goto(f"{studio.address}/video")
-    page.wait_for_selector("#gallery button")
+    page = open_page("/video", permissions=["camera"])
     page.click("#paint")
     expect(page.locator("#film-error")).to_contain_text("Choose a film first")
     page.set_input_files("#film-input", source)
@@ -125,10 +92,9 @@ def test_a_film(page, studio, frames, tmp_path):
     assert not serious(page)
 
 
-def test_what_the_command_line_sends_is_watched(page, studio):
+def test_what_the_command_line_sends_is_watched(open_page, studio):
     sink = open_sink(f"studio:{studio.address}", 25)
-    page.goto(f"{studio.address}/live")
-    page.wait_for_selector("#gallery button")
+    page = open_page("/live", permissions=["camera"])
     page.click("#watch")
     for number in range(6):
         sink.show(clips.photo(96, 64, number), time.monotonic())
@@ -139,10 +105,9 @@ def test_what_the_command_line_sends_is_watched(page, studio):
     sink.close()
 
 
-def test_a_film_that_is_none(page, studio, tmp_path):
+def test_a_film_that_is_none(open_page, tmp_path):
     (tmp_path / "words.mp4").write_text("no film " * 100)
-    page.goto(f"{studio.address}/video")
-    page.wait_for_selector("#gallery button")
+    page = open_page("/video", permissions=["camera"])
     page.set_input_files("#film-input", tmp_path / "words.mp4")
     page.click("#gallery button[data-style=violet-spots]")
     page.click("#paint")
@@ -150,14 +115,33 @@ def test_a_film_that_is_none(page, studio, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["live", "video"])
-def test_on_a_phone(browser, studio, path):
-    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
-    page = context.new_page()
-    page.goto(f"{studio.address}/{path}")
-    page.wait_for_selector("#gallery button")
+def test_on_a_phone(open_page, path):
+    page = open_page(f"/{path}", viewport={"width": 390, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert not serious(page)
-    context.close()
+
+
+def test_the_camera_of_a_phone(open_page, tmp_path):
+    """At this machine's address: browsers give a page a camera there by https alone."""
+    if (address := own_address()) is None:
+        pytest.skip("this machine has no address but its own")
+    phone = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+    phone |= {"permissions": ["camera"], "ignore_https_errors": True}
+    for scheme, options in (("https", ["--https"]), ("http", [])):
+        options = [*options, "--host", "0.0.0.0", "--token", "sesame"]
+        with running(tmp_path / scheme, *options) as studio:
+            port = studio.address.rsplit(":", 1)[1]
+            page = open_page(f"{scheme}://{address}:{port}/?token=sesame", **phone)
+            page.tap("nav a[href='/live']")
+            page.tap("#gallery button[data-style=violet-spots]")
+            page.select_option("#size", "320")
+            page.tap("#camera")
+            if scheme == "https":
+                until(page, f"{SHOWN} > 5")
+                page.tap("#stop")
+                page.context.close()
+            else:
+                expect(page.locator("#live-error")).to_contain_text("only over https")
 
 
 def serious(page) -> list[str]:

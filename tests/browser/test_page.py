@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_page import chromium, until
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from studio_server import running
 
 from impasto.images import metadata
@@ -21,55 +21,6 @@ SECOND, MINUTE = 1000, 60_000
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="there is no Chromium here; make test installs it where it can"
 )
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
-        yield studio
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser, studio):
-    """Open the page in a window of its own; nothing may go wrong in its scripts."""
-    contexts, complaints = [], []
-
-    def open_page(address: str = "/", ready: str = "#gallery button", **options) -> Page:
-        origin = studio.address if address.startswith("/") else address
-        context = browser.new_context(**{"viewport": WIDE, "accept_downloads": True, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30 * SECOND)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: _note(said, complaints))
-        page.on("request", lambda request: _must_be_here(request.url, origin, complaints))
-        page.goto(origin + address if origin == studio.address else address)
-        page.wait_for_selector(ready)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not complaints
-
-
-def _note(said, complaints: list[str]) -> None:
-    failed_request = "Failed to load resource" in said.text  # an answer with an error's status
-    if said.type == "error" and not failed_request:
-        complaints.append(said.text)
-
-
-def _must_be_here(url: str, origin: str, complaints: list[str]) -> None:
-    if not url.startswith((origin, "blob:", "data:")):
-        complaints.append(f"a request to {url}")
 
 
 @pytest.fixture

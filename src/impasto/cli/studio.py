@@ -65,6 +65,17 @@ SHUTDOWN_S = 3
     show_default=True,
     help="The oldest go when all take more than that.",
 )
+@click.option(
+    "--https",
+    is_flag=True,
+    help="Encrypted, with a certificate of its own: a phone's camera needs it.",
+)
+@click.option(
+    "--certificate",
+    type=click.Path(path_type=Path),
+    metavar="PEM",
+    help="Encrypted, with this certificate and its key, in one file.",
+)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @debug_option
 def studio(
@@ -77,13 +88,15 @@ def studio(
     queue: int,
     keep_days: float,
     keep_gigabytes: float,
+    https: bool,
+    certificate: Path | None,
     open_browser: bool,
     debug: bool,
 ) -> int:
     """Serve a page to make pictures in, and a REST API, until Ctrl-C."""
     settings = Settings(
         data.absolute(), host, port, token, names, workers, queue,
-        keep_days=keep_days, keep_gigabytes=keep_gigabytes,
+        keep_days=keep_days, keep_gigabytes=keep_gigabytes, https=https, certificate=certificate,
     )  # fmt: skip
 
     from impasto.studio.serve import serve

@@ -11,7 +11,6 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 
 import torch
@@ -38,8 +37,6 @@ from impasto.solvers.lbfgs import LBFGS
 
 DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
-ROOMY_MB = 2_000
-"""Up to here freed memory is kept for the next step, which is quicker, but leaves holes in it."""
 COARSEST_PX = 128
 """Long side to begin with, about, where the recipe doesn't say how many scales there are: as much
 as the encoder's highest layers see at once, so that a painting's shapes come in one size relative
@@ -59,9 +56,7 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
     ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
     not finite from the start.
     """
-    plan = memory_plan(job)
-    roomy = plan.plain and plan.needed_mb < ROOMY_MB
-    with devices.memory_kept() if roomy else nullcontext():
+    with devices.freed_memory(stays=memory_plan(job).stays):
         run = _Run(job, resume)
         for index, scale in enumerate(run.scales):
             if resume is not None and index < resume.scale_index:
@@ -229,7 +224,7 @@ class _Run:
             # Outside of the except clause, which would hold on to the feature maps.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.available_mb = 0.7 * self.plan.needed_mb
+            self.available_mb = 0.6 * self.plan.needed_mb
             message = f"out of memory at step {self.step}; {self._fit_memory(self.scale)}"
 
     def _fit_memory(self, scale: Scale) -> str | None:

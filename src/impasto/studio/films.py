@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from impasto import devices, files
 from impasto.errors import CheckpointError
-from impasto.images.write import Encoding, encode_image
+from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 from impasto.video.film import Film, FilmProgress
 from impasto.video.frames import Cut, as_image
 
-NEWS_EVERY_S = 0.2
-PREVIEW_EVERY_S = 0.7
-PREVIEW_PX = 1024
 RESULT = "result.mp4"
 
 Message = dict[str, Any]
@@ -31,7 +27,7 @@ class FilmJob:
         self.id, self.folder, self.news = id, folder, news
         self.stopping = False
         self.previews = request.get("previews", 0)
-        self.told = self.previewed = 0.0
+        self.news_due, self.preview_due = Due(NEWS_EVERY_S), Due(PREVIEW_EVERY_S)
         self.progress: FilmProgress | None = None
         self.film = self._film(request)
         self.frames: Iterator[FilmProgress] = iter(self.film)
@@ -66,20 +62,14 @@ class FilmJob:
         """What a film needs to go on is written as it goes."""
 
     def _tell(self) -> None:
-        now = time.monotonic()
-        if now - self.previewed > PREVIEW_EVERY_S:
+        if self.preview_due():
             self._write_preview()
-            self.previewed = now
-        if now - self.told > NEWS_EVERY_S:
+        if self.news_due():
             self.news({"job": self.id, "progress": self._summary()})
-            self.told = now
 
     def _write_preview(self) -> None:
         assert self.progress is not None
-        image = as_image(self.progress.picture)
-        image.thumbnail((PREVIEW_PX, PREVIEW_PX))
-        data = encode_image(image, Encoding("jpeg"))
-        files.write_atomically(self.folder / "preview.jpg", data)
+        write_preview(self.folder, as_image(self.progress.picture))
         self.previews += 1
 
     def _summary(self) -> Message:

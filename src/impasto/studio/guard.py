@@ -86,7 +86,8 @@ class Guard:
             self._check(scope, headers)
             if (token := self._token_in_address(scope)) is not None:
                 answer = RedirectResponse(scope["path"], 303)
-                answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+                secure = scope["scheme"] == "https"
+                answer.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=secure)
                 await answer(scope, receive, guarded_send)
                 return
             await self.app(scope, body.receive, guarded_send)

@@ -9,6 +9,7 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import quote
 
 import uvicorn
@@ -16,6 +17,7 @@ import uvicorn
 from impasto.errors import OutputError, reason
 from impasto.studio import lock
 from impasto.studio.app import create_app
+from impasto.studio.certificate import check, fingerprint, own_address, own_certificate
 from impasto.studio.settings import WILDCARDS, Settings
 
 CONNECTIONS = 1000
@@ -32,6 +34,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     listener = _listen(settings)
     settings = replace(settings, port=listener.getsockname()[1])
+    certificate = _certificate(settings)
     held = lock.hold(settings.data)
     app = create_app(settings, () if held is None else (held,))
     config = uvicorn.Config(
@@ -44,12 +47,17 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         timeout_graceful_shutdown=GOODBYE_S,
         limit_concurrency=CONNECTIONS,
         ws_max_size=MOST_BYTES_OF_A_MESSAGE,
+        ssl_certfile=certificate,
     )
-    host = "127.0.0.1" if settings.host in WILDCARDS else settings.host
-    host = f"[{host}]" if ":" in host else host
-    token = f"/?token={quote(settings.token)}" if settings.token else "/"
-    address = f"http://{host}:{settings.port}{token}"
+    address = _address(settings, "127.0.0.1" if settings.host in WILDCARDS else settings.host)
     say(f"the studio is at {address}")
+    if settings.host in WILDCARDS and (own := own_address()) is not None:
+        say(f"other machines reach it at {_address(settings, own)}")
+    if certificate is not None and settings.certificate is None:
+        say(
+            "browsers ask once whether to believe its certificate, whose SHA-256 is"
+            f" {fingerprint(certificate)}"
+        )
     say(f"pictures are kept in {settings.data}; Ctrl-C ends it")
     if open_browser:
         webbrowser.open(address)
@@ -57,6 +65,24 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
     uvicorn.Server(config).run(sockets=[listener])
     say("the studio has ended; what was being painted goes on at the next start")
+
+
+def _certificate(settings: Settings) -> Path | None:
+    """The file that its https is made with. Raises OutputError."""
+    if settings.certificate is not None:
+        check(settings.certificate)
+        return settings.certificate
+    if not settings.https:
+        return None
+    names = () if settings.host in WILDCARDS else (settings.host,)
+    return own_certificate(settings.data, [*names, *settings.names])
+
+
+def _address(settings: Settings, host: str) -> str:
+    """What is opened in a browser."""
+    host = f"[{host}]" if ":" in host else host
+    token = f"/?token={quote(settings.token)}" if settings.token else "/"
+    return f"{settings.scheme}://{host}:{settings.port}{token}"
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -47,6 +47,9 @@ class Settings:
     idle_seconds: float = 20
     keep_days: float = 30
     keep_gigabytes: float = 10
+    https: bool = False
+    certificate: Path | None = None
+    """With its key; one of its own where there is none. Makes it ``https``."""
 
     def __post_init__(self) -> None:
         if not self.is_local and not self.token:
@@ -55,6 +58,10 @@ class Settings:
             )
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise RecipeError("a token is letters, digits and signs")
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.https or self.certificate else "http"
 
     @property
     def is_local(self) -> bool:

@@ -33,13 +33,10 @@ from impasto.errors import CheckpointError, ImpastoError
 from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
 from impasto.images.read import read
-from impasto.images.write import Encoding, encode_image
 from impasto.methods import instant
 from impasto.result import Job, Progress
+from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 
-NEWS_EVERY_S = 0.2
-PREVIEW_EVERY_S = 0.7
-PREVIEW_PX = 1024
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.05
 """At most so much of the time goes into checkpoints."""
@@ -62,7 +59,7 @@ class Long:
         self.progress: Progress | None = None
         self.stopping = False
         self.previews = request.get("previews", 0)
-        self.told = self.previewed = 0.0
+        self.news_due, self.preview_due = Due(NEWS_EVERY_S), Due(PREVIEW_EVERY_S)
         self.every = CHECKPOINT_EVERY_S
         self.kept = time.monotonic()
 
@@ -88,16 +85,13 @@ class Long:
 
     def _tell(self) -> None:
         assert self.progress is not None
-        now = time.monotonic()
-        if now - self.kept > self.every:
+        if time.monotonic() - self.kept > self.every:
             self.keep()
-        if self.progress.step == 0 or now - self.previewed > PREVIEW_EVERY_S:
-            write_preview(self.folder, self.progress)
+        if self.preview_due(anyway=self.progress.step == 0):
+            write_preview(self.folder, self.progress.image)
             self.previews += 1
-            self.previewed = time.monotonic()
-        if now - self.told > NEWS_EVERY_S:
+        if self.news_due():
             self.news({"job": self.id, "progress": summary(self.progress, self.previews)})
-            self.told = now
 
     def keep(self) -> None:
         """Write a checkpoint."""
@@ -142,7 +136,7 @@ def finish(id: str, folder: Path, progress: Progress, news: Any, *, completed: b
     result = progress.result()
     result.save(folder / "result.png", force=True)
     completed = completed or progress.step >= progress.steps
-    write_preview(folder, progress)
+    write_preview(folder, progress.image)
     ended = {
         "job": id,
         "ended": "done" if completed else "stopped",
@@ -171,13 +165,6 @@ def summary(progress: Progress, previews: int | None) -> Message:
         "eta": round(progress.eta, 1) if progress.eta < float("inf") else None,
     }
     return known if previews is None else {**known, "preview": previews}
-
-
-def write_preview(folder: Path, progress: Progress) -> None:
-    """The picture so far, small."""
-    image = progress.image
-    image.thumbnail((PREVIEW_PX, PREVIEW_PX))
-    files.write_atomically(folder / "preview.jpg", encode_image(image, Encoding("jpeg")))
 
 
 def run_instantly(id: str, folder: Path, request: Message, news: Any) -> None:

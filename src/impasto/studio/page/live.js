@@ -30,7 +30,7 @@ async function open(source) {
     return;
   }
   if (!navigator.mediaDevices) {
-    showError("live-error", "Browsers give pages a camera or screen only over https, or on the machine that the studio runs on.");
+    showError("live-error", "Browsers give pages a camera or screen only over https (impasto studio --https), or on the machine that the studio runs on.");
     return;
   }
   close();
