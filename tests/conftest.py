@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+pytest_plugins = ["browser_page"]
+
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples/photos/chelsea.png"
 PAINTING = ROOT / "examples/paintings/harvest.webp"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
+import socket
+import ssl
 import time
 
 import av
@@ -250,3 +253,26 @@ def test_only_jpegs_are_shown(studio):
 def test_no_studio_no_sink(impasto, clip):
     said = impasto("live", clip, "studio:http://127.0.0.1:9", "--style", STYLE).sentence()
     assert "there is no studio at" in said
+
+
+def test_ctrl_c_twice_while_a_client_is_closing(tmp_path):
+    """One that has said that it closes, and doesn't: encrypted, that takes two to do."""
+    believing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    believing.check_hostname, believing.verify_mode = False, ssl.CERT_NONE
+    with running(tmp_path / "data", "--https") as studio:
+        host, port = studio.address.removeprefix("https://").split(":")
+        plain = socket.create_connection((host, int(port)))
+        with believing.wrap_socket(plain, suppress_ragged_eofs=True) as client:
+            client.sendall(
+                f"GET /v1/live HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n".encode()
+            )
+            assert b" 101 " in client.recv(4096)
+            client.sendall(b"\x88\x80\0\0\0\0")  # close, masked
+            time.sleep(0.5)
+            studio.process.send_signal(signal.SIGINT)
+            time.sleep(0.2)
+            assert studio.end() == 0
+        assert b"Traceback" not in b"".join(studio.errors)
+        assert b"bug" not in b"".join(studio.errors)

@@ -204,7 +204,8 @@ class Crew:
                 if job is None or not job.is_active:
                     return
                 try:
-                    await asyncio.wait_for(changed.wait(), 15)
+                    async with asyncio.timeout(15):
+                        await changed.wait()
                 except TimeoutError:
                     yield None
         finally:

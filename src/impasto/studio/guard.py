@@ -162,7 +162,8 @@ class _Body:
             return await self._receive()
         patience = min(self._settings.idle_seconds, self._deadline - time.monotonic())
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.0, patience))
+            async with asyncio.timeout(max(0.0, patience)):
+                message = await self._receive()
         except TimeoutError:
             self.refused = _RefusedError(408, "the upload is too slow")
             raise self.refused from None

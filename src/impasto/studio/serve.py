@@ -10,9 +10,12 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from urllib.parse import quote
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from impasto.errors import OutputError, reason
 from impasto.studio import lock
@@ -46,6 +49,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GOODBYE_S,
         limit_concurrency=CONNECTIONS,
+        ws=_Socket,
         ws_max_size=MOST_BYTES_OF_A_MESSAGE,
         ssl_certfile=certificate,
     )
@@ -63,8 +67,24 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         webbrowser.open(address)
     for number in (signal.SIGINT, signal.SIGTERM):  # the server has handlers of its own, and these
         signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
     say("the studio has ended; what was being painted goes on at the next start")
+
+
+class _Server(uvicorn.Server):
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Once is enough: its end is bounded, and the workers are to keep what they have."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+
+
+class _Socket(WebSocketsSansIOProtocol):
+    def shutdown(self) -> None:
+        """uvicorn stumbles over a socket that its client is just closing."""
+        try:
+            super().shutdown()
+        except InvalidState:
+            self.transport.close()
 
 
 def _certificate(settings: Settings) -> Path | None:

@@ -98,14 +98,16 @@ class _Session:
                 task.cancel()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()  # there is nothing that it would have to keep
-            await process.wait()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await process.communicate()  # what nobody reads would keep it from being seen to end
 
     async def _to(self, process: asyncio.subprocess.Process) -> None:
         """From the client to the process, until it leaves or is silent."""
         assert process.stdin is not None
         while True:
             try:
-                message = await asyncio.wait_for(self.socket.receive(), IDLE_S)
+                async with asyncio.timeout(IDLE_S):
+                    message = await self.socket.receive()
             except TimeoutError:
                 await _refuse(self.socket, "nothing came for a minute", POLICY)
                 return
