@@ -43,7 +43,7 @@ def studio(tmp_path_factory):
         yield studio
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there, its event loop runs in this thread
 def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(

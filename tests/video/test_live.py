@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -265,6 +267,21 @@ def test_bad_ends(impasto, clip, tmp_path):
     assert "isn't a film" in sentence("words.mp4", "o.mp4")
     assert place("camera:2").name.endswith("2") or place("camera:2").format
     assert place("rtsp://127.0.0.1/x").lasts
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="there is no Xvfb to be a screen here")
+def test_the_screen(monkeypatch):
+    display, number = os.pipe()
+    command = ["Xvfb", "-screen", "0", "160x96x24", "-displayfd", str(number)]
+    with subprocess.Popen(command, pass_fds=[number], stderr=subprocess.DEVNULL) as server:
+        which = os.read(display, 16).decode().strip()
+        monkeypatch.setenv("DISPLAY", f":{which}")
+        for name in ("screen", f"screen:{which}"):
+            source = LiveSource(name)
+            assert source.start().pixels.shape == (96, 160, 3)
+            source.close()
+            source.thread.join(10)
+        server.terminate()
 
 
 def test_a_file_that_cannot_be_written(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import threading
@@ -36,8 +37,8 @@ DEVICES = {
     "Windows": ("dshow", "video={}"),
 }
 SCREENS = {
-    "Linux": ("x11grab", ":0.0"),
-    "Darwin": ("avfoundation", "Capture screen 0:none"),
+    "Linux": ("x11grab", ":{}"),  # not Wayland's
+    "Darwin": ("avfoundation", "Capture screen {}:none"),
     "Windows": ("gdigrab", "desktop"),
 }
 
@@ -62,8 +63,10 @@ def place(source: str) -> Place:
         format, pattern = DEVICES.get(system, DEVICES["Linux"])
         return Place(pattern.format(which or "0"), format)
     if kind == "screen":
-        format, name = SCREENS.get(system, SCREENS["Linux"])
-        return Place((which and f":{which}") or name, format)
+        format, pattern = SCREENS.get(system, SCREENS["Linux"])
+        if format == "x11grab" and not which and "DISPLAY" in os.environ:
+            return Place(os.environ["DISPLAY"], format)
+        return Place(pattern.format(which or "0"), format)
     if source.startswith("/dev/video"):
         return Place(source, "v4l2")
     if STREAM.match(source):
