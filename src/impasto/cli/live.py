@@ -83,6 +83,9 @@ def live(
     given = {"strength": strength, "style_scale": style_scale}
     settings = {name: value for name, value in given.items() if value is not None}
     with stoppable() as stop:
+        from impasto.video.live.window import Window
+
+        window = Window() if sink == "window" else None  # first of all: see there
         from impasto.video.live.live import live as run
         from impasto.video.live.sinks import open_sink
         from impasto.video.live.sources import LiveSource
@@ -98,7 +101,7 @@ def live(
         pictures = LiveSource(source)
         first = pictures.start()
         wanted = rate or pictures.rate or 25.0
-        shown = open_sink(sink, wanted, force=force)
+        shown = window or open_sink(sink, wanted, force=force)
         stylist.painted(first.pixels)  # the first one takes longest
         stylist.rate = wanted
         orders = Orders(stylist)

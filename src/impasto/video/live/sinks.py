@@ -17,6 +17,7 @@ from impasto import files
 from impasto.errors import OutputError
 from impasto.video.live.slot import Slot
 from impasto.video.live.sources import AGAIN_S, STREAM
+from impasto.video.live.window import Window
 from impasto.video.writing import SWS_601
 
 FORMATS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "udp": "mpegts", "srt": "mpegts",
@@ -27,8 +28,6 @@ STUDIO = "http://127.0.0.1:8765"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 QUALITY = 85
 MICROSECONDS = Fraction(1, 1_000_000)
-WINDOW = "impasto"
-ESCAPE, QUIT = 27, ord("q")
 
 
 class Sink(Protocol):
@@ -60,27 +59,6 @@ def open_sink(name: str, rate: float, *, force: bool = False) -> Sink:
         return Encoded(name, FORMATS[scheme], rate, again=True)
     files.check_writable(Path(name), force=force)
     return Encoded(name, None, rate)
-
-
-class Window:
-    """A window, where OpenCV has one. Escape or q closes it."""
-
-    def __init__(self) -> None:
-        self.news: list[str] = []
-        try:
-            cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
-        except cv2.error as error:
-            raise OutputError(
-                "OpenCV has no windows here (opencv-python has, opencv-python-headless doesn't);"
-                " choose a file, an address, or the studio's Live tab"
-            ) from error
-
-    def show(self, pixels: np.ndarray, at: float) -> bool:
-        cv2.imshow(WINDOW, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        return cv2.waitKey(1) & 0xFF not in (ESCAPE, QUIT)
-
-    def close(self) -> None:
-        cv2.destroyAllWindows()
 
 
 class StudioPage:
