@@ -188,7 +188,7 @@ class Film:
         watcher, self.stabiliser = Watcher(), Stabiliser(self.stability)
         if isinstance(self.painter, OptimizingPainter):  # steady by itself
             self.stabiliser = Stabiliser(0)
-        if saved:
+        if saved.get("frames"):
             for part, state in ((self.painter, "painter"), (self.stabiliser, "stabiliser")):
                 part.restore(saved[state])
             watcher.restore(saved["watcher"])
@@ -199,6 +199,8 @@ class Film:
             if self.is_sequence
             else self.unfinished.open(self.codec, self.clip)
         )
+        if not saved:
+            self.unfinished.begin()
         frames = self.source.frames(self.cut, saved.get("next_pts"))
         watched = self._watched(ahead(frames), watcher)
         painted: Any = ahead(self._painted(ahead(watched)))

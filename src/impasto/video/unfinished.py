@@ -60,6 +60,11 @@ class Unfinished:
         self.writer = FilmWriter(self.work.with_name(name), codec, clip)
         return self.writer
 
+    def begin(self) -> None:
+        """From here on it can be gone on with: at first, from the first frame."""
+        self.remember({"frames": 0})
+        self.write(closed=True)
+
     @property
     def parts(self) -> list[Part]:
         """The work files that make up the film so far."""
