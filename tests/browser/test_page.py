@@ -186,17 +186,17 @@ def test_by_keyboard_alone(open_page):
     expect(page.locator("#wipe")).to_have_value("100")
 
 
-def test_history_reopens_compares_and_deletes(open_page, files):
+def test_history_reopens_compares_and_deletes(open_page, studio, files):
     page = open_page()
     choose(page, files, detail="instant", size=96)
+    made = page.locator("#history [data-job]")
+    before = len(studio.client.get("/v1/jobs").json()["jobs"])
     for strength in ("0.5", "1"):
         page.fill("#strength", strength)
         page.click("#paint")
-        state(page, "running", "done")
-        state(page, "done")
-        page.wait_for_timeout(200)
-    made = page.locator("#history [data-job]")
-    before = made.count()
+        before += 1
+        expect(made).to_have_count(before)
+        expect(made.first.locator("input[type=checkbox]")).to_be_enabled()  # it is done
     older = made.nth(1)
     older.locator("button").first.click()
     expect(page.locator("#strength")).to_have_value("0.5")

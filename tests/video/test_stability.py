@@ -12,7 +12,7 @@ import torch
 
 from impasto.errors import ImageError
 from impasto.losses.objective import Anchor
-from impasto.video.flow import FlowFinder, consistent, motion_edges, small_grey, warped
+from impasto.video.flow import FlowFinder, Motion, consistent, motion_edges, small_grey, warped
 from impasto.video.measure import steadiness
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key
@@ -49,6 +49,45 @@ def test_what_comes_into_view_is_not_trusted():
     assert not motion_edges(back)[:, 45:].any()
     outside = np.full((50, 80, 2), -10, np.float32)
     assert not consistent(outside, -outside)[:, :9].any()
+
+
+def test_what_is_too_plain_to_follow_moves_with_the_camera():
+    picture = clips.photo(500, 400)
+    picture[100:260, 100:300] = 90
+    random = np.random.default_rng(0)
+    watcher = Watcher()
+    for x in (50, 54):
+        view = shifted(picture, x, 40, 320, 200)
+        motion = watcher.motion(clips._bytes(view + random.normal(0, 2, view.shape)))
+    plain = slice(65, 200), slice(55, 240)
+    assert motion.trust[plain].min() > 0.9
+    assert np.percentile(motion.back[plain][..., 0], (5, 95)) == pytest.approx(4, abs=0.5)
+
+
+def test_what_moves_by_itself_does_not_move_with_the_camera():
+    clip = list(clips.panning(clips.photo(420, 300), clips.photo(80, 80, 3), 320, 192, 2))
+    watcher = Watcher()
+    for frame in clip:
+        motion = watcher.motion(frame)
+    (centre, rows), radius = (round(320 * 0.2 + 2.6), round(192 * 0.55)), 192 // 5
+    assert np.median(motion.back[rows - 15 : rows + 15, centre - 15 : centre + 15, 0]) < -2
+    assert np.median(motion.back[20:50, 200:, 0]) > 1.5
+    assert motion.trust[20:50, 200:-4].mean() > 0.95
+    uncovered = motion.trust[rows - 8 : rows + 8, centre - radius - 2 : centre - radius]
+    assert uncovered.mean() < 0.5
+
+
+def test_only_what_is_carried_on_is_sharpened():
+    """The rest is as sharp as it was."""
+    random = np.random.default_rng(0)
+    first, second = random.uniform(0, 255, (2, 64, 96, 3)).astype(np.float32)
+    stabiliser = Stabiliser(0.9)
+    trust = np.zeros((64, 96), np.float32)
+    trust[:, :48] = 1
+    stabiliser.shown(first, None)
+    shown = stabiliser.shown(second, Motion(np.zeros((64, 96, 2), np.float32), trust))
+    assert np.abs(shown[:, 49:] - second[:, 49:]).max() < 0.01
+    assert sharpness(shown[:, :48]) > 1.2 * sharpness(stabiliser.last[:, :48])
 
 
 def test_motion_of_a_larger_picture():

@@ -21,6 +21,10 @@ DISAGREEMENT_SHARE, DISAGREEMENT_PX2 = 0.01, 0.5
 """Equation 6: disoccluded where |w̃ + ŵ|² is above 0.01 (|w̃|² + |ŵ|²) + 0.5."""
 EDGE_SHARE, EDGE_PX2 = 0.01, 0.002
 """Equation 7: a motion edge where |∇û|² + |∇v̂|² is above 0.01 |ŵ|² + 0.002."""
+GRID_PX = 8
+"""The camera's motion is told from places so far apart."""
+LEAST_PLACES = 32
+"""From fewer nothing is told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +74,42 @@ def small_grey(frame: np.ndarray) -> np.ndarray:
 
 def consistent(back: np.ndarray, forth: np.ndarray) -> np.ndarray:
     """Where going back and forth ends at the same place: equation 6. Nothing from outside is."""
-    x, y = places(back)
-    there = cv2.remap(forth, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    there = warped(forth, back)
     allowed = DISAGREEMENT_SHARE * (squares(there) + squares(back)) + DISAGREEMENT_PX2
-    height, width = back.shape[:2]
-    within = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    agreed: np.ndarray = (squares(there + back) <= allowed) & within
+    agreed: np.ndarray = (squares(there + back) <= allowed) & within(back)
     return agreed
+
+
+def within(back: np.ndarray) -> np.ndarray:
+    """What was in the picture before, (h, w) of bool."""
+    x, y = places(back)
+    height, width = back.shape[:2]
+    inside: np.ndarray = (x > -0.5) & (x < width - 0.5) & (y > -0.5) & (y < height - 0.5)
+    return inside
+
+
+def camera_motion(motion: Motion) -> np.ndarray | None:
+    """The affine flow (h, w, 2) that most of the trusted places agree on (RANSAC; Fischler & Bolles
+    1981): mostly the camera's. None: there is none. What is too plain to be followed, or lies by
+    the edge of something that moves, has no flow of its own, but mostly moves like this.
+    """
+    height, width = motion.trust.shape
+    rows, columns = np.mgrid[GRID_PX // 2 : height : GRID_PX, GRID_PX // 2 : width : GRID_PX]
+    trusted = motion.trust[rows, columns] > 0.5
+    if trusted.sum() < LEAST_PLACES:
+        return None
+    now = np.stack([columns[trusted], rows[trusted]], axis=1).astype(np.float32)
+    before = now + motion.back[rows, columns][trusted]
+    affine, _ = cv2.estimateAffine2D(
+        now, before, method=cv2.RANSAC, ransacReprojThreshold=0.5, maxIters=200
+    )
+    if affine is None:
+        return None
+    (xx, xy, x), (yx, yy, y) = affine.astype(np.float32)
+    u = (xx - 1) * _columns(height, width) + xy * _rows(height, width) + x
+    v = yx * _columns(height, width) + (yy - 1) * _rows(height, width) + y
+    flow: np.ndarray = cv2.merge([u, v])
+    return flow
 
 
 def motion_edges(back: np.ndarray) -> np.ndarray:

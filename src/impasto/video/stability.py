@@ -15,15 +15,26 @@ import cv2
 import numpy as np
 import torch
 
-from impasto.video.flow import FlowFinder, Motion, small_grey, squares, warped
+from impasto.video.flow import (
+    FlowFinder,
+    Motion,
+    camera_motion,
+    small_grey,
+    squares,
+    warped,
+    within,
+)
 
 MOST_CARRIED = 0.97
 """How much of the picture before counts at stability 1, where it is trusted."""
 NOISE_GREY = 10.0
 """A place that is so much brighter or darker than where it came from, out of 255, isn't the same.
-Differences are averaged over ``NEIGHBOURS_PX`` pixels across first: that leaves little of noise.
+Differences are averaged over ``NEIGHBOURHOOD``, px, first: that leaves little of noise.
 """
-NEIGHBOURS_PX = 7
+NEIGHBOURHOOD = 7, 7
+LIKE_GREY, UNLIKE_GREY = 4.0, 10.0
+"""Places that differ less, on average, from where the camera's motion puts them are the same; such
+that differ more aren't."""
 STILL_PX, MOVING_PX = 0.1, 0.35
 """Motion below the first is none, but the flow's error; above the second all of it is motion."""
 DRIFT = 40.0
@@ -35,6 +46,20 @@ and no more of it can be trusted."""
 AS_SHARP = 0.98
 SHARPEST = 2.5
 """At most so much of the finest detail is added to what is shown."""
+
+AROUND = np.ones((3, 3), np.uint8)
+
+
+def _smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+GREYS = np.arange(256, dtype=np.float32)
+SAME_PLACE = np.exp(-np.square(GREYS / NOISE_GREY))
+EXPLAINED = 1 - _smoothstep(GREYS, LIKE_GREY, UNLIKE_GREY)
+"""Tables: how far a place is the same, and what it looks like explained by the camera's motion, if
+it differs by so much."""
 
 
 class Watcher:
@@ -56,24 +81,24 @@ class Watcher:
         before, self.before = self.before, now
         if before is None or before.shape != now.shape:
             return None
-        motion = self.finder.between(before, now)
-        moving = _smoothstep(np.sqrt(squares(motion.back)))
-        back = motion.back * moving[..., None]
+        found = self.finder.between(before, now)
+        moving = _smoothstep(np.sqrt(squares(found.back)), STILL_PX, MOVING_PX)
+        back = found.back * moving[..., None]
         apart = cv2.absdiff(
-            cv2.blur(now.astype(np.float32), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
-            cv2.blur(warped(before.astype(np.float32), back), (NEIGHBOURS_PX, NEIGHBOURS_PX)),
+            cv2.blur(now, NEIGHBOURHOOD), cv2.blur(warped(before, back), NEIGHBOURHOOD)
         )
-        trust = cv2.GaussianBlur(cv2.erode(motion.trust, np.ones((3, 3), np.uint8)), (5, 5), 0)
+        trust = cv2.GaussianBlur(cv2.erode(found.trust, AROUND), (5, 5), 0)
         trust = np.maximum(trust, 1 - moving)  # what doesn't move needs no flow
-        trust = trust * np.exp(-np.square(apart / NOISE_GREY))
+        trust = trust * cv2.LUT(apart, SAME_PLACE)
         if apart.mean() > CUT_GREY and trust.mean() < CUT_TRUST:
             return None
-        return Motion(back, trust)
-
-
-def _smoothstep(length: np.ndarray) -> np.ndarray:
-    t = np.clip((length - STILL_PX) / (MOVING_PX - STILL_PX), 0, 1)
-    return t * t * (3 - 2 * t)
+        camera = camera_motion(found)
+        if camera is None or np.abs(camera).max() < STILL_PX:
+            return Motion(back, trust)
+        apart = cv2.blur(cv2.absdiff(now, warped(before, camera)), NEIGHBOURHOOD)
+        explained = cv2.erode(cv2.LUT(apart, EXPLAINED) * within(camera), AROUND)
+        cv2.copyTo(camera, (explained > trust).astype(np.uint8), back)
+        return Motion(back, np.maximum(explained, trust))
 
 
 class Stabiliser:
@@ -108,7 +133,7 @@ class Stabiliser:
         carried = warped(self.last, motion.back, cv2.INTER_CUBIC)
         weight = motion.trust * _same(painted, carried)
         self.last = cv2.blendLinear(carried, painted, weight, 1 - weight)
-        return _sharpened(self.last, painted)
+        return _sharpened(self.last, painted, weight)
 
     def _weighed(self, motion: Motion) -> Motion:
         """The motion, its trust being how much the picture before counts: of what is new to the
@@ -121,11 +146,12 @@ class Stabiliser:
         return Motion(motion.back, motion.trust * np.minimum(self.carried, age / (age + 1)))
 
 
-def _sharpened(picture: np.ndarray, painted: np.ndarray) -> np.ndarray:
-    """About as sharp as the painted one. Only what is shown is sharpened, not what is carried on:
-    done again and again, that would grow patterns of its own.
+def _sharpened(picture: np.ndarray, painted: np.ndarray, carried: np.ndarray) -> np.ndarray:
+    """About as sharp as the painted one, where ``carried`` (H, W) of it was carried on: the rest is
+    as sharp as it was. Only what is shown is sharpened, not what is carried on: done again and
+    again, that would grow patterns of its own.
     """
-    fine = picture - cv2.GaussianBlur(picture, (0, 0), 1.0)
+    fine = (picture - cv2.GaussianBlur(picture, (0, 0), 1.0)) * carried[..., None]
     own, sharper = sharpness(picture), sharpness(picture + fine)
     amount = (AS_SHARP * sharpness(painted) - own) / max(1e-6, sharper - own)
     shown: np.ndarray = np.clip(picture + min(max(amount, 0.0), SHARPEST) * fine, 0, 255)
