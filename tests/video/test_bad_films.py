@@ -119,13 +119,7 @@ def test_tiny_films_are_refused(impasto, tmp_path, frames):
         ((STYLE, "--codec", "divx"), "a .mp4 file holds"),
         ((STYLE, "--crf", "70"), "--crf is from 0 to 51"),
         ((STYLE, "--mask", "none.png"), "no such file"),
-        (
-            (
-                STYLE,
-                "--resume",
-            ),
-            "there is nothing to resume",
-        ),
+        ((STYLE, "--resume"), "there is nothing to resume"),
         ((STYLE, "--strength", "1.5"), "strength is at most 1"),
         ((STYLE, "--steps", "x"), "steps"),
         (("nothing.jpg",), "no such file"),

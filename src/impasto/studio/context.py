@@ -7,7 +7,7 @@ import contextlib
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,17 +91,21 @@ class Studio:
         """
         self.check_room()
         form = await self.form(request)
+        with self.new_folder() as folder:
+            wanted = await asyncio.to_thread(read, form, folder, self.settings.limits)
+            return self.submit(folder, wanted, response)
+
+    @contextlib.contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """For the files of a job that isn't one yet; if it doesn't become one, they are removed."""
         folder = self.store.new_folder()
         try:
-            wanted = await asyncio.to_thread(read, form, folder, self.settings.limits)
-            job = self.submit(folder, wanted)
+            yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return self.crew.as_dict(job)
 
-    def submit(self, folder: Path, wanted: uploads.Request) -> Job:
+    def submit(self, folder: Path, wanted: uploads.Request, response: Response) -> dict[str, Any]:
         """Queue a job whose files are in ``folder``. Raises ProblemError: no room any more."""
         self.check_room()  # others have come while this one was uploaded
         job = self.store.add(folder, wanted)
@@ -113,7 +117,8 @@ class Studio:
             task = asyncio.create_task(self._estimate(job))
             self.background.add(task)
             task.add_done_callback(self.background.discard)
-        return self.job(job.id)
+        response.headers["Location"] = f"/v1/jobs/{job.id}"
+        return self.crew.as_dict(self.job(job.id))
 
     async def _estimate(self, job: Job) -> None:
         content = job.request["content"]

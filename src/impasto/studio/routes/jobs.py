@@ -108,15 +108,8 @@ async def go_on(
     if job.state not in ("done", "stopped"):
         raise ProblemError(409, f"there is no picture to go on from: the job is {job.state}")
     source = studio.store.folder_of(job)
-    folder = studio.store.new_folder()
-    try:
-        wanted = _continued(job, source, folder, how)
-        new = studio.submit(folder, wanted)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    response.headers["Location"] = f"/v1/jobs/{new.id}"
-    return studio.crew.as_dict(new)
+    with studio.new_folder() as folder:
+        return studio.submit(folder, _continued(job, source, folder, how), response)
 
 
 def _continued(job: Job, source: Path, folder: Path, how: Continuation) -> uploads.Request:
