@@ -43,7 +43,7 @@ AFAR_SHARE = 8
 CUT_GREY, CUT_TRUST = 18.0, 0.5
 """A frame is the first of a shot if it differs so much, on average, from the one before, warped,
 and no more of it can be trusted."""
-AS_SHARP = 0.98
+AS_SHARP = 0.96
 SHARPEST = 2.5
 """At most so much of the finest detail is added to what is shown."""
 
