@@ -64,6 +64,9 @@ def test_live(open_page, studio, tmp_path):
     assert not serious(page)
     page.click("#stop")
     expect(page.locator("#status")).to_have_text("Stopped.")
+    page.click("#screen")  # or a tab: a game, say
+    until(page, f"{SHOWN} > 5")
+    page.click("#stop")
     assert studio.client.get("/v1/health").json()["status"] == "ok"
 
 
