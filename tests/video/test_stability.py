@@ -12,7 +12,15 @@ import torch
 
 from impasto.errors import ImageError
 from impasto.losses.objective import Anchor
-from impasto.video.flow import FlowFinder, Motion, consistent, motion_edges, small_grey, warped
+from impasto.video.flow import (
+    FlowFinder,
+    Motion,
+    camera_motion,
+    consistent,
+    motion_edges,
+    small_grey,
+    warped,
+)
 from impasto.video.measure import steadiness
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key
@@ -51,17 +59,34 @@ def test_what_comes_into_view_is_not_trusted():
     assert not consistent(outside, -outside)[:, :9].any()
 
 
-def test_what_is_too_plain_to_follow_moves_with_the_camera():
+@pytest.mark.parametrize("noise", [0, 0.5, 2])
+def test_what_is_too_plain_to_follow_moves_with_the_camera(noise):
     picture = clips.photo(500, 400)
     picture[100:260, 100:300] = 90
     random = np.random.default_rng(0)
     watcher = Watcher()
     for x in (50, 54):
         view = shifted(picture, x, 40, 320, 200)
-        motion = watcher.motion(clips._bytes(view + random.normal(0, 2, view.shape)))
+        motion = watcher.motion(clips._bytes(view + random.normal(0, noise, view.shape)))
     plain = slice(65, 200), slice(55, 240)
     assert motion.trust[plain].min() > 0.9
     assert np.percentile(motion.back[plain][..., 0], (5, 95)) == pytest.approx(4, abs=0.5)
+
+
+@pytest.mark.parametrize("noise", [0, 2])
+def test_what_moves_before_a_plain_wall_is_not_the_camera(noise):
+    """Nothing else can be followed there, and yet the wall stands still."""
+    picture, wall = clips.photo(320, 200), np.full((200, 320, 3), 120, np.uint8)
+    random = np.random.default_rng(0)
+    views = []
+    for x in (60, 63):
+        view = wall.copy()
+        view[40:160, x : x + 190] = picture[:120, :190]
+        views.append(small_grey(clips._bytes(view + random.normal(0, noise, view.shape))))
+    assert camera_motion(FlowFinder().between(*views), views[1]) is None
+    views = [small_grey(shifted(picture, x, 0, 280, 180)) for x in (10, 13)]
+    camera = camera_motion(FlowFinder().between(*views), views[1])
+    assert np.abs(camera - (3, 0)).max() < 0.3
 
 
 def test_what_moves_by_itself_does_not_move_with_the_camera():
@@ -161,6 +186,18 @@ def test_the_numbers_mean_what_they_say():
     assert carried.flicker is None
     with pytest.raises(ImageError, match="two are needed"):
         steadiness(still[:1], still[:1])
+
+
+@pytest.mark.parametrize("size", [(1920, 64), (40, 900), (448, 20), (33, 32)])
+def test_narrow_pictures(size):
+    """On what is under 32 px high OpenCV's search crashes."""
+    picture = clips.photo(2000, 1000)
+    width, height = size
+    watcher = Watcher()
+    for x in (0, 2):
+        motion = watcher.motion(np.ascontiguousarray(picture[:height, x : x + width]))
+    assert np.isfinite(motion.back).all()
+    assert motion.scaled(height, width).trust.shape == (height, width)
 
 
 def test_sharpness():

@@ -44,6 +44,7 @@ CUT_GREY, CUT_TRUST = 18.0, 0.5
 """A frame is the first of a shot if it differs so much, on average, from the one before, warped,
 and no more of it can be trusted."""
 AS_SHARP = 0.96
+"""What is shown is to be so sharp, of the frame by itself, on average."""
 SHARPEST = 2.5
 """At most so much of the finest detail is added to what is shown."""
 
@@ -92,12 +93,12 @@ class Watcher:
         trust = trust * cv2.LUT(apart, SAME_PLACE)
         if apart.mean() > CUT_GREY and trust.mean() < CUT_TRUST:
             return None
-        camera = camera_motion(found)
+        camera = camera_motion(found, now)
         if camera is None or np.abs(camera).max() < STILL_PX:
             return Motion(back, trust)
         apart = cv2.blur(cv2.absdiff(now, warped(before, camera)), NEIGHBOURHOOD)
         explained = cv2.erode(cv2.LUT(apart, EXPLAINED) * within(camera), AROUND)
-        cv2.copyTo(camera, (explained > trust).astype(np.uint8), back)
+        cv2.copyTo(camera, (explained >= trust).astype(np.uint8), back)
         return Motion(back, np.maximum(explained, trust))
 
 
@@ -147,9 +148,9 @@ class Stabiliser:
 
 
 def _sharpened(picture: np.ndarray, painted: np.ndarray, carried: np.ndarray) -> np.ndarray:
-    """About as sharp as the painted one, where ``carried`` (H, W) of it was carried on: the rest is
-    as sharp as it was. Only what is shown is sharpened, not what is carried on: done again and
-    again, that would grow patterns of its own.
+    """On average about as sharp as the painted one. As far as places were carried on, ``carried``
+    (H, W), they are sharpened; the others are as sharp as they were. Only what is shown is, or
+    patterns would grow from frame to frame.
     """
     fine = (picture - cv2.GaussianBlur(picture, (0, 0), 1.0)) * carried[..., None]
     own, sharper = sharpness(picture), sharpness(picture + fine)
