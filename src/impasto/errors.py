@@ -66,6 +66,6 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
     return f"there is no {kind} '{word}'; {hint}"
 
 
-def reason(error: OSError) -> str:
-    """The operating system's own words for an error, without number and path."""
-    return (error.strerror or str(error)).lower()
+def reason(error: Exception) -> str:
+    """An error's own words; the operating system's without number and path."""
+    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)

@@ -49,8 +49,7 @@ def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool
         descriptor, temporary = tempfile.mkstemp(path.suffix, ".impasto-", target.parent)
         os.close(descriptor)
         make(Path(temporary))
-        with Path(temporary).open("rb") as file:
-            os.fsync(file.fileno())
+        sync(Path(temporary))
         if not private:  # as mkstemp makes it
             Path(temporary).chmod(0o666 & ~UMASK)
         Path(temporary).replace(target)
@@ -60,6 +59,12 @@ def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool
         if isinstance(error, OSError):
             raise OutputError(f"{path} can't be written: {reason(error)}") from error
         raise
+
+
+def sync(path: Path) -> None:
+    """Have the system write what ``path`` holds to the disk, for a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:

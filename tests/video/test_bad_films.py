@@ -10,8 +10,12 @@ import clips
 import numpy as np
 import pytest
 from conftest import PAINTING, PHOTO
-from test_films import pictures
+from PIL import Image
+from test_films import pictures, sound
 
+from impasto.errors import CheckpointError
+from impasto.video import film as film_module
+from impasto.video.film import Film
 from impasto.video.reading import open_source
 
 STYLE = "violet-spots"
@@ -90,6 +94,78 @@ def test_one_frame(impasto, tmp_path, frames):
     assert len(pictures(tmp_path / "out.mp4")) == 1
 
 
+def test_sound_whose_time_goes_back(impasto, tmp_path, frames):
+    """Two recordings in one file: the times of the second begin anew."""
+    once = clips.write(tmp_path / "a.ts", frames, sound=True).read_bytes()
+    (tmp_path / "twice.ts").write_bytes(once + once)
+    for output in ("out.mp4", "out.mkv"):
+        ended = impasto("video", "twice.ts", STYLE, "-o", output)
+        assert ended.code == 0, ended.err
+        assert "whose time goes back are left out" in ended.err
+        assert len(pictures(tmp_path / output)) == 24
+
+
+def test_damaged_sound_is_left_out(impasto, tmp_path, frames):
+    source = clips.write(tmp_path / "c.mkv", frames, sound=True)
+    with av.open(str(source)) as film, av.open(str(tmp_path / "bad.mkv"), "w") as output:
+        copies = {s.index: output.add_stream_from_template(s) for s in film.streams}
+        heard = 0
+        for packet in film.demux():
+            if not packet.size:
+                continue
+            copy = copies[packet.stream_index]
+            heard += packet.stream.type == "audio"
+            if packet.stream.type == "audio" and heard == 10:
+                damaged = av.Packet(b"\xff" * 40)
+                damaged.pts, damaged.dts = packet.pts, packet.dts
+                damaged.time_base, packet = packet.time_base, damaged
+            packet.stream = copy
+            output.mux(packet)
+    ended = impasto("video", "bad.mkv", STYLE, "-o", "out.webm")
+    assert ended.code == 0, ended.err
+    assert "1 damaged pieces of the sound" in ended.err
+    assert sound(tmp_path / "out.webm")[-1][0] > 0.85
+
+
+def test_more_frames_than_a_gif_can_count(impasto, tmp_path, frames):
+    clips.write(tmp_path / "quick.mp4", frames, times=[4 * index for index in range(24)])
+    ended = impasto("video", "quick.mp4", STYLE, "-o", "out.gif")
+    assert ended.code == 0, ended.err
+    assert 8 <= len(pictures(tmp_path / "out.gif")) <= 12
+
+
+def test_a_film_that_cannot_be_sought_in(impasto, tmp_path, frames):
+    source = clips.write(tmp_path / "c.mp4", frames)
+    with av.open(str(source)) as film, av.open(str(tmp_path / "raw.h264"), "w") as output:
+        copy = output.add_stream_from_template(film.streams.video[0])
+        for packet in film.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                output.mux(packet)
+    ended = impasto("video", "raw.h264", STYLE, "-o", "out.mp4", "--start", "0.4")
+    assert ended.code == 0, ended.err
+    assert 5 < len(pictures(tmp_path / "out.mp4")) < 24
+
+
+def test_work_files_are_nobody_elses(impasto, tmp_path, clip, monkeypatch):
+    (tmp_path / "out.part.mp4").write_text("mine")
+    assert "out.part.mp4 is in the way" in refused(impasto, clip, STYLE)
+    assert (tmp_path / "out.part.mp4").read_text() == "mine"
+    (tmp_path / "out.part.mp4").unlink()
+    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 5)
+    film = Film(clip, STYLE, tmp_path / "out.mp4")
+    for progress in film:
+        if progress.frame == 8:
+            break
+    film.finish()
+    part = tmp_path / "out.part.mp4"
+    part.write_bytes(part.read_bytes()[:2000])
+    with pytest.raises(CheckpointError, match="out.part.mp4 is damaged"):
+        Film(clip, STYLE, tmp_path / "out.mp4", resume=True)
+    assert impasto("video", clip, STYLE, "-o", "out.mp4", "--force").code == 0
+    assert not list(tmp_path.glob("*.part*"))
+
+
 def test_ten_hours_are_claimed(impasto, tmp_path, frames):
     times = [40 * index for index in range(24)]
     times[-1] = 36_000_000  # a single frame, ten hours later
@@ -148,6 +224,12 @@ def test_bad_targets(impasto, clip, tmp_path):
     (tmp_path / "f-002.png").write_text("mine")
     assert "exists already" in sentence("f-%03d.png")
     assert (tmp_path / "f-002.png").read_text() == "mine"
+    (tmp_path / "f-002.png").unlink()
+    photo = Image.fromarray(clips.photo(64, 64))
+    photo.save(tmp_path / "f-001.png")
+    ended = impasto("video", "f-%03d.png", STYLE, "-o", "f-%03d.png", "--force")
+    assert "is what is read" in ended.sentence()
+    assert (np.asarray(Image.open(tmp_path / "f-001.png")) == np.asarray(photo)).all()
     assert "has no codec, nor --crf" in sentence("f-%03d.png", "--crf", "3")
     assert "isn't an image" in impasto("video", clip, clip, "-o", "o.mp4").sentence()
 

@@ -19,9 +19,11 @@ from PIL import Image
 
 from impasto.errors import OutputError
 from impasto.video import film as film_module
+from impasto.video.codecs import codec_for
 from impasto.video.film import Film
 from impasto.video.frames import Cut
 from impasto.video.reading import open_source
+from impasto.video.writing import FilmWriter
 
 STYLE = "violet-spots"
 OTHER = "honey-wash"
@@ -91,6 +93,8 @@ def test_what_a_film_can_be(suffix, settings, codec, clip, tmp_path):
     film = made(clip, output, cut=Cut(end=0.4), **settings)
     with av.open(str(output)) as container:
         assert container.streams.video[0].codec_context.name == codec
+        if codec == "hevc":
+            assert container.streams.video[0].codec_context.codec_tag == "hvc1"  # for Apple
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         assert len(frames) == 10
         heard = bool(container.streams.audio)
@@ -214,6 +218,65 @@ def test_transparency(frames, tmp_path):
     assert pictures(tmp_path / "out.mp4")[0][:, :70].max() < 30
 
 
+def test_transparency_of_the_web(frames, tmp_path):
+    """Browsers see it only in files that say that they have it."""
+    clear = [np.dstack([frame, np.full(frame.shape[:2], 40 * i, np.uint8)])
+             for i, frame in enumerate(frames[:5])]  # fmt: skip
+    source = clips.write(
+        tmp_path / "a.webm", clear, codec="libvpx-vp9", pix_fmt="yuva420p",
+        options={"crf": "20", "b": "0"},
+    )  # fmt: skip
+    assert open_source(str(source), None).clip.alpha
+    made(source, tmp_path / "out.webm")
+    with av.open(str(tmp_path / "out.webm")) as container:
+        assert container.streams.video[0].metadata["ALPHA_MODE"] == "1"
+    assert b"\x53\xc0\x81\x01" in (tmp_path / "out.webm").read_bytes()  # Matroska's AlphaMode
+    seen = [frame.pixels for frame in open_source(str(tmp_path / "out.webm"), None).frames()]
+    assert [round(pixels[..., 3].mean() / 40) for pixels in seen] == [0, 1, 2, 3, 4]
+
+
+def test_transparency_in_high_dynamic_range(frames, tmp_path):
+    mask = np.zeros(frames[0].shape[:2], np.uint8)
+    mask[:, 80:] = 255
+    source = clips.write(
+        tmp_path / "a.mkv", [np.dstack([frame, mask]) for frame in frames[:3]],
+        codec="ffv1", pix_fmt="yuva444p10le", options={},
+        colorspace=9, color_primaries=9, color_trc=16,
+    )  # fmt: skip
+    assert open_source(str(source), None).clip.hdr
+    made(source, tmp_path / "out.mov", codec="prores")
+    with av.open(str(tmp_path / "out.mov")) as container:
+        pixels = next(container.decode(video=0)).to_ndarray(format="rgba")
+    assert pixels[:, :70, 3].max() < 10
+    assert pixels[:, 90:, 3].min() > 245
+
+
+def test_a_cover_stays_a_cover(frames, tmp_path):
+    plain = clips.write(tmp_path / "p.mp4", frames[:6], sound=True)
+    source = tmp_path / "c.mp4"
+    with av.open(str(plain)) as film, av.open(str(source), "w") as out:
+        cover = out.add_stream("mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        copies = {s.index: out.add_stream_from_template(s) for s in film.streams}
+        picture = av.VideoFrame.from_ndarray(clips.photo(64, 48), format="rgb24")
+        packets = [*cover.encode(picture), *cover.encode(None)]
+        for packet in packets:
+            packet.pts = packet.dts = 0
+            out.mux(packet)
+        for packet in film.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    film = made(source, tmp_path / "out.mp4", cut=Cut(start=0.08))
+    assert (film.done, film.said) == (4, [])
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert [s.codec_context.name for s in container.streams.video] == ["h264", "mjpeg"]
+        (copy,) = (packet for packet in container.demux(video=1) if packet.size)
+        assert bytes(copy) == bytes(packets[0])
+    assert "cover (mjpeg) can't be in a .webm file" in str(made(source, tmp_path / "o.webm").said)
+
+
 def test_odd_sides(frames, tmp_path):
     odd = [frame[:95, :159] for frame in frames[:3]]
     source = clips.write(tmp_path / "o.mkv", odd, codec="ffv1", pix_fmt="bgr0", options={})
@@ -292,6 +355,32 @@ def test_masks(clip, frames, tmp_path):
         seen = pictures(tmp_path / "out.mkv")[10]
         assert np.abs(seen[outside].astype(int) - plain[10][outside]).max() <= 2
         assert np.abs(seen[inside].astype(int) - plain[10][inside]).mean() > 15
+
+
+def test_a_stopped_film_of_varying_rate_has_as_much_sound_as_pictures(frames, tmp_path):
+    when = [20 * index for index in range(12)] + [2000 + 20 * index for index in range(12)]
+    source = clips.write(tmp_path / "vfr.mp4", frames, times=when, sound=True)
+    film = Film(source, STYLE, tmp_path / "out.mp4")
+    for progress in film:
+        if progress.frame == 12:
+            break
+    film.finish()
+    assert times(tmp_path / "out.mp4")[-1] == pytest.approx(0.22)
+    assert 0.2 < sound(tmp_path / "out.mp4")[-1][0] < 0.35
+
+
+def test_a_work_file_plays_whatever_its_name(frames, tmp_path):
+    clip = open_source(str(clips.write(tmp_path / "c.mp4", frames[:4])), None).clip
+    writer = FilmWriter(
+        tmp_path / "OUT.MP4", codec_for(Path("OUT.MP4"), None, None, alpha=False), clip
+    )
+    for segment in range(6):
+        for index, frame in enumerate(frames[:4]):
+            writer.write(frame, (4 * segment + index) * clip.step)
+        writer.end_segment()
+    (tmp_path / "killed.mp4").write_bytes((tmp_path / "OUT.MP4").read_bytes())
+    assert len(pictures(tmp_path / "killed.mp4")) > 12
+    writer.close()
 
 
 def test_an_interrupted_film_can_be_played_and_gone_on_with(clip, frames, tmp_path, monkeypatch):

@@ -72,7 +72,7 @@ def settings_from(text: Any) -> FilmSettings:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "settings"
         raise RecipeError(f"{place}: {first['msg'].lower()}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProblemError(422, f"the settings aren't JSON: {error}") from None
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise RecipeError("a film should end after its start")

@@ -87,6 +87,7 @@ class FilmJob:
 
     def _finish(self) -> None:
         notes = [*self.film.notes, *self.film.finish()]
+        self.film.unfinished.remove()  # one that was stopped isn't gone on with here
         if self.progress is not None:
             self._write_preview()
         ended = {

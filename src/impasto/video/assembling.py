@@ -10,15 +10,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from fractions import Fraction
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import av
 
 from impasto import files
+from impasto.errors import OutputError, reason
+from impasto.video.codecs import QUICKTIME
 from impasto.video.frames import Clip
-from impasto.video.reading import open_container
+from impasto.video.reading import best_stream, is_cover, open_container
 from impasto.video.writing import Part, Times
 
 SIMPLE = {"movflags": "+faststart"}
@@ -26,6 +28,10 @@ SIMPLE = {"movflags": "+faststart"}
 SOUND = {".webm": "libopus", ".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "libopus"}
 """What sound becomes that a kind of file can't hold."""
 SOUND_HZ = 48_000
+COVERS = (".mp4", ".m4v")
+"""What holds a cover as a stream, as files with one mostly do."""
+SAME_TIMES = 0x20000
+"""FFmpeg's AVFMT_TS_NONSTRICT: a stream's packets may have the same time."""
 
 
 def assemble(
@@ -40,7 +46,10 @@ def assemble(
     def write(path: Path) -> None:
         notes.extend(_Assembly(parts, path, clip, start, end).run())
 
-    files.make_atomically(output, write)
+    try:
+        files.make_atomically(output, write)
+    except av.error.FFmpegError as error:
+        raise OutputError(f"{output} can't be written: {reason(error)}") from error
     return notes
 
 
@@ -52,31 +61,48 @@ class _Assembly:
         self.start, self.end = start, end
         self.notes: list[str] = []
         self.encoders: dict[int, tuple[Any, Any]] = {}
+        self.suffix = path.suffix.lower()
 
     def run(self) -> list[str]:
         with (
             closing(open_container(str(self.parts[0].path))) as pictures,
             av.open(str(self.path), "w", options=self._options()) as output,
         ):
-            made: Any = output.add_stream_from_template(pictures.streams.video[0])
+            drawn = pictures.streams.video[0]
+            made: Any = output.add_stream_from_template(drawn)
             made.time_base = self.clip.time_base
+            if drawn.codec_context.name == "hevc" and self.suffix in QUICKTIME:
+                made.codec_context.codec_tag = "hvc1"  # Apple's players know it by no other name
             if not self.clip.others and not Path(self.clip.name).is_file():
                 self._mux(output, self._pictures(made))
                 return self.notes
             with closing(open_container(self.clip.name)) as source:
-                own = source.streams.video[0]
+                own = best_stream(source)
                 self._describe(output, source, own, made)
+                if "alpha_mode" in drawn.metadata:  # browsers go by it
+                    made.metadata["alpha_mode"] = drawn.metadata["alpha_mode"]
                 copies = self._copies(output, source, own)
                 rest = self._rest(source, copies)
-                self._mux(output, heapq.merge(self._pictures(made), rest, key=_when))
+                self._mux(output, heapq.merge(self._pictures(made), rest, key=itemgetter(0)))
         return self.notes
 
     def _options(self) -> dict[str, str]:
-        return SIMPLE if self.path.suffix in (".mp4", ".m4v", ".mov") else {}
+        return SIMPLE if self.suffix in QUICKTIME else {}
 
     def _mux(self, output: Any, packets: Any) -> None:
+        last: dict[int, Any] = {}
+        least = 0 if output.format.flags & SAME_TIMES else 1
+        backwards = 0
         for _, packet in packets:
+            time = packet.dts * packet.time_base
+            stream = packet.stream.index
+            if stream in last and time < last[stream] + least * packet.time_base:
+                backwards += 1
+                continue
+            last[stream] = time
             output.mux(packet)
+        if backwards:
+            self.notes.append(f"{backwards} packets whose time goes back are left out")
 
     def _pictures(self, stream: Any) -> Iterator[tuple[float, Any]]:
         for packet in _part_packets(self.parts, self.clip):
@@ -98,12 +124,12 @@ class _Assembly:
         """The streams of the output that streams of the source are copied to."""
         copies = {}
         for stream in source.streams:
-            if stream is own or (stream.type == "video" and stream.index == own.index):
+            if stream.index == own.index:
                 continue
             copy = self._copy_of(output, stream)
             if copy is None:
                 self.notes.append(
-                    f"the {_name(stream)} can't be in a {self.path.suffix} file, and is left out"
+                    f"the {_name(stream)} can't be in a {self.suffix} file, and is left out"
                 )
                 continue
             for key, value in stream.metadata.items():
@@ -115,7 +141,9 @@ class _Assembly:
         return copies
 
     def _copy_of(self, output: Any, stream: Any) -> Any:
-        if stream.type in ("video", "data"):
+        if stream.type == "data":
+            return None
+        if stream.type == "video" and not (is_cover(stream) and self.suffix in COVERS):
             return None
         context = stream.codec_context
         try:
@@ -130,9 +158,9 @@ class _Assembly:
     def _sound_encoder(self, output: Any, stream: Any) -> Any:
         """A stream for sound that the output can't hold as it is."""
         layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
-        copy = output.add_stream(SOUND[self.path.suffix.lower()], rate=SOUND_HZ, layout=layout)
+        copy = output.add_stream(SOUND[self.suffix], rate=SOUND_HZ, layout=layout)
         self.encoders[stream.index] = copy, av.AudioResampler(copy.format, layout, SOUND_HZ)
-        self.notes.append(f"the {_name(stream)} is encoded anew for a {self.path.suffix} file")
+        self.notes.append(f"the {_name(stream)} is encoded anew for a {self.suffix} file")
         return copy
 
     def _rest(self, source: Any, copies: dict[int, Any]) -> Iterator[tuple[float, Any]]:
@@ -143,8 +171,14 @@ class _Assembly:
         streams = [source.streams[index] for index in copies]
         if self.start:
             source.seek(round((origin + self.start) * av.time_base))
+        damaged = 0
         with suppress(av.error.FFmpegError):  # where it is broken off, the pictures were too
             for packet in source.demux(streams):
+                if is_cover(packet.stream) and packet.size:
+                    packet.pts = packet.dts = 0
+                    packet.stream = copies[packet.stream_index]
+                    yield 0.0, packet
+                    continue
                 if packet.pts is None or packet.dts is None:
                     continue
                 base = packet.time_base
@@ -152,13 +186,18 @@ class _Assembly:
                 if time >= self.end or (self.start and time < self.start):
                     continue
                 if packet.stream_index in self.encoders:
-                    yield from self._encoded(packet, origin)
+                    try:
+                        yield from self._encoded(packet, origin)
+                    except av.error.FFmpegError:
+                        damaged += 1
                     continue
                 shift = round((origin + self.start) / base)
                 packet.pts -= shift
                 packet.dts -= shift
                 packet.stream = copies[packet.stream_index]
                 yield float(packet.dts * base), packet
+        if damaged:
+            self.notes.append(f"{damaged} damaged pieces of the sound were left out")
         for stream, resampler in self.encoders.values():
             for frame in resampler.resample(None):
                 yield from _timed(stream.encode(frame))
@@ -167,7 +206,8 @@ class _Assembly:
     def _encoded(self, packet: Any, origin: float) -> Iterator[tuple[float, Any]]:
         stream, resampler = self.encoders[packet.stream_index]
         for heard in packet.decode():
-            heard.pts -= round((origin + self.start) / heard.time_base)
+            if heard.pts is not None:
+                heard.pts -= round((origin + self.start) / heard.time_base)
             for frame in resampler.resample(heard):
                 yield from _timed(stream.encode(frame))
 
@@ -179,31 +219,18 @@ def _part_packets(parts: Sequence[Part], clip: Clip) -> Iterator[Any]:
     """
     times, shifts = Times(clip), []
     for part in parts:
-        ticks = [_ticks(packet, clip.time_base) for packet in _packets(part)]
+        ticks = [_ticks(packet, clip.time_base) for packet in part.packets()]
         shifts.append(part.first - min(ticks, default=0))
         times.pts += [pts + shifts[-1] for pts in ticks]
     times.pts.sort()
     for part, shift in zip(parts, shifts, strict=True):
-        for packet in _packets(part):
+        for packet in part.packets():
             packet.pts, packet.time_base = _ticks(packet, clip.time_base) + shift, clip.time_base
             after = bisect_right(times.pts, packet.pts)
             ends = times.pts[after] if after < len(times.pts) else packet.pts + times.step
             packet.duration = ends - packet.pts
             times.time(packet)
             yield packet
-
-
-def _packets(part: Part) -> Iterator[Any]:
-    with closing(open_container(str(part.path))) as container:
-        yield from islice(_video_packets(container), part.frames)
-
-
-def _video_packets(container: Any) -> Iterator[Any]:
-    """Up to where it ends or is broken off."""
-    with suppress(av.error.FFmpegError):
-        for packet in container.demux(container.streams.video[0]):
-            if packet.pts is not None and packet.size:
-                yield packet
 
 
 def _moved(chapter: Any, start: float, end: float) -> Any:
@@ -234,7 +261,3 @@ def _ticks(packet: Any, base: Fraction) -> int:
 def _timed(packets: list[Any]) -> Iterator[tuple[float, Any]]:
     for packet in packets:
         yield float(packet.dts * packet.time_base), packet
-
-
-def _when(timed: tuple[float, Any]) -> float:
-    return timed[0]

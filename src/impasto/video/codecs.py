@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
@@ -26,6 +26,10 @@ class Codec:
     @property
     def is_rgb(self) -> bool:
         return self.pixels.startswith(("rgb", "bgr"))
+
+    def fitted(self, width: int, height: int) -> tuple[int, int]:
+        """The size of frames that it can hold, px."""
+        return (width // 2 * 2, height // 2 * 2) if self.even else (width, height)
 
 
 CODECS = {
@@ -65,6 +69,7 @@ BY_SUFFIX = {
     ".gif": ("gif",),
 }
 """What a file may hold, and by default the first; GIFs are made of a lossless film at the end."""
+QUICKTIME = (".mp4", ".m4v", ".mov")
 DEFAULT_SUFFIX = ".mp4"
 
 
@@ -91,4 +96,4 @@ def codec_for(path: Path, name: str | None, crf: int | None, *, alpha: bool) -> 
             raise OutputError(f"--crf is from 0 to {most} there, not {crf}")
         options[option] = str(default if crf is None else crf)
     pixels = codec.alpha if alpha and codec.alpha else codec.pixels
-    return Codec(codec.encoder, pixels, codec.alpha, codec.quality, codec.even, options)
+    return replace(codec, pixels=pixels, options=options)

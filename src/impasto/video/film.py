@@ -117,6 +117,7 @@ class Film:
         self.keys = _keys(style, styles_at)
         self.notes: list[str] = []
         self.done = self.before = 0
+        self.reached = self.cut.start
         self.complete = False
         self.unfinished = Unfinished(self.output, self._asked())
         self.saved = self.unfinished.load() if resume else {}
@@ -131,11 +132,12 @@ class Film:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
-        files.check_apart(self.output, Path(self.clip.name))
         if self.is_sequence:
-            check_sequence(self.output, force=mine)
+            check_sequence(self.output, self.source.paths, force=mine)
         else:
+            files.check_apart(self.output, self.source.paths[0])
             files.check_writable(self.output, force=mine)
+        self.unfinished.check(force=mine)
 
     def _asked(self) -> str:
         """A hash of what the film is made of."""
@@ -193,7 +195,10 @@ class Film:
                 part.restore(saved[state])
             watcher.restore(saved["watcher"])
         self.done = self.before = saved.get("frames", 0)
-        self.source.skipped = saved.get("skipped", 0)
+        self.reached = saved.get("reached", self.cut.start)
+        self.skipped = saved.get("skipped", 0)
+        if not saved and self.unfinished.exists:
+            self.unfinished.remove()  # by force
         self.writer: FilmWriter | SequenceWriter = (
             SequenceWriter(self.output, self.done)
             if self.is_sequence
@@ -223,6 +228,8 @@ class Film:
             shown = self._finished(frame, self.stabiliser.shown(picture, motion))
             self.writer.write(shown, frame.pts - self._shift)
             self.done += 1
+            ends = frame.pts - self.clip.origin + self.cut.every * self.source.clip.step
+            self.reached = float(ends * self.clip.time_base)
             self.unfinished.write()
             times = [*times[-RECENT:], time.monotonic()]
             yield FilmProgress(
@@ -272,15 +279,16 @@ class Film:
     @property
     def width(self) -> int:
         """Of what is made, px."""
-        return self.clip.width - (self.clip.width % 2 if self._even else 0)
+        return self._size[0]
 
     @property
     def height(self) -> int:
-        return self.clip.height - (self.clip.height % 2 if self._even else 0)
+        return self._size[1]
 
     @property
-    def _even(self) -> bool:
-        return not self.is_sequence and self.codec.even
+    def _size(self) -> tuple[int, int]:
+        size = self.clip.width, self.clip.height
+        return size if self.is_sequence else self.codec.fitted(*size)
 
     @property
     def frames(self) -> int | None:
@@ -308,7 +316,8 @@ class Film:
             {
                 "frames": self.done,
                 "next_pts": frame.pts,
-                "skipped": self.source.skipped,
+                "reached": self.reached,
+                "skipped": self.skipped + frame.skipped,
                 "watcher": frame.notes["watcher"],
                 "painter": frame.notes["painter"],
                 "stabiliser": self.stabiliser.state(),
@@ -331,7 +340,7 @@ class Film:
         if self.output.suffix.lower() == ".gif":
             write_gif(parts, self.output, self.clip)
         elif not self.is_sequence:
-            end = self.cut.end if self.complete else self._end_of_made
+            end = self.cut.end if self.complete else self.reached
             notes += assemble(parts, self.output, self.clip, self.cut.start, end)
         if self.complete or not self.unfinished.exists:
             self.unfinished.remove()
@@ -342,17 +351,12 @@ class Film:
         """Whether what was interrupted can be gone on with."""
         return not self.complete and self.unfinished.exists
 
-    @property
-    def _end_of_made(self) -> float:
-        """Where in the source one that was stopped ends, seconds."""
-        return self.cut.start + float(self.done / self.clip.rate)
-
     def _losses(self) -> list[str]:
         """What of the source is missing."""
         notes = []
-        if self.source.skipped:
-            frames = "frame" if self.source.skipped == 1 else "frames"
-            notes.append(f"{self.source.skipped} damaged {frames} were left out")
+        if skipped := self.skipped + self.source.skipped:
+            frames = "frame was" if skipped == 1 else "frames were"
+            notes.append(f"{skipped} damaged {frames} left out")
         if self.complete and self.source.cut_short:
             notes.append(
                 f"{self.clip.name} is damaged or cut short: it ends after {self.done} frames"

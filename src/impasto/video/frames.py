@@ -71,15 +71,22 @@ class Clip:
     alpha: bool = False
     others: tuple[str, ...] = ()
 
+    @property
+    def step(self) -> int:
+        """From one frame to the next, usually."""
+        return max(1, round(1 / (self.rate * self.time_base)))
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A picture of a film, upright: (H, W, 3), or 4 with alpha, of uint8. ``pts`` is its time in
-    the clip's ``time_base``, ``index`` counts the frames that were taken.
+    the clip's ``time_base``, ``index`` counts the frames that were taken, ``skipped`` those before
+    it that couldn't be decoded.
     """
 
     index: int
     pts: int
     pixels: np.ndarray
+    skipped: int = 0
     notes: dict[str, object] = field(default_factory=dict)
     """What the stages say of it to those that come later."""

@@ -12,6 +12,7 @@ from typing import Any
 import av
 
 from impasto import files
+from impasto.errors import OutputError, reason
 from impasto.video.frames import Clip
 from impasto.video.reading import open_container
 from impasto.video.writing import Part
@@ -22,9 +23,13 @@ GIF_TIME = Fraction(1, 100)
 
 def write_gif(parts: Sequence[Part], output: Path, clip: Clip) -> None:
     """A GIF of lossless work files: one palette for all of it, chosen in a first pass (FFmpeg's
-    ``palettegen``). Raises OutputError.
+    ``palettegen``). Of frames that come quicker than a GIF can count, the first are kept. Raises
+    OutputError.
     """
-    files.make_atomically(output, lambda path: _write_gif(parts, path, clip))
+    try:
+        files.make_atomically(output, lambda path: _write_gif(parts, path, clip))
+    except av.error.FFmpegError as error:
+        raise OutputError(f"{output} can't be written: {reason(error)}") from error
 
 
 def _write_gif(parts: Sequence[Part], path: Path, clip: Clip) -> None:
@@ -35,8 +40,12 @@ def _write_gif(parts: Sequence[Part], path: Path, clip: Clip) -> None:
         gif.pix_fmt, gif.width, gif.height = "pal8", clip.width, clip.height
         gif.time_base = gif.codec_context.time_base = GIF_TIME
         pictures = colours = None
+        last = -1
         for frame, seconds in _part_frames(parts, clip):
             frame.pts, frame.time_base = round(seconds / GIF_TIME), GIF_TIME
+            if frame.pts <= last:
+                continue
+            last = frame.pts
             if pictures is None or colours is None:
                 pictures, colours = (
                     graph.add_buffer(

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 
 from impasto.errors import ImageError, reason
 from impasto.images.read import read
@@ -47,6 +48,8 @@ class Source(Protocol):
     """Where frames come from."""
 
     clip: Clip
+    paths: list[Path]
+    """What is read."""
     skipped: int
     """Frames that couldn't be decoded."""
     cut_short: bool
@@ -71,6 +74,7 @@ class Film:
 
     def __init__(self, path: str, size: int | None) -> None:
         self.path, self.skipped, self.cut_short = path, 0, False
+        self.paths = [Path(path)]
         with closing(open_container(path)) as container:
             if not container.streams.video:
                 raise ImageError(f"{path} has no pictures, only {_kinds(container)}")
@@ -78,7 +82,7 @@ class Film:
             try:
                 first = next(self._decoded(container, stream), None)
             except av.error.FFmpegError as error:
-                raise ImageError(f"{path} can't be decoded: {_why(error)}") from error
+                raise ImageError(f"{path} can't be decoded: {reason(error)}") from error
             if first is None:
                 raise ImageError(f"{path} has no frame that can be decoded")
             self.rotation = int(first.rotation) % 360
@@ -126,13 +130,10 @@ class Film:
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """As ``Source`` says. What can't be decoded is skipped, and counted."""
-        with closing(open_container(self.path)) as container:
+        base, origin = self.clip.time_base, self.clip.origin
+        first = origin + round(cut.start / base) if resume is None else resume
+        with closing(self._opened_at(first)) as container:
             stream = best_stream(container)
-            base = Fraction(stream.time_base)
-            origin = self.clip.origin
-            first = origin + round(cut.start / base) if resume is None else resume
-            if first > origin:
-                container.seek(first, stream=stream)
             seen = kept = 0
             last: int | None = None
             for frame in self._decoded(container, stream):
@@ -144,13 +145,27 @@ class Film:
                     continue
                 if (pts - origin) * base >= cut.end - INSTANT_S:
                     return
+                if seen == 0 and first > origin:
+                    self.skipped = 0  # those that were damaged before the cut aren't missing
                 if seen % cut.every == 0:
-                    yield Frame(kept, pts, self._pixels(frame))
+                    yield Frame(kept, pts, self._pixels(frame), self.skipped)
                     kept += 1
                 seen += 1
 
+    def _opened_at(self, first: int) -> InputContainer:
+        """The container, at ``first`` or before it."""
+        container = open_container(self.path)
+        if first > self.clip.origin:
+            try:
+                container.seek(first, stream=best_stream(container))
+            except (av.error.FFmpegError, OSError):  # and it may be anywhere now
+                container.close()
+                return open_container(self.path)
+        return container
+
     def _decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
         stream.thread_type = "AUTO"
+        decoder = _alpha_decoder(stream)
         packets = container.demux(stream)
         while True:
             try:
@@ -161,7 +176,7 @@ class Film:
                 self.cut_short = True
                 return
             try:
-                frames = packet.decode()
+                frames = packet.decode() if decoder is None else decoder.decode(packet)
             except av.error.FFmpegError:
                 self.skipped += 1
                 continue
@@ -178,12 +193,12 @@ class Film:
             height, width = width, height
         colour = self.clip.colour
         deep = self.clip.hdr
-        kind = "rgb48le" if deep else "rgba" if self.clip.alpha else "rgb24"
+        kinds = ("rgba", "rgba64le") if self.clip.alpha else ("rgb24", "rgb48le")
         scaled = (height, width) != (frame.height, frame.width)
         converted = frame.reformat(
             width=width,
             height=height,
-            format=kind,
+            format=kinds[deep],
             interpolation="AREA" if scaled and height < frame.height else "BICUBIC",
             src_colorspace=colour.matrix,
             src_color_range=colour.range,
@@ -191,7 +206,8 @@ class Film:
         )
         pixels = converted.to_ndarray()
         if deep:
-            pixels = to_sdr(pixels, colour)
+            alpha = (pixels[..., 3:] // 257).astype(np.uint8)  # nothing where there is none
+            pixels = np.concatenate([to_sdr(pixels[..., :3], colour), alpha], axis=2)
         if self.rotation:
             pixels = np.rot90(pixels, self.rotation // 90)
         return np.ascontiguousarray(pixels)
@@ -236,7 +252,7 @@ class Sequence:
                 except ImageError:
                     self.skipped += 1
                     continue
-                yield Frame(kept, index, pixels)
+                yield Frame(kept, index, pixels, self.skipped)
                 kept += 1
             seen += 1
 
@@ -297,21 +313,30 @@ def open_container(path: str, **options: Any) -> InputContainer:
             raise ImageError(f"{path}: no such file") from error
         if isinstance(error, av.error.InvalidDataError):
             raise ImageError(f"{path} isn't a film, or is damaged") from error
-        raise ImageError(f"{path} can't be read: {_why(error)}") from error
+        raise ImageError(f"{path} can't be read: {reason(error)}") from error
 
 
 def best_stream(container: InputContainer) -> Any:
     """The film itself, and no cover picture."""
-    moving = [s for s in container.streams.video if "attached_pic" not in str(s.disposition)]
-    return (moving or list(container.streams.video))[0]
+    return min(container.streams.video, key=is_cover)
+
+
+def is_cover(stream: Any) -> bool:
+    """Whether it is but a picture of the whole, as music has it."""
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _alpha_decoder(stream: Any) -> Any:
+    """What decodes the transparency of a WebM: FFmpeg's own decoders don't. Else None."""
+    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    modes = [value for key, value in stream.metadata.items() if key.lower() == "alpha_mode"]
+    if "1" not in modes or library is None:
+        return None
+    return av.CodecContext.create(library, "r")
 
 
 def _kinds(container: InputContainer) -> str:
     return " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-
-
-def _why(error: Exception) -> str:
-    return reason(error) if isinstance(error, OSError) else str(error)
 
 
 def _seconds(container: InputContainer, stream: Any) -> float | None:
@@ -322,8 +347,7 @@ def _seconds(container: InputContainer, stream: Any) -> float | None:
 
 def _guessed(last: int | None, clip: Clip) -> int:
     """A time for a frame without one."""
-    step = max(1, round(1 / (clip.rate * clip.time_base)))
-    return 0 if last is None else last + step
+    return 0 if last is None else last + clip.step
 
 
 def colour_of(codec: Any, first: av.VideoFrame) -> Colour:

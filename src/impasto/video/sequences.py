@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from impasto import files
+from impasto.errors import OutputError
 from impasto.images.write import Encoding, encode_image
 from impasto.video.reading import NUMBERED, sequence_files
 
 PATTERN = "frame-%05d.png"
 
 
-def check_sequence(output: Path, *, force: bool = False) -> None:
-    """Raises OutputError: there are pictures of that name, or the folder can't be written to."""
+def check_sequence(output: Path, read: Sequence[Path], *, force: bool = False) -> None:
+    """Raises OutputError: pictures of that name are there, or are those that are ``read``; or
+    the folder can't be written to.
+    """
     pattern = pattern_of(output)
     if pattern.parent.is_dir():
         there = sequence_files(str(pattern))
+        if not {path.resolve() for path in there}.isdisjoint(path.resolve() for path in read):
+            raise OutputError(f"{output} is what is read; choose another name for what is made")
         files.check_writable(there[0] if there else numbered(pattern, 1), force=force)
     else:
         files.check_writable(pattern.parent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from impasto import files
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, OutputError
 from impasto.video.codecs import Codec
 from impasto.video.frames import Clip
 from impasto.video.writing import FilmWriter, Part
@@ -35,8 +36,23 @@ class Unfinished:
         """Whether it can be gone on with."""
         return self.state_file.exists()
 
+    def check(self, *, force: bool) -> None:
+        """Raises OutputError: the work file's name is taken, by who knows whom."""
+        if self.work.exists() and not self.exists and not force:
+            raise OutputError(
+                f"{self.work} is in the way: it is kept there how far {self.output} is; move it, or"
+                " --force to replace both"
+            )
+
     def load(self) -> dict[str, Any]:
         """What was remembered last. Raises CheckpointError."""
+        saved = self._read()
+        for part in self.earlier:
+            if not part.is_whole():
+                raise CheckpointError(f"{part.path} is damaged: it ends too early; begin anew")
+        return saved
+
+    def _read(self) -> dict[str, Any]:
         try:
             saved: dict[str, Any] = torch.load(self.state_file, weights_only=True)
         except FileNotFoundError:
@@ -55,9 +71,7 @@ class Unfinished:
 
     def open(self, codec: Codec, clip: Clip) -> FilmWriter:
         """A work file for what comes now. Raises OutputError."""
-        number = f"-{len(self.earlier) + 1}" if self.earlier else ""
-        name = f"{self.work.stem}{number}{self.work.suffix}"
-        self.writer = FilmWriter(self.work.with_name(name), codec, clip)
+        self.writer = FilmWriter(self._work_file(len(self.earlier) + 1), codec, clip)
         return self.writer
 
     def begin(self) -> None:
@@ -82,12 +96,20 @@ class Unfinished:
         if self.state is None:
             return
         if closed or self.writer is None or self.writer.relies_on(self.state["parts"][-1][2]):
+            if self.writer is not None:
+                files.sync(self.writer.path)
             files.write_atomically(self.state_file, lambda file: torch.save(self.state, file))
             self.state = None
 
     def remove(self) -> None:
-        if self.writer is not None:
-            self.writer.path.unlink(missing_ok=True)
-        for part in self.parts:
-            part.path.unlink(missing_ok=True)
+        """All of the files."""
+        for number in itertools.count(1):
+            path = self._work_file(number)
+            if not path.exists():
+                break
+            path.unlink()
         self.state_file.unlink(missing_ok=True)
+
+    def _work_file(self, number: int) -> Path:
+        """That of the first, second, … time that it was gone on with."""
+        return self.work.with_stem(f"{self.work.stem}-{number}") if number > 1 else self.work

@@ -8,8 +8,10 @@ of it.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,10 @@ import av
 import numpy as np
 from av.codec.context import Flags
 
-from impasto.errors import OutputError, reason
-from impasto.video.codecs import Codec
+from impasto.errors import ImageError, OutputError, reason
+from impasto.video.codecs import QUICKTIME, Codec
 from impasto.video.frames import BT709, JPEG_RANGE, MPEG_RANGE, SRGB, Clip, Colour
+from impasto.video.reading import open_container
 
 GOP_SECONDS = 2
 """Between frames that decoding can begin at, and pieces of an MP4 that is being made."""
@@ -39,22 +42,39 @@ class Part:
     first: int
     frames: int
 
+    def packets(self) -> Iterator[Any]:
+        """Those of the frames, up to where the file ends or is broken off."""
+        with closing(open_container(str(self.path))) as container:
+            yield from islice(_with_time(container), self.frames)
+
+    def is_whole(self) -> bool:
+        """Whether all of the frames are there."""
+        try:
+            return sum(1 for _ in self.packets()) == self.frames
+        except ImageError:
+            return False
+
+
+def _with_time(container: Any) -> Iterator[Any]:
+    with suppress(av.error.FFmpegError):
+        for packet in container.demux(container.streams.video[0]):
+            if packet.pts is not None and packet.size:
+                yield packet
+
 
 class FilmWriter:
     """Writes a work file. Raises OutputError."""
 
     def __init__(self, path: Path, codec: Codec, clip: Clip) -> None:
         self.codec, self.clip, self.path = codec, clip, path
-        self.width, self.height = clip.width, clip.height
-        if codec.even:
-            self.width, self.height = clip.width // 2 * 2, clip.height // 2 * 2
+        self.width, self.height = codec.fitted(clip.width, clip.height)
         self.colour = output_colour(clip)
         if codec.is_rgb:
             self.colour = Colour(BT709, SRGB, 0, JPEG_RANGE)
         self.times = Times(clip)
         self.encoder: Any = None
         try:
-            options = FRAGMENTED if path.suffix in (".mp4", ".m4v", ".mov") else {}
+            options = FRAGMENTED if path.suffix.lower() in QUICKTIME else {}
             self.container = av.open(str(path), "w", options={**options, "flush_packets": "1"})
             self.stream: Any = self.container.add_stream(
                 codec.encoder, rate=clip.rate, options=self._options()
@@ -63,7 +83,7 @@ class FilmWriter:
             self.stream.time_base = clip.time_base
             self.container.start_encoding()
         except (OSError, av.error.FFmpegError) as error:
-            raise OutputError(f"{path} can't be written: {_why(error)}") from error
+            raise OutputError(f"{path} can't be written: {reason(error)}") from error
 
     def _options(self) -> dict[str, str]:
         return {**self.codec.options, "g": str(max(1, round(self.clip.rate * GOP_SECONDS)))}
@@ -94,7 +114,7 @@ class FilmWriter:
         )
         frame.pts, frame.time_base = pts, self.clip.time_base
         self.times.shown(pts)
-        self._mux(self.encoder.encode(frame))
+        self._encode(frame)
 
     def relies_on(self, frames: int) -> bool:
         """Whether the first so many frames are in the file: a piece of it is written when the next
@@ -105,7 +125,7 @@ class FilmWriter:
     def end_segment(self) -> None:
         """What comes now doesn't depend on what was. Raises OutputError."""
         if self.encoder is not None:
-            self._mux(self.encoder.encode(None))
+            self._encode(None)
             self.encoder = None
 
     @property
@@ -119,21 +139,21 @@ class FilmWriter:
         try:
             self.container.close()
         except (OSError, av.error.FFmpegError) as error:
-            raise OutputError(f"{self.path} can't be written: {_why(error)}") from error
+            raise OutputError(f"{self.path} can't be written: {reason(error)}") from error
 
     def abandon(self) -> None:
         """Let go of the file, as it is."""
         with suppress(OSError, av.error.FFmpegError):
             self.container.close()
 
-    def _mux(self, packets: list[Any]) -> None:
+    def _encode(self, frame: av.VideoFrame | None) -> None:
         try:
-            for packet in packets:
+            for packet in self.encoder.encode(frame):
                 packet.stream, packet.time_base = self.stream, self.clip.time_base
                 self.times.time(packet)
                 self.container.mux(packet)
         except (OSError, av.error.FFmpegError) as error:
-            raise OutputError(f"{self.path} can't be written: {_why(error)}") from error
+            raise OutputError(f"{self.path} can't be written: {reason(error)}") from error
 
 
 class Times:
@@ -143,7 +163,7 @@ class Times:
     """
 
     def __init__(self, clip: Clip) -> None:
-        self.step = max(1, round(1 / (clip.rate * clip.time_base)))  # between two frames, usually
+        self.step = clip.step
         self.pts: list[int] = []
         self.packets = 0
 
@@ -162,7 +182,3 @@ def output_colour(clip: Clip) -> Colour:
     if clip.hdr or clip.colour.matrix == 0:
         return Colour(BT709, BT709, BT709, MPEG_RANGE)
     return clip.colour
-
-
-def _why(error: Exception) -> str:
-    return reason(error) if isinstance(error, OSError) else str(error)
