@@ -184,6 +184,13 @@ def test_high_dynamic_range_is_toned_down(frames, tmp_path):
     )  # fmt: skip
     film = made(source, tmp_path / "out.mp4")
     assert "standard range" in str(film.notes)
+    grey = clips.write(
+        tmp_path / "grey.mkv", [np.full_like(frames[0], 130)], codec="libx265",
+        pix_fmt="yuv420p10le", options={"x265-params": "log-level=none"},
+        colorspace=9, color_primaries=9, color_trc=16,
+    )  # fmt: skip
+    (seen,) = open_source(str(grey), None).frames()
+    assert np.abs(seen.pixels.astype(int) - 184).max() < 6  # PQ's 130/255 are 102 nits
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert int(container.streams.video[0].codec_context.color_trc) == 1
 

@@ -14,9 +14,9 @@ from impasto.video.flow import Motion, warped
 from impasto.video.reading import open_source
 from impasto.video.stability import Watcher, sharpness
 
-STILL_GREY = 3.0
-"""Places whose brightness, averaged over 9 pixels across, never strays further from its mean, out
-of 255, stand still."""
+STILL_GREY = 6.0
+"""Places whose brightness, averaged over 9 pixels across, varies by less, out of 255, stand still.
+"""
 STILL_PX = 9
 LEAST_STILL = 0.1
 """Where less of the picture does, nothing is said of it."""
@@ -104,7 +104,7 @@ class _Still:
         self.squares = self.squares + apart * (shown - self.mean)
 
     def deviation(self) -> float | None:
-        still = self.high - self.low < 2 * STILL_GREY
+        still = self.high - self.low < STILL_GREY
         if still.mean() < LEAST_STILL:
             return None
         return float(np.sqrt(self.squares[still].mean() / (self.count - 1)))
