@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_page import chromium, until
+from PIL import Image
 from playwright.sync_api import expect
 from studio_server import running
 
@@ -31,6 +32,19 @@ PIXELS = """() => {
   return sums.map((sum) => sum / (data.length / 4));
 }"""
 SHOWN = "Number(document.getElementById('figures').dataset.shown ?? 0)"
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { get: () => true });
+  window.requestAnimationFrame = () => 0;
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What a browser does to a tab that isn't seen."""
+READ_SLOWLY = """() => {
+  const read = window.createImageBitmap;
+  window.createImageBitmap = async (source) => {
+    if (source instanceof File) await new Promise((resolve) => setTimeout(resolve, 700));
+    return read(source);
+  };
+}"""
 
 
 def test_live(open_page, studio, tmp_path):
@@ -70,6 +84,39 @@ def test_live(open_page, studio, tmp_path):
     assert studio.client.get("/v1/health").json()["status"] == "ok"
 
 
+def test_live_goes_on_in_a_tab_that_is_not_seen(open_page):
+    page = open_page("/live", permissions=["camera"])
+    page.click("#gallery button[data-style=violet-spots]")
+    page.select_option("#size", "320")
+    page.click("#camera")
+    until(page, f"{SHOWN} > 3")
+    page.evaluate(HIDE)
+    before = page.evaluate(SHOWN)
+    until(page, f"{SHOWN} > {before + 5}", 20)
+
+
+def test_a_large_painting_of_ones_own(open_page, tmp_path):
+    """Of more bytes than a message may have; a style that is chosen while it is read counts."""
+    noise = np.random.default_rng(0).integers(0, 255, (1600, 1600, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    assert (tmp_path / "noise.png").stat().st_size > 6_000_000
+    page, told = open_page("/live", permissions=["camera"]), []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda sent: told.append(sent)))
+    page.set_input_files("#style-input", tmp_path / "noise.png")
+    page.wait_for_selector("#gallery button[aria-pressed=true]")
+    page.select_option("#size", "320")
+    page.click("#camera")
+    until(page, f"{SHOWN} > 3")
+    assert "painting" in told[0]
+    page.evaluate(READ_SLOWLY)
+    page.click("#gallery button[data-style=violet-spots]")
+    page.click("#gallery button[data-style='noise.png']")
+    page.click("#gallery button[data-style=honey-wash]")
+    page.wait_for_timeout(1500)
+    settings = [sent for sent in told if isinstance(sent, str)]
+    assert "honey-wash" in settings[-1]
+
+
 def test_a_film(open_page, frames, tmp_path):
     """Uploaded, painted while frames appear, played, downloaded with its sound."""
     source = clips.write(tmp_path / "clip.mp4", frames * 4, sound=True)
@@ -92,6 +139,13 @@ def test_a_film(open_page, frames, tmp_path):
         painted = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(painted) == 96
     assert np.abs(painted[10].astype(int) - frames[10]).mean() > 15
+    page.set_input_files("#film-input", source)
+    page.click("#gallery button[data-style=violet-spots]")
+    page.click("#paint")  # another: the one before isn't the one to be had
+    expect(page.locator("#download")).to_have_attribute("aria-disabled", "true")
+    assert page.locator("#download").get_attribute("href") is None
+    expect(page.locator("#status")).to_contain_text("Done.", timeout=MINUTE)
+    expect(page.locator("#download")).to_have_attribute("aria-disabled", "false")
     assert not serious(page)
 
 
@@ -105,6 +159,13 @@ def test_what_the_command_line_sends_is_watched(open_page, studio):
     until(page, "document.getElementById('watched').naturalWidth === 96")
     page.click("#watch")
     expect(page.locator("#watched")).to_be_hidden()
+    page.click("#watch")
+    page.click("#gallery button[data-style=violet-spots]")
+    page.click("#camera")  # which one wants to see
+    until(page, f"{SHOWN} > 3")
+    expect(page.locator("#watched")).to_be_hidden()
+    expect(page.locator("#watch")).to_have_attribute("aria-pressed", "false")
+    expect(page.locator("#shown")).to_be_visible()
     sink.close()
 
 

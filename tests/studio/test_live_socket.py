@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import signal
 import socket
@@ -12,13 +13,17 @@ import time
 import av
 import clips
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 from studio_server import png, running, served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from impasto.studio.live_worker import Session
 from impasto.studio.routes import live
 from impasto.studio.settings import Settings
+from impasto.video.live.sinks import open_sink
 
 STYLE = "violet-spots"
 
@@ -41,9 +46,6 @@ def open_socket(studio):
 
 def test_pictures_come_back_painted(open_socket, photo_image, painting_image):
     import base64
-    import io
-
-    from PIL import Image
 
     with open_socket() as socket:
         socket.send(json.dumps({"style": STYLE, "rate": 30}))
@@ -115,26 +117,22 @@ def test_a_flood_is_sent_away(open_socket, photo_image):
 
 
 def test_only_so_many_at_once(open_socket):
-    sockets = []
-    try:
-        deadline = time.monotonic() + 30
-        while len(sockets) < live.MOST_SESSIONS:
-            socket = open_socket()
+    with contextlib.ExitStack() as sockets:
+        ready, deadline = 0, time.monotonic() + 30
+        while ready < live.MOST_SESSIONS:
+            socket = sockets.enter_context(open_socket())
             socket.send(json.dumps({"style": STYLE}))
-            if "ready" in json.loads(socket.recv(60)):  # others may still be leaving
-                sockets.append(socket)
+            ready += "ready" in json.loads(socket.recv(60))  # others may still be leaving
             assert time.monotonic() < deadline
         with open_socket() as another:
             assert "others are live" in json.loads(another.recv(10))["error"]
-    finally:
-        for socket in sockets:
-            socket.close()
 
 
 def test_sockets_are_guarded(tmp_path):
     def status(address: str, **options) -> int:
-        with pytest.raises(InvalidStatus) as refused:
-            connect(f"{address.replace('http', 'ws')}/v1/live", open_timeout=10, **options)
+        address = address.replace("http", "ws") + "/v1/live"
+        with pytest.raises(InvalidStatus) as refused, connect(address, **options):
+            pass
         return refused.value.response.status_code
 
     with served(Settings(tmp_path, workers=0, token="open-sesame")) as address:
@@ -228,8 +226,6 @@ def test_a_film_that_is_none_fails_with_a_sentence(studio, tmp_path):
 
 
 def test_the_command_line_shows_its_pictures_on_the_page(studio, clip):
-    from impasto.video.live.sinks import open_sink
-
     sink = open_sink(f"studio:{studio.address}/", 25)
     sink.show(clips.photo(96, 64), time.monotonic())
     with studio.client.stream("GET", "/v1/live/shown", timeout=20) as answer:
@@ -241,13 +237,64 @@ def test_the_command_line_shows_its_pictures_on_the_page(studio, clip):
                 break
             sink.show(clips.photo(96, 64, number % 5), time.monotonic())
     sink.close()
+    assert seen.count(b"image/jpeg") >= 3
+
+
+def test_a_picture_of_many_bytes_is_shrunk_for_the_studio(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (2160, 3840, 3), np.uint8)
+    with served(Settings(tmp_path, workers=0)) as address:
+        sink = open_sink(f"studio:{address}", 25)
+        sink.show(noise, time.monotonic())
+        with httpx.stream("GET", f"{address}/v1/live/shown", timeout=20) as answer:
+            seen = b""
+            for part in answer.iter_bytes():
+                seen += part
+                head, _, picture = seen.partition(b"\r\n\r\n")
+                length = int(head.rpartition(b"Content-Length: ")[2] or 0)
+                if picture and len(picture) >= length:
+                    break
+        sink.close()
+    width, height = Image.open(io.BytesIO(picture[:length])).size
+    assert length <= 1_000_000
+    assert 1000 < width < 3840
+    assert width / height == pytest.approx(16 / 9, abs=0.01)
+
+
+def test_a_studio_that_refuses_is_told_once(tmp_path):
+    with served(Settings(tmp_path, workers=0, token="open-sesame")) as address:
+        sink = open_sink(f"studio:{address}/?token=open-sesame", 25)
+        right = sink.client.headers["Authorization"]
+        sink.client.headers["Authorization"] = "Bearer another"
+        deadline = time.monotonic() + 20
+        while "is back" not in " ".join(sink.news):
+            sink.show(clips.photo(96, 64), time.monotonic())
+            time.sleep(0.05)
+            if time.monotonic() > deadline - 17.5:
+                sink.client.headers["Authorization"] = right
+            assert time.monotonic() < deadline, sink.news
+        sink.close()
+    refused = "the studio refuses the pictures (401 Unauthorized); trying again"
+    assert list(sink.news) == [refused, "the studio is back"]
+
+
+def test_another_rate_builds_no_other_painter():
+    session = Session()
+    session.settle({"style": STYLE})
+    painter = session.stylist.painter
+    session.settle({"rate": 20})
+    assert (session.stylist.rate, session.stylist.painter) == (20, painter)
+    session.settle({"strength": 0.5})
+    assert session.stylist.painter is not painter
 
 
 def test_only_jpegs_are_shown(studio):
     refused = studio.client.post("/v1/live/shown", content=b"<svg/>")
     assert refused.status_code == 415
-    with contextlib.suppress(httpx.TransportError):  # or the connection is closed on us
-        assert studio.client.post("/v1/live/shown", content=bytes(2_000_000)).status_code == 413
+    host, port = studio.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:  # told before it's sent
+        head = f"POST /v1/live/shown HTTP/1.1\r\nHost: {host}\r\nContent-Length: 2000000\r\n\r\n"
+        client.sendall(head.encode())
+        assert client.recv(4096).startswith(b"HTTP/1.1 413 ")
 
 
 def test_no_studio_no_sink(impasto, clip):

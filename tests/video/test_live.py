@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
 import os
 import shutil
@@ -10,7 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from fractions import Fraction
+from collections import deque
+from contextlib import contextmanager
+from pathlib import Path
 
 import av
 import clips
@@ -19,7 +23,7 @@ import pytest
 
 from impasto.errors import ImageError, OutputError
 from impasto.video.live.live import live
-from impasto.video.live.sinks import Encoded, open_sink
+from impasto.video.live.sinks import BY_SUFFIX, Encoded, open_sink
 from impasto.video.live.slot import Slot
 from impasto.video.live.sources import LiveSource, place
 from impasto.video.live.stylist import Stylist
@@ -145,7 +149,7 @@ def test_a_source_that_is_lost_and_comes_back(tmp_path):
         source.start(20)
         sender.close()
         deadline = time.monotonic() + 20
-        while not any("is lost; waiting" in line for line in source.news):
+        while "is lost; waiting" not in " ".join(source.news):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         before = source.seen
@@ -153,7 +157,7 @@ def test_a_source_that_is_lost_and_comes_back(tmp_path):
         while source.seen < before + 5:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert any("is back" in line for line in source.news)
+        assert "is back" in " ".join(source.news)
     finally:
         source.close()
         sender.close()
@@ -169,7 +173,7 @@ def test_a_sink_that_is_lost_and_comes_back():
     for _ in range(15):
         sink.show(picture, time.monotonic())
         time.sleep(0.04)
-    assert any("is lost" in line for line in sink.news)
+    assert "is lost" in " ".join(sink.news)
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(20)
         feeding = threading.Event()
@@ -187,7 +191,7 @@ def test_a_sink_that_is_lost_and_comes_back():
             feeding.set()
             thread.join()
             sink.close()
-    assert any("is back" in line for line in sink.news)
+    assert "is back" in " ".join(sink.news)
 
 
 def test_pictures_that_change_their_size(tmp_path):
@@ -227,24 +231,42 @@ def test_the_size_follows_the_time_there_is():
     stylist = Stylist(STYLE, size=1024, rate=20)
     stylist.index = 5
     for _ in range(3):
-        stylist._adapt(0.2)
+        stylist._adapt(0.2, 1024)
     assert stylist.side == 640
     stylist.hurried -= 10
-    stylist._adapt(0.01)
+    stylist._adapt(0.01, 1024)
     assert stylist.side == 720
-    stylist._adapt(0.01)  # not at once again
+    stylist._adapt(0.01, 1024)  # not at once again
     assert stylist.side == 720
+
+
+def test_a_small_picture_is_painted_smaller_at_once():
+    stylist = Stylist(STYLE, rate=20)
+    stylist.index = 5
+    stylist._adapt(0.2, 640)
+    assert stylist.side == 512
+    assert stylist._shrunk(clips.photo(640, 360)).shape == (288, 512, 3)
+
+
+def test_without_stability_no_motion_is_looked_for(monkeypatch):
+    stylist = Stylist(STYLE, stability=0)
+    monkeypatch.setattr(stylist, "watcher", None)
+    assert stylist.painted(clips.photo(160, 96)).shape == (96, 160, 3)
+
+
+ORDERS = ["style honey-wash\n", "strokes x\n", "strokes 99\n", "strength nan\n", "dance\n"]
 
 
 def test_a_file_as_if_it_were_live(impasto, clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", iter(["style honey-wash\n", "strokes x\n", "dance\n"]))
+    monkeypatch.setattr("sys.stdin", iter(ORDERS))
     ended = impasto("live", clip, "out.mp4", "--style", STYLE, "--json")
     assert ended.code == 0, ended.err
     told = json.loads(ended.out)
     assert 3 <= told["shown"] <= 24
     assert told["shown"] + told["dropped"] >= 20
     assert 0.5 < told["seconds"] < 5
-    assert "strokes should be a number" in ended.err
+    assert ended.err.count("strokes is a number from 0.1 to 10") == 2
+    assert "strength is a number from 0 to 3" in ended.err
     assert "an order is" in ended.err
     with av.open(str(tmp_path / "out.mp4")) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]
@@ -265,8 +287,22 @@ def test_bad_ends(impasto, clip, tmp_path):
     assert "exists already" in sentence(clip, "there.mp4")
     (tmp_path / "words.mp4").write_text("no film")
     assert "isn't a film" in sentence("words.mp4", "o.mp4")
-    assert place("camera:2").name.endswith("2") or place("camera:2").format
-    assert place("rtsp://127.0.0.1/x").lasts
+    for name in ("out.gif", "out.xyz", "out"):
+        assert "a file of .mp4" in sentence(clip, name)
+        assert not Path(name).exists()
+
+
+def test_places(monkeypatch):
+    for system, expected in (
+        ("Linux", ("/dev/video2", "v4l2")),
+        ("Darwin", ("2:none", "avfoundation")),
+        ("Windows", ("video=2", "dshow")),
+    ):
+        monkeypatch.setattr("platform.system", lambda system=system: system)
+        found = place("camera:2")
+        assert ((found.name, found.format), found.lasts) == (expected, True)
+    assert place("rtsp://127.0.0.1/x").paced
+    assert not place("HTTPS://127.0.0.1/x.m3u8").paced
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="there is no Xvfb to be a screen here")
@@ -289,23 +325,160 @@ def test_a_file_that_cannot_be_written(tmp_path):
     sink.show(clips.photo(64, 64), time.monotonic())
     with pytest.raises(OutputError, match="can't be written"):
         sink.close()
+    sink = Encoded(str(tmp_path / "out.xyz"), None, 25)  # PyAV's own ValueError
+    sink.show(clips.photo(64, 64), time.monotonic())
+    with pytest.raises(OutputError, match="can't be written"):
+        sink.close()
+
+
+@pytest.mark.parametrize("suffix", BY_SUFFIX)
+def test_a_file_can_be_played_however_it_ends(suffix, tmp_path):
+    path = tmp_path / f"out{suffix}"
+    sink = open_sink(str(path), 5)
+    for number in range(16):
+        sink.show(clips.photo(96, 64, number % 3), time.monotonic())
+        deadline = time.monotonic() + 20
+        while sink.shown <= number:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    killed = tmp_path / f"killed{suffix}"
+    killed.write_bytes(path.read_bytes())
+    assert len(pictures(killed)) >= 10
+    sink.close()
+    assert len(pictures(path)) == 16
+
+
+def pictures(path: Path) -> list[av.VideoFrame]:
+    with av.open(str(path)) as container:
+        return list(container.decode(video=0))
+
+
+@contextmanager
+def web(handler):
+    """A web server's address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Folder(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments: object) -> None: ...
+
+
+def hls(folder: Path, frames: list[np.ndarray]) -> None:
+    """Three segments, whose clock jumps an hour on, and back."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:1", "#EXT-X-MEDIA-SEQUENCE:0"]
+    for number, start in enumerate((0, 3_600_000, 1_000)):
+        times = [start + 40 * index for index in range(len(frames))]
+        clips.write(folder / f"{number}.ts", frames, times=times)
+        lines += ["#EXT-X-DISCONTINUITY", "#EXTINF:0.96,", f"{number}.ts"]
+    (folder / "list.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
+def test_what_comes_in_bursts_is_shown_in_its_own_time(name, tmp_path, frames):
+    hls(tmp_path, frames)
+    clips.write(tmp_path / "film.mp4", frames * 3, container={"movflags": "faststart"})
+    with web(functools.partial(Folder, directory=tmp_path)) as address:
+        source = LiveSource(f"{address}/{name}")
+        source.start()
+        started, taken = time.monotonic(), 1
+        while not source.slot.is_closed and time.monotonic() < started + 10:
+            taken += source.slot.take(0.5) is not None
+        source.close()
+    assert 2 < time.monotonic() - started < 8  # and then it has ended
+    assert (source.seen, source.damaged, list(source.news)) == (72, 0, [])
+    assert taken > 60
+
+
+def test_an_address_that_gives_nothing_is_not_waited_for(impasto, tmp_path):
+    started = time.monotonic()
+    with web(functools.partial(Folder, directory=tmp_path)) as address:
+        said = impasto("live", f"{address}/none.m3u8", "o.mp4", "--style", STYLE).sentence()
+    assert "404" in said
+    assert time.monotonic() - started < 10
+
+
+def test_a_silent_source_can_be_left(impasto, tmp_path, frames, monkeypatch):
+    monkeypatch.setattr("sys.stdin", iter([]))
+    film, over = clips.write(tmp_path / "film.ts", frames).read_bytes(), threading.Event()
+
+    class Silent(Folder):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(film)
+            self.wfile.flush()
+            over.wait(20)
+
+    with web(Silent) as address:
+        arguments = ("--style", STYLE, "--seconds", "2", "--json")
+        ended = impasto("live", f"{address}/", "out.mp4", *arguments)
+        over.set()
+    told = json.loads(ended.out)
+    assert 2 <= told["seconds"] < 5
+    assert told["shown"] >= 3
+    assert 0 < told["rate"] < 20
+    assert told["latency_ms"] > 0
+
+
+def test_damaged_packets_are_left_out_counted_and_told_once(tmp_path, frames):
+    path = clips.write(tmp_path / "film.mkv", frames, options={"crf": "12", "g": "1", "bf": "0"})
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for index in (8, 12):
+        start = data.index(bytes(packets[index]))
+        data[start : start + packets[index].size] = b"\xff" * packets[index].size
+    path.write_bytes(data)
+    source = LiveSource(str(path))
+    source.start()
+    source.thread.join(10)
+    assert (source.seen, source.damaged) == (22, 2)
+    assert list(source.news) == [f"{path} is damaged in places; they are left out"]
+
+
+class Shown:
+    """A sink that has enough at the third picture, or of waiting for one."""
+
+    def __init__(self, patience: int = 100) -> None:
+        self.news, self.count, self.patience = deque(), 0, patience
+
+    def show(self, pixels, at) -> bool:
+        self.count += 1
+        self.news.append(f"picture {self.count}")
+        return self.count < 3
+
+    def goes_on(self) -> bool:
+        self.patience -= 1
+        return self.patience > 0
+
+    def close(self) -> None: ...
+
+
+def test_a_window_is_asked_while_the_source_is_silent(clip):
+    source = LiveSource(str(clip))  # never begun
+    threading.Timer(5, source.close).start()
+    events = list(live(source, Stylist(STYLE), Shown(patience=3)))
+    assert [(event.shown, event.rate, event.latency) for event in events] == [(0, 0, 0)] * 3
+
+
+def test_all_news_are_told(clip):
+    source, sink = LiveSource(str(clip)), Shown()
+    source.news.append("first")
+    theirs = sink.news
+    source.start()
+    told = [event.message for event in live(source, Stylist(STYLE), sink) if event.message]
+    source.close()
+    assert " ".join(told) == "first picture 1 picture 2 picture 3"
+    assert sink.news is theirs  # a thread that adds to them keeps them
 
 
 def test_live_ends_with_its_source(clip):
-    class Shown:
-        def __init__(self) -> None:
-            self.news, self.count = [], 0
-
-        def show(self, pixels, at) -> bool:
-            self.count += 1
-            return self.count < 3
-
-        def close(self) -> None: ...
-
     source, sink = LiveSource(str(clip)), Shown()
     source.start()
     events = list(live(source, Stylist(STYLE), sink))
     source.close()
-    assert (len(events), sink.count) == (3, 3)
+    assert (events[-1].shown, sink.count) == (3, 3)
     assert all(0 <= event.latency < 5 for event in events)
-    assert Fraction(events[-1].shown) == 3

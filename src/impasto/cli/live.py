@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from impasto.video.live.stylist import Stylist
 
 LINE_EVERY_S = 5.0
-ORDERS = {"style": str, "strength": float, "strokes": float}
-SETTINGS = {"strokes": "style_scale"}
-"""What an order's setting is called in a recipe."""
 
 
 @click.command
@@ -120,10 +118,11 @@ def live(
             pictures.close()
             stop.writing = True
             shown.close()
-        if pictures.failure is not None and last is None:
+        if pictures.failure is not None and (last is None or not last.shown):
             raise pictures.failure
         if as_json:
-            click.echo(json.dumps(_summary(last, time.monotonic() - started)))
+            summary = _summary(last, time.monotonic() - started, pictures.damaged)
+            click.echo(json.dumps(summary))
     return 0
 
 
@@ -146,13 +145,22 @@ class Orders:
                     click.echo(str(error), err=True)
 
     def _obey(self, word: str, value: str) -> None:
-        if word not in ORDERS or not value:
+        from impasto.video.live.stylist import ORDERS, setting
+
+        if word == "style" and value:
+            self.stylist.change(style=[weighted_style(value)])
+        elif word in ORDERS:
+            self.stylist.change(**setting(word, _number(value)))
+        else:
             raise RecipeError("an order is style NAME, strength X, strokes X or quit")
-        try:
-            wanted = [weighted_style(value)] if word == "style" else ORDERS[word](value)
-        except ValueError:
-            raise RecipeError(f"{word} should be a number, not {value}") from None
-        self.stylist.change(**{SETTINGS.get(word, word): wanted})
+
+
+def _number(text: str) -> float:
+    """What is none becomes one that is refused."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _line(progress: LiveProgress) -> str:
@@ -163,14 +171,15 @@ def _line(progress: LiveProgress) -> str:
     )
 
 
-def _summary(last: LiveProgress | None, seconds: float) -> dict[str, Any]:
+def _summary(last: LiveProgress | None, seconds: float, damaged: int) -> dict[str, Any]:
     """What ``--json`` prints."""
+    always = {"damaged": damaged, "seconds": round(seconds, 2)}
     if last is None:
-        return {"shown": 0, "dropped": 0, "seconds": round(seconds, 2)}
+        return {"shown": 0, "dropped": 0, **always}
     return {
         "shown": last.shown,
         "dropped": last.dropped,
-        "seconds": round(seconds, 2),
+        **always,
         "rate": round(last.rate, 2),
         "latency_ms": round(last.latency * 1000, 1),
         "side": last.side,

@@ -1,8 +1,8 @@
 """The process that paints one live session: pictures in by standard input, pictures out.
 
 A message is its length (4 bytes, big-endian), a letter and its bytes: ``J`` JSON, ``P`` a picture
-(JPEG, PNG or WebP). What comes in as JSON are settings, as in docs/rest.md; what goes out, ``side``
-(px painted at) or ``error``, a sentence. Each picture is answered by one, in order, or an error.
+(JPEG, PNG or WebP). What comes in as JSON are settings, as in docs/rest.md; what goes out,
+``ready`` or ``error``, a sentence. Each picture is answered by one, in order, or an error.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ import numpy as np
 from impasto.errors import ImageError, ImpastoError, RecipeError
 from impasto.networks import styles
 from impasto.studio import gallery
-from impasto.video.live.stylist import Stylist
+from impasto.video.live.stylist import ORDERS, Stylist, number, setting
 
 MOST_PIXELS = 4_000_000
 LEAST_SIDE = 32
 QUALITY = 88
-NUMBERS = {"strength": (0.0, 3.0), "strokes": (0.1, 10.0), "rate": (1.0, 60.0)}
-NAMES = {"strokes": "style_scale"}
+RATES = 1.0, 60.0
 
 
 class Session:
@@ -36,10 +35,11 @@ class Session:
 
     def settle(self, wanted: dict[str, Any]) -> dict[str, Any]:
         """Take settings. Raises ImageError, RecipeError."""
-        settings = {
-            NAMES.get(name, name): _number(name, wanted[name]) for name in NUMBERS if name in wanted
-        }
-        rate = settings.pop("rate", None)
+        settings: dict[str, Any] = {}
+        for word in ORDERS:
+            if word in wanted:
+                settings |= setting(word, wanted[word])
+        rate = number("rate", wanted["rate"], *RATES) if "rate" in wanted else None
         if "style" in wanted or "painting" in wanted:
             settings["style"] = _style(wanted)
         if self.stylist is None:
@@ -47,7 +47,8 @@ class Session:
                 raise RecipeError("choose a style first")
             self.stylist = Stylist(settings.pop("style"), size=1280, rate=rate or 15.0, **settings)
         else:
-            self.stylist.change(**settings)
+            if settings:
+                self.stylist.change(**settings)
             self.stylist.rate = rate or self.stylist.rate
         return {"ready": True}
 
@@ -67,13 +68,6 @@ class Session:
         bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         return encoded.tobytes()
-
-
-def _number(name: str, value: Any) -> float:
-    low, high = NUMBERS[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise RecipeError(f"{name} is a number from {low:g} to {high:g}")
-    return float(value)
 
 
 def _style(wanted: dict[str, Any]) -> Any:

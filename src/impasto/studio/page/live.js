@@ -10,6 +10,8 @@ const ON_THEIR_WAY = 2;
 const QUALITY = 0.85;
 const RECENT = 20;
 const SETTLE_MS = 150;
+const PAINTING_PX = 1024;
+const HIDDEN_MS = 33;
 
 const video = byId("source");
 const shown = byId("shown");
@@ -22,6 +24,8 @@ const small = document.createElement("canvas");
 /** When the latest were shown, and how late each was. */ let history = [];
 let turn = 0;
 let timer = 0;
+/** What is to send the next picture. */ let frame = 0;
+let later = 0;
 
 async function open(source) {
   clearError("live-error");
@@ -34,6 +38,7 @@ async function open(source) {
     return;
   }
   close();
+  setWatching(false);
   const mine = ++turn;
   try {
     const found = source === "camera"
@@ -69,7 +74,7 @@ function connect() {
   say("Starting…");
   byId("stop").disabled = false;
   const mine = socket;
-  socket.addEventListener("open", () => tell({ ...(styleSettings()), ...numbers() }));
+  socket.addEventListener("open", tellStyle);
   socket.addEventListener("message", ({ data }) => {
     if (mine !== socket) return;
     if (typeof data === "string") hear(JSON.parse(data));
@@ -80,14 +85,27 @@ function connect() {
   });
 }
 
-/** The style as the studio takes it; one's own painting follows when it is read. */
-function styleSettings() {
-  const { name, file } = chosenStyle();
-  if (!file) return { style: name };
-  const reader = new FileReader();
-  reader.addEventListener("load", () => tell({ painting: reader.result.split(",")[1] }));
-  reader.readAsDataURL(file);
-  return {};
+async function tellStyle() {
+  const style = chosenStyle();
+  const settings = style.file ? { painting: await base64(style.file) } : { style: style.name };
+  if (style === chosenStyle()) tell({ ...settings, ...numbers() }); // another may be chosen meanwhile
+}
+
+/** A painting, small enough for a message. */
+async function base64(file) {
+  const image = await createImageBitmap(file);
+  const canvas = document.createElement("canvas");
+  drawScaled(canvas, image, image.width, image.height, PAINTING_PX);
+  image.close();
+  return canvas.toDataURL("image/png").split(",")[1];
+}
+
+/** With a long side of `most` px at most, and sides that the studio takes. */
+function drawScaled(canvas, image, width, height, most) {
+  const scale = Math.min(1, most / Math.max(width, height));
+  canvas.width = Math.max(32, Math.round(width * scale));
+  canvas.height = Math.max(32, Math.round(height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
 }
 
 function numbers() {
@@ -117,8 +135,16 @@ function hear(answer) {
   } else if (answer.ready && history.length === 0) {
     say("Live.");
     byId("record").disabled = false;
-    requestAnimationFrame(send);
+    sendSoon();
   }
+}
+
+/** In a tab that isn't seen (a game is, that one shares) there are no frames, but there is time. */
+function sendSoon() {
+  cancelAnimationFrame(frame);
+  clearTimeout(later);
+  if (document.hidden) later = setTimeout(send, HIDDEN_MS);
+  else frame = requestAnimationFrame(send);
 }
 
 let sending = false;
@@ -136,14 +162,11 @@ async function send() {
     sent.push(taken);
     mine.send(blob);
   }
-  requestAnimationFrame(send);
+  sendSoon();
 }
 
 function picture() {
-  const scale = Math.min(1, Number(byId("size").value) / Math.max(video.videoWidth, video.videoHeight));
-  small.width = Math.max(32, Math.round(video.videoWidth * scale));
-  small.height = Math.max(32, Math.round(video.videoHeight * scale));
-  small.getContext("2d").drawImage(video, 0, 0, small.width, small.height);
+  drawScaled(small, video, video.videoWidth, video.videoHeight, Number(byId("size").value));
   return new Promise((resolve) => small.toBlob(resolve, "image/jpeg", QUALITY));
 }
 
@@ -221,6 +244,10 @@ function watch() {
   const on = byId("watched").hidden;
   if (on) leave("Watching what impasto live sends here.");
   else say("Choose a style, then a camera or a screen.");
+  setWatching(on);
+}
+
+function setWatching(on) {
   byId("watched").hidden = !on;
   shown.hidden = on;
   byId("watch").setAttribute("aria-pressed", String(on));
@@ -233,8 +260,9 @@ byId("camera").addEventListener("click", () => open("camera"));
 byId("screen").addEventListener("click", () => open("screen"));
 byId("stop").addEventListener("click", () => leave("Stopped."));
 byId("record").addEventListener("click", record);
-byId("rate").addEventListener("change", () => tell(numbers()));
+byId("rate").addEventListener("change", ({ target }) => tell({ rate: Number(target.value) }));
 startSlider("strength", tellSoon);
 startSlider("strokes", tellSoon);
 addEventListener("pagehide", close);
-await startPicker(() => tell(styleSettings()));
+document.addEventListener("visibilitychange", sendSoon);
+await startPicker(tellStyle);

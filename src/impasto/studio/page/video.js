@@ -95,6 +95,7 @@ function show(newPicture = true) {
   };
   say(words[job.state]);
   if (job.state === "failed") showError("job-error", job.error);
+  showDownload();
   if (job.result) showFilm();
   else if (job.preview > 0 && newPicture) showFrame();
 }
@@ -110,9 +111,13 @@ function showFilm() {
   byId("frame").hidden = true;
   byId("film").hidden = false;
   byId("film").src = jobPath(job.id, "/result");
+}
+
+function showDownload() {
   const link = byId("download");
-  link.href = jobPath(job.id, "/result?download=true");
-  link.setAttribute("aria-disabled", "false");
+  link.setAttribute("aria-disabled", String(!job.result));
+  if (job.result) link.href = jobPath(job.id, "/result?download=true");
+  else link.removeAttribute("href");
 }
 
 async function stop() {

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from impasto.errors import RecipeError
 from impasto.images.read import Source
 from impasto.video.painting import InstantPainter, Key
 from impasto.video.stability import Stabiliser, Watcher
@@ -20,6 +21,8 @@ ROOM = 0.9
 """Painting may take so much of the time between two pictures."""
 CALM_S = 2.0
 """The size grows again only after so long without haste."""
+ORDERS = {"strength": ("strength", 0.0, 3.0), "strokes": ("style_scale", 0.1, 10.0)}
+"""Numbers that may change while it runs: what a recipe calls them, the least and the most."""
 PROBE = np.full((64, 64, 3), 128, np.uint8)
 """What a style is tried with."""
 
@@ -65,11 +68,11 @@ class Stylist:
         small = self._shrunk(pixels)
         with self.lock:
             painter, begins, self.begins = self.painter, self.begins, False
-        motion = self.watcher.motion(small)
+        motion = self.watcher.motion(small) if self.stability else None
         picture = painter.paint(small, 0.0, self.index, None if begins else motion)
         shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, None if begins else motion))
         self.index += 1
-        self._adapt(time.monotonic() - started)
+        self._adapt(time.monotonic() - started, max(height, width))
         if shown.shape[:2] != (height, width):
             shown = cv2.resize(shown, (width, height), interpolation=cv2.INTER_CUBIC)
         return shown
@@ -83,18 +86,34 @@ class Stylist:
         size = max(32, round(width * factor)), max(32, round(height * factor))
         return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
-    def _adapt(self, seconds: float) -> None:
-        """Smaller at once where there is too little time, larger after a while with enough."""
+    def _adapt(self, seconds: float, long_side: int) -> None:
+        """Smaller at once where there is too little time for a picture with such a side, larger
+        after a while with enough.
+        """
         if not self.rate or self.index < 3:
             return
         room = ROOM / self.rate
         now = time.monotonic()
         if seconds > room:
             self.hurried = now
-            self.side = next((side for side in SIDES if side < self.side), self.side)
+            painted = min(self.side, long_side)
+            self.side = next((side for side in SIDES if side < painted), self.side)
         else:
             larger = next((side for side in reversed(SIDES) if side > self.side), self.side)
             larger = min(larger, self.most)
             expected = seconds * (larger / self.side) ** 2
             if larger > self.side and expected < room and now - self.hurried > CALM_S:
                 self.side, self.hurried = larger, now
+
+
+def setting(word: str, value: Any) -> dict[str, float]:
+    """An order as ``Stylist.change`` takes it. Raises RecipeError."""
+    name, low, high = ORDERS[word]
+    return {name: number(word, value, low, high)}
+
+
+def number(word: str, value: Any, low: float, high: float) -> float:
+    """Raises RecipeError: it is none, or out of range."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise RecipeError(f"{word} is a number from {low:g} to {high:g}")
+    return float(value)

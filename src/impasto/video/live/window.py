@@ -6,6 +6,8 @@ loaded first OpenCV waits for ever.
 
 from __future__ import annotations
 
+from collections import deque
+
 import cv2
 import numpy as np
 
@@ -19,7 +21,7 @@ class Window:
     """A window, where OpenCV has one. Escape or q closes it."""
 
     def __init__(self) -> None:
-        self.news: list[str] = []
+        self.news: deque[str] = deque()
         try:
             cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
         except cv2.error as error:
@@ -30,6 +32,9 @@ class Window:
 
     def show(self, pixels: np.ndarray, at: float) -> bool:
         cv2.imshow(WINDOW, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        return self.goes_on()
+
+    def goes_on(self) -> bool:
         return cv2.waitKey(1) & 0xFF not in (ESCAPE, QUIT)
 
     def close(self) -> None:
