@@ -196,6 +196,7 @@ def test_a_film_is_stopped_and_outlives_its_worker(studio, frames, tmp_path):
     stopped = studio.wait(again["id"], "stopped")
     assert 20 <= stopped["step"] < 720
     assert studio.client.get(f"/v1/jobs/{again['id']}/result").status_code == 200
+    assert not list(studio.data.rglob("*.part*"))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +205,7 @@ def test_a_film_is_stopped_and_outlives_its_worker(studio, frames, tmp_path):
         ({}, 422, "one to 4 styles"),
         ({"styles": "none"}, 422, "there is no style"),
         ({"styles": STYLE, "settings": "{"}, 422, "aren't JSON"),
+        ({"styles": STYLE, "settings": "[" * 100_000}, 422, "aren't JSON"),
         ({"styles": STYLE, "settings": '{"codec": "x"}'}, 422, "codec"),
         ({"styles": STYLE, "settings": '{"stability": 2}'}, 422, "stability"),
         ({"styles": STYLE, "settings": '{"start": 5, "end": 2}'}, 422, "end after its start"),
