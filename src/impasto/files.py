@@ -83,10 +83,11 @@ def check_writable(path: Path, *, force: bool = False) -> None:
         raise OutputError(f"{path} is a device, not a file; - is standard output")
     if os.path.lexists(path) and not force:
         raise OutputError(f"{path} exists already; choose another name, or --force to replace it")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} can't be written: there is no folder {path.parent}")
+    folder = path.resolve().parent if path.is_symlink() else path.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path} can't be written: there is no folder {folder}")
     try:  # permissions have many sources (modes, ACLs, read-only mounts): the test is to try
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OutputError(f"{path} can't be written: {reason(error)}") from error

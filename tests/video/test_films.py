@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.errors import OutputError
+from impasto.errors import CheckpointError, OutputError
 from impasto.video import film as film_module
 from impasto.video.codecs import codec_for
 from impasto.video.film import Film
@@ -85,6 +85,7 @@ def test_frame_by_frame_is_the_method_instant(frames, tmp_path):
         (".mov", {"codec": "prores"}, "prores"),
         (".webm", {}, "vp9"),
         (".mp4", {"codec": "hevc"}, "hevc"),
+        (".mp4", {"codec": "av1"}, "libdav1d"),
         (".gif", {}, "gif"),
     ],
 )
@@ -93,6 +94,7 @@ def test_what_a_film_can_be(suffix, settings, codec, clip, tmp_path):
     film = made(clip, output, cut=Cut(end=0.4), **settings)
     with av.open(str(output)) as container:
         assert container.streams.video[0].codec_context.name == codec
+        assert container.streams.video[0].average_rate == 25
         if codec == "hevc":
             assert container.streams.video[0].codec_context.codec_tag == "hvc1"  # for Apple
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -122,6 +124,8 @@ def test_sequences_in_and_out(frames, tmp_path):
     (tmp_path / "folder").mkdir()
     made(tmp_path / "out", tmp_path / "folder")
     assert len(list((tmp_path / "folder").glob("*.png"))) == 24
+    made(tmp_path / "out", tmp_path / "folder", cut=Cut(end=0.2), force=True)
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 5  # none of the old ones among them
 
 
 def test_times_stay_as_they_vary(frames, tmp_path):
@@ -292,6 +296,54 @@ def test_odd_sides(frames, tmp_path):
     assert pictures(tmp_path / "out.mp4")[0].shape == (94, 158, 3)
 
 
+def test_fonts_stay_where_they_can(frames, tmp_path):
+    plain, source = clips.write(tmp_path / "p.mkv", frames[:4]), tmp_path / "f.mkv"
+    with av.open(str(plain)) as film, av.open(str(source), "w") as out:
+        copy = out.add_stream_from_template(film.streams.video[0])
+        out.add_attachment("font.ttf", "font/ttf", b"not really a font")
+        for packet in film.demux():
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    assert made(source, tmp_path / "out.mkv").said == []
+    with av.open(str(tmp_path / "out.mkv")) as container:
+        assert [stream.type for stream in container.streams] == ["video", "attachment"]
+    assert "attachment stream can't be in a .mp4 file" in str(made(source, tmp_path / "o.mp4").said)
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".avi", ".mkv"])
+def test_no_frame_is_lost_by_seeking(suffix, frames, tmp_path, monkeypatch):
+    """Some kinds of files are sought in only roughly."""
+    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 50)
+    options = {"crf": "20", "g": "40", "bf": "3"}
+    source = clips.write(tmp_path / f"long{suffix}", frames * 5, options=options)
+    cut = Cut(start=2.52, end=2.92)
+    for count, settings in ((10, {"cut": cut}), (120, {})):
+        film = made(source, tmp_path / "out.mp4", force=True, **settings)
+        assert (film.done, len(pictures(film.output))) == (count, count)
+    whole = pictures(tmp_path / "out.mp4")
+    film = Film(source, STYLE, tmp_path / "two.mp4")
+    for progress in film:
+        if progress.frame == 70:
+            break
+    film.finish()
+    made(source, tmp_path / "two.mp4", resume=True)
+    assert all((a == b).all() for a, b in zip(pictures(tmp_path / "two.mp4"), whole, strict=True))
+
+
+def test_any_name(impasto, clip, tmp_path):
+    """FFmpeg takes what stands before a colon for a protocol, and %d is no sequence of films."""
+    clip.rename(tmp_path / "take:1.mp4")
+    for output in ("out:2.mp4", "50%d.mp4"):
+        ended = impasto("video", "take:1.mp4", STYLE, "-o", output, "--end", "0.1")
+        assert ended.code == 0, ended.err
+        assert len(pictures(tmp_path / output)) == 3
+    assert (
+        "no film format '.jpg'"
+        in impasto("video", "take:1.mp4", STYLE, "-o", "f-%03d.jpg").sentence()
+    )
+
+
 def test_subtitles_and_chapters_stay(frames, tmp_path):
     srt = tmp_path / "s.srt"
     srt.write_text("1\n00:00:00,100 --> 00:00:00,700\nHello\n")
@@ -407,6 +459,8 @@ def test_an_interrupted_film_can_be_played_and_gone_on_with(clip, frames, tmp_pa
                 Film(clip, STYLE, tmp_path / "out.mp4")
             with pytest.raises(Exception, match="other styles or settings"):
                 Film(clip, OTHER, tmp_path / "out.mp4", resume=True)
+            monkeypatch.chdir(tmp_path)  # from where it is called doesn't matter
+            assert Film("clip.mp4", STYLE, "out.mp4", resume=True).saved["frames"] == 5
     assert film.complete
     assert times(output) == times(whole)
     assert all((a == b).all() for a, b in zip(pictures(output), pictures(whole), strict=True))
@@ -441,6 +495,18 @@ def test_a_signal_leaves_what_is_done(number, frames, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "out.mp4"]
 
 
+def test_another_style_of_the_same_name(clip, painting_image, tmp_path):
+    painting_image.resize((64, 64)).save(tmp_path / "s.png")
+    film = Film(clip, tmp_path / "s.png", tmp_path / "out.mp4")
+    for progress in film:
+        if progress.frame == 4:
+            break
+    film.finish()
+    painting_image.resize((64, 48)).save(tmp_path / "s.png")
+    with pytest.raises(CheckpointError, match="other styles"):
+        Film(clip, tmp_path / "s.png", tmp_path / "out.mp4", resume=True)
+
+
 def test_the_command(impasto, clip, tmp_path):
     ended = impasto("video", clip, STYLE, "--end", "0:00.2", "--json")
     assert ended.code == 0, ended.err
@@ -452,7 +518,15 @@ def test_the_command(impasto, clip, tmp_path):
     assert impasto("video", clip, STYLE, "--preview", 3, "-o", "sheet.png").code == 0
     sheet = Image.open("sheet.png")
     assert sheet.width > 3 * 160
+    again = impasto("video", clip, STYLE, "--preview", 2, "-o", "clip.png", "--json")
+    assert json.loads(again.out) == {"output": "clip.png"}
     assert not list(tmp_path.glob("*.part*"))
+
+
+def test_by_preset(impasto, clip, painting, tmp_path):
+    cut = ("--end", "0.1", "-o", "out.mp4")
+    assert impasto("video", clip, painting, "--preset", "instant", *cut).code == 0
+    assert len(pictures(tmp_path / "out.mp4")) == 3
 
 
 def test_by_optimisation(impasto, clip, painting, tmp_path):

@@ -33,6 +33,7 @@ OWN = ("size", "mask", "print", "dpi", "init", "seamless", "enlarge", "work_size
 """Settings that are the command's own, or mean nothing to it."""
 NUMBER = re.compile(r"[-_.]?%0?\d*d")
 MOST_RATE = 1000
+TIME = r"(?:\d+:){0,2}\d+(\.\d+)?"
 
 
 @click.command
@@ -139,13 +140,13 @@ def video(
         film = Film(
             clip,
             paintings or None,
-            target if preview is None else target.with_suffix(".mp4"),
+            target if preview is None else target.with_name(f".{target.stem}.mp4"),
             stability=stability,
             styles_at=keys,
             cut=Cut(_seconds(start), math.inf if end is None else _seconds(end), every, size or 0),
             mask=mask,
-            codec=codec,
-            crf=crf,
+            codec=codec if preview is None else None,
+            crf=crf if preview is None else None,
             rate=None if rate is None else _rate(rate),
             resume=resume,
             force=force or preview is not None,
@@ -153,7 +154,7 @@ def video(
         )
         if preview is not None:
             _write_sheet(film, preview, target, force=force)
-            click.echo(str(target))
+            click.echo(json.dumps({"output": str(target)}) if as_json else str(target))
             return 0
         stop.start()
         last = _drain(film, stop, quiet=quiet)
@@ -192,15 +193,15 @@ def _target(
 
 def _key(text: str) -> tuple[float, tuple[str, float]]:
     """``"5:painting.jpg"`` → seconds and the style. Raises RecipeError."""
-    seconds, colon, style = text.partition(":")
-    if not colon or not style:
+    found = re.fullmatch(rf"({TIME}):(.+)", text)
+    if found is None:
         raise RecipeError(f"a style at a time is SECONDS:STYLE, as in 5:painting.jpg, not {text}")
-    return _seconds(seconds), (style, 1.0)
+    return _seconds(found[1]), (found[3], 1.0)
 
 
 def _seconds(text: str) -> float:
     """``"90"``, ``"1:30"`` and ``"0:01:30"`` → 90.0. Raises RecipeError."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text.strip()):
+    if not re.fullmatch(TIME, text.strip()):
         raise RecipeError(f"a time is seconds or 1:02:03, not {text}")
     total = 0.0
     for part in text.split(":"):
@@ -237,7 +238,7 @@ def _summary(film: Film, last: FilmProgress | None, notes: list[str]) -> dict[st
         "width": film.width,
         "height": film.height,
         "frames": film.done,
-        "skipped": film.source.skipped,
+        "skipped": film.missing,
         "seconds": None if last is None else round(last.seconds, 2),
         "frames_per_second": None if last is None else round(last.frame_rate, 2),
         "complete": film.complete,

@@ -69,8 +69,8 @@ class _Assembly:
             av.open(str(self.path), "w", options=self._options()) as output,
         ):
             drawn = pictures.streams.video[0]
-            made: Any = output.add_stream_from_template(drawn)
-            made.time_base = self.clip.time_base
+            made: Any = output.add_stream_from_template(drawn, opaque=True)
+            made.time_base, made.codec_context.framerate = self.clip.time_base, self.clip.rate
             if drawn.codec_context.name == "hevc" and self.suffix in QUICKTIME:
                 made.codec_context.codec_tag = "hvc1"  # Apple's players know it by no other name
             if not self.clip.others and not Path(self.clip.name).is_file():
@@ -102,7 +102,9 @@ class _Assembly:
             last[stream] = time
             output.mux(packet)
         if backwards:
-            self.notes.append(f"{backwards} packets whose time goes back are left out")
+            self.notes.append(
+                f"{backwards} packets of sound or subtitles whose time goes back are left out"
+            )
 
     def _pictures(self, stream: Any) -> Iterator[tuple[float, Any]]:
         for packet in _part_packets(self.parts, self.clip):
@@ -141,8 +143,10 @@ class _Assembly:
         return copies
 
     def _copy_of(self, output: Any, stream: Any) -> Any:
-        if stream.type == "data":
+        if stream.type == "data" or (stream.type == "attachment" and self.suffix != ".mkv"):
             return None
+        if stream.type == "audio" and not stream.codec_context.sample_rate:
+            return None  # nobody could tell what it is
         if stream.type == "video" and not (is_cover(stream) and self.suffix in COVERS):
             return None
         context = stream.codec_context

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
+
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder says nothing but errors
 
 from impasto.errors import OutputError, unknown
 

@@ -18,6 +18,7 @@ import numpy as np
 from impasto import files
 from impasto.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
+from impasto.recipe import build
 from impasto.video.ahead import ahead
 from impasto.video.assembling import assemble
 from impasto.video.codecs import codec_for
@@ -27,14 +28,21 @@ from impasto.video.gif import write_gif
 from impasto.video.masks import Mask, open_mask
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key, Painter
-from impasto.video.reading import NUMBERED, open_source
-from impasto.video.sequences import SequenceWriter, check_sequence
+from impasto.video.reading import open_source
+from impasto.video.sequences import (
+    SequenceWriter,
+    check_sequence,
+    clear_sequence,
+    is_sequence,
+)
 from impasto.video.stability import Stabiliser, Watcher
 from impasto.video.unfinished import Unfinished
 from impasto.video.writing import FilmWriter
 
 SEGMENT_FRAMES = 100
 """After so many frames all that is known is written down: what a crash costs at most."""
+MISSING_S = 0.5
+"""Pictures that end so much before their film are missing."""
 RECENT = 48
 """The speed is told from so many frames."""
 
@@ -108,7 +116,7 @@ class Film:
         self.source = open_source(str(source), self.cut.size or None, rate)
         clip = self.source.clip
         self.clip = replace(clip, rate=clip.rate / self.cut.every)
-        self.is_sequence = self.output.is_dir() or NUMBERED.search(str(output)) is not None
+        self.is_sequence = is_sequence(self.output)
         if not self.is_sequence:
             self.codec = codec_for(self.output, codec, crf, alpha=clip.alpha)
         elif codec is not None or crf is not None:
@@ -116,7 +124,7 @@ class Film:
         self.mask: Mask | None = None if mask is None else open_mask(str(mask), self.clip)
         self.keys = _keys(style, styles_at)
         self.notes: list[str] = []
-        self.done = self.before = 0
+        self.done = self.before = self.skipped = 0
         self.reached = self.cut.start
         self.complete = False
         self.unfinished = Unfinished(self.output, self._asked())
@@ -128,31 +136,43 @@ class Film:
     def _check_output(self) -> None:
         """Raises OutputError."""
         mine = self.force or bool(self.saved)
+        read = [*self.source.paths, *self._paths()]
         if self.unfinished.exists and not mine:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
         if self.is_sequence:
-            check_sequence(self.output, self.source.paths, force=mine)
+            check_sequence(self.output, read, force=mine)
         else:
-            files.check_apart(self.output, self.source.paths[0])
+            for path in read:
+                files.check_apart(self.output, path)
             files.check_writable(self.output, force=mine)
         self.unfinished.check(force=mine)
 
     def _asked(self) -> str:
         """A hash of what the film is made of."""
-        source = Path(self.clip.name)
-        stat = source.stat() if source.exists() else None
         asked = {
-            "source": [str(source), stat and stat.st_size, stat and stat.st_mtime_ns],
-            "keys": [[key.time, repr(key.styles)] for key in self.keys],
+            "source": _identity(self.clip.name),
+            "keys": [[key.time, key.styles] for key in self.keys],
+            "files": [_identity(path) for path in self._paths()],
             "cut": vars(self.cut),
-            "mask": None if self.mask is None else self.mask.name,
             "stability": self.stability,
             "codec": None if self.is_sequence else vars(self.codec),
             "settings": {name: str(value) for name, value in self.settings.items()},
         }
         return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+
+    def _paths(self) -> list[Path]:
+        """The files that it is painted after."""
+        styles = [
+            style[0] if isinstance(style, tuple) else style
+            for key in self.keys
+            for style in (key.styles if isinstance(key.styles, list) else [key.styles])
+        ]
+        names = [*styles, *([] if self.mask is None else [self.mask.name])]
+        return [
+            Path(name) for name in names if isinstance(name, (str, Path)) and Path(name).exists()
+        ]
 
     def _painter(self) -> Painter:
         first = next(self.source.frames(self.cut), None)
@@ -160,9 +180,9 @@ class Film:
             raise ImageError(f"{self.clip.name} has no frames from {self.cut.start:g} s on")
         self.source.skipped = 0
         pixels = np.ascontiguousarray(first.pixels[..., :3])
-        if self.settings.get("method") == "optimize" or (
-            "method" not in self.settings and self.settings.get("preset") is not None
-        ):
+        asked, preset = self.settings.get("method"), self.settings.get("preset")
+        settings = {} if asked is None else {"method": asked}
+        if (asked or preset) and build(settings, preset=preset).method == "optimize":
             return OptimizingPainter(self.keys, self.settings, pixels)
         return InstantPainter(self.keys, self.settings, pixels, steady=self.stability > 0)
 
@@ -199,6 +219,8 @@ class Film:
         self.skipped = saved.get("skipped", 0)
         if not saved and self.unfinished.exists:
             self.unfinished.remove()  # by force
+        if not saved and self.is_sequence:
+            clear_sequence(self.output)
         self.writer: FilmWriter | SequenceWriter = (
             SequenceWriter(self.output, self.done)
             if self.is_sequence
@@ -351,15 +373,22 @@ class Film:
         """Whether what was interrupted can be gone on with."""
         return not self.complete and self.unfinished.exists
 
+    @property
+    def missing(self) -> int:
+        """How many frames couldn't be decoded."""
+        return self.skipped + self.source.skipped
+
     def _losses(self) -> list[str]:
         """What of the source is missing."""
         notes = []
-        if skipped := self.skipped + self.source.skipped:
-            frames = "frame was" if skipped == 1 else "frames were"
-            notes.append(f"{skipped} damaged {frames} left out")
-        if self.complete and self.source.cut_short:
+        if self.missing:
+            frames = "frame was" if self.missing == 1 else "frames were"
+            notes.append(f"{self.missing} damaged {frames} left out")
+        claimed = min(self.cut.end, self.clip.seconds or 0.0)
+        if self.complete and (self.source.cut_short or claimed - self.reached > MISSING_S):
             notes.append(
-                f"{self.clip.name} is damaged or cut short: it ends after {self.done} frames"
+                f"{self.clip.name} is damaged or cut short: its pictures end after"
+                f" {self.reached:.1f} s of {claimed:.1f}"
             )
         return notes
 
@@ -378,6 +407,13 @@ def previews(film: Film, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
         picture = film.painter.paint(pixels, at - cut.start, index, None)
         pairs.append((pixels, film._finished(frame, picture)[..., :3]))
     return pairs
+
+
+def _identity(name: str | Path) -> list[Any]:
+    """Of a file: by what its contents are known without reading them."""
+    path = Path(name)
+    stat = path.stat() if path.exists() else None
+    return [str(path.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns]
 
 
 def _keys(style: Any, styles_at: Sequence[tuple[float, Any]]) -> list[Key]:

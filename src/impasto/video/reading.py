@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import heapq
 import re
+from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
 
-from impasto.errors import ImageError, reason
+from impasto.errors import ImageError, RecipeError, reason
 from impasto.images.read import read
 from impasto.images.sizes import fit_long_side
 from impasto.images.write import quantize
@@ -37,6 +39,10 @@ MIN_SIDE_PX = 32
 SD_ROWS = 576
 """Untagged films of so many rows or fewer are BT.601, as players take them to be."""
 WHOLE = Cut()
+SEEK_S = 0.0, 3.0, 15.0
+"""So much before what is wanted a place to begin at is looked for."""
+MOST_REORDERED = 16
+"""H.264 shows no frame more than so many frames after it is decoded."""
 INSTANT_S = 1e-6
 """Times as close as that are the same."""
 SEQUENCE_RATE = Fraction(25)
@@ -62,10 +68,12 @@ class Source(Protocol):
 
 def open_source(path: str, size: int | None, rate: Fraction | None = None) -> Source:
     """A film, a folder of images, or a sequence (``frame-%04d.png``), its frames brought to a long
-    side of ``size`` px. Raises ImageError: there is none.
+    side of ``size`` px. Raises ImageError: there is none; RecipeError: it has a rate.
     """
     if Path(path).is_dir() or (NUMBERED.search(path) and not Path(path).exists()):
         return Sequence(path, size, rate or SEQUENCE_RATE)
+    if rate is not None:
+        raise RecipeError(f"{path} has a rate of its own; --rate is for images")
     return Film(path, size)
 
 
@@ -139,7 +147,8 @@ class Film:
             for frame in self._decoded(container, stream):
                 pts = frame.pts if frame.pts is not None else _guessed(last, self.clip)
                 if last is not None and pts <= last:
-                    continue  # a film's time doesn't go back
+                    self.skipped += 1  # a film's time doesn't go back
+                    continue
                 last = pts
                 if pts < first:
                     continue
@@ -153,18 +162,29 @@ class Film:
                 seen += 1
 
     def _opened_at(self, first: int) -> InputContainer:
-        """The container, at ``first`` or before it."""
-        container = open_container(self.path)
-        if first > self.clip.origin:
-            try:
-                container.seek(first, stream=best_stream(container))
-            except (av.error.FFmpegError, OSError):  # and it may be anywhere now
-                container.close()
-                return open_container(self.path)
-        return container
+        """The container, at ``first`` or before it. Some kinds of files aren't sought in as they
+        should: whether the next frame isn't too late is tried, else it is read from its beginning.
+        """
+        for margin in SEEK_S if first > self.clip.origin else ():
+            container = open_container(self.path)
+            stream = best_stream(container)
+            at = first - round(margin / self.clip.time_base)
+            with suppress(av.error.FFmpegError, OSError):
+                container.seek(max(at, self.clip.origin), stream=stream)
+                frame = next(self._decoded(container, stream), None)
+                if frame is not None and frame.pts is not None and frame.pts <= first:
+                    container.seek(max(at, self.clip.origin), stream=stream)
+                    return container
+            container.close()
+        return open_container(self.path)
 
     def _decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
-        stream.thread_type = "AUTO"
+        frames = self._all_decoded(container, stream)
+        return _in_order(frames) if container.format.name == "avi" else frames
+
+    def _all_decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
+        if not stream.codec_context.is_open:
+            stream.thread_type = "AUTO"
         decoder = _alpha_decoder(stream)
         packets = container.demux(stream)
         while True:
@@ -305,8 +325,9 @@ def _number(part: str) -> tuple[int, int | str]:
 
 def open_container(path: str, **options: Any) -> InputContainer:
     """A film's container. Raises ImageError."""
-    try:
-        container: InputContainer = av.open(path, **options)
+    try:  # a file's name may have a colon, as addresses have
+        name = str(Path(path).absolute()) if Path(path).exists() else path
+        container: InputContainer = av.open(name, **options)
         return container
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError):
@@ -343,6 +364,23 @@ def _seconds(container: InputContainer, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
+
+
+def _in_order(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    """An AVI knows when its frames are decoded, not when each is shown: of those times the earliest
+    is that of the first frame that comes out.
+    """
+    waiting: deque[av.VideoFrame] = deque()
+    times: list[int] = []
+    for frame in frames:
+        waiting.append(frame)
+        heapq.heappush(times, frame.pts or 0)
+        if len(waiting) > MOST_REORDERED:
+            waiting[0].pts = heapq.heappop(times)
+            yield waiting.popleft()
+    for frame in waiting:
+        frame.pts = heapq.heappop(times)
+        yield frame
 
 
 def _guessed(last: int | None, clip: Clip) -> int:

@@ -30,6 +30,19 @@ def check_sequence(output: Path, read: Sequence[Path], *, force: bool = False) -
         files.check_writable(pattern.parent)
 
 
+def is_sequence(output: Path) -> bool:
+    """Whether that is a folder, or a pattern of PNGs."""
+    named = NUMBERED.search(output.name) is not None and output.suffix.lower() == ".png"
+    return named or output.is_dir()
+
+
+def clear_sequence(output: Path) -> None:
+    """Remove the pictures of that name, so that none of them is left among new ones."""
+    pattern = pattern_of(output)
+    for path in sequence_files(str(pattern)):
+        path.unlink()
+
+
 def numbered(pattern: Path, number: int) -> Path:
     """The file of that number."""
     return pattern.with_name(NUMBERED.sub(lambda found: found[0] % number, pattern.name, count=1))

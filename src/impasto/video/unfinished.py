@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,14 +60,16 @@ class Unfinished:
             raise CheckpointError(
                 f"{self.output} wasn't interrupted: there is nothing to resume"
             ) from None
-        except Exception as error:
-            raise CheckpointError(f"{self.state_file} is damaged: {error}") from error
+        except Exception as error:  # whatever unpickling thinks of
+            raise CheckpointError(f"{self.state_file} is damaged; --force begins anew") from error
         if saved.get("asked") != self.asked:
             raise CheckpointError(
                 f"{self.output} was begun with another film, other styles or settings;"
                 " resume with the same"
             )
-        self.earlier = [Part(Path(name), first, count) for name, first, count in saved["parts"]]
+        self.earlier = [
+            Part(self.work.with_name(name), first, count) for name, first, count in saved["parts"]
+        ]
         return saved
 
     def open(self, codec: Codec, clip: Clip) -> FilmWriter:
@@ -88,7 +91,7 @@ class Unfinished:
 
     def remember(self, state: Mapping[str, Any]) -> None:
         """How to go on from here; ``write`` writes it down."""
-        parts = [[str(part.path), part.first, part.frames] for part in self.parts]
+        parts = [[part.path.name, part.first, part.frames] for part in self.parts]
         self.state = {**state, "asked": self.asked, "parts": parts}
 
     def write(self, *, closed: bool = False) -> None:
@@ -98,7 +101,9 @@ class Unfinished:
         if closed or self.writer is None or self.writer.relies_on(self.state["parts"][-1][2]):
             if self.writer is not None:
                 files.sync(self.writer.path)
-            files.write_atomically(self.state_file, lambda file: torch.save(self.state, file))
+            buffer = io.BytesIO()  # on a full disk torch.save raises something of its own
+            torch.save(self.state, buffer)
+            files.write_atomically(self.state_file, buffer.getvalue())
             self.state = None
 
     def remove(self) -> None:

@@ -75,7 +75,8 @@ class FilmWriter:
         self.encoder: Any = None
         try:
             options = FRAGMENTED if path.suffix.lower() in QUICKTIME else {}
-            self.container = av.open(str(path), "w", options={**options, "flush_packets": "1"})
+            name = str(path.absolute())  # it may have a colon, as addresses have
+            self.container = av.open(name, "w", options={**options, "flush_packets": "1"})
             self.stream: Any = self.container.add_stream(
                 codec.encoder, rate=clip.rate, options=self._options()
             )

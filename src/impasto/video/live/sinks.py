@@ -93,7 +93,10 @@ class StudioPage:
 
     def __init__(self, address: str) -> None:
         self.news: deque[str] = deque()
-        where = httpx.URL(address)
+        try:
+            where = httpx.URL(address)
+        except httpx.InvalidURL as error:
+            raise OutputError(f"{address} is no address: {error}") from error
         token = where.params.get("token")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         base = where.copy_with(query=None, path="/")
