@@ -246,6 +246,22 @@ def test_transparency_of_the_web(frames, tmp_path):
     assert [round(pixels[..., 3].mean() / 40) for pixels in seen] == [0, 1, 2, 3, 4]
 
 
+def test_transparency_of_a_gif(frames, tmp_path):
+    mask = np.zeros(frames[0].shape[:2], np.uint8)
+    mask[:, 80:] = 255
+    source = tmp_path / "source.gif"
+    images = [Image.fromarray(np.dstack([frame, np.roll(mask, 9 * i)]))
+              for i, frame in enumerate(frames[:4])]  # fmt: skip
+    images[0].save(source, save_all=True, append_images=images[1:], duration=80, disposal=2)
+    made(source, tmp_path / "out.gif")
+    for before, after in zip(
+        *(open_source(str(path), None).frames() for path in (source, tmp_path / "out.gif")),
+        strict=True,
+    ):
+        assert 0.3 < after.pixels[..., 3].mean() / 255 < 0.7
+        assert (after.pixels[..., 3] == before.pixels[..., 3]).all()
+
+
 def test_transparency_in_high_dynamic_range(frames, tmp_path):
     mask = np.zeros(frames[0].shape[:2], np.uint8)
     mask[:, 80:] = 255

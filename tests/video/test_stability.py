@@ -229,6 +229,8 @@ def test_evaluate_a_film(impasto, clip, tmp_path):
     shown = impasto("evaluate", "steady.mp4", *flags, "--reference", "plain.mp4").out
     assert "warping error" in shown
     assert "no such file" in impasto("evaluate", "none.mp4", *flags).sentence()
+    assert impasto("video", clip, STYLE, "-o", "short.mp4", "--end", "0.5").code == 0
+    assert "one film ends after 13 frames" in impasto("evaluate", "short.mp4", *flags).sentence()
     assert "--style is missing" in impasto("evaluate", clip, "--content", clip).sentence()
 
 

@@ -59,7 +59,7 @@ CODECS = {
         options={"profile": "auto"},
     ),
     "ffv1": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
-    "gif": Codec("libx264rgb", "rgb24", quality=None, even=False, options={"qp": "0"}),
+    "gif": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
 }  # fmt: skip
 """By the names that ``--codec`` knows."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -45,14 +46,19 @@ class Steadiness:
 def steadiness(pictures: Iterable[np.ndarray], originals: Iterable[np.ndarray]) -> Steadiness:
     """Measure the pictures, (H, W, 3) of uint8, against the frames they were made of.
 
-    Raises ImageError: there are fewer than two.
+    Raises ImageError: there are fewer than two, or not as many of these as of those.
     """
     watcher, still = Watcher(), _Still()
     errors, changes, own_changes, slopes = [], [], [], []
     before: np.ndarray | None = None
     before_grey: np.ndarray | None = None
     count = 0
-    for picture, original in zip(pictures, originals, strict=False):
+    for picture, original in zip_longest(pictures, originals):
+        if picture is None or original is None:
+            raise ImageError(
+                f"one film ends after {count} frames, the other doesn't: a film is measured against"
+                " the frames that it was made of"
+            )
         height, width = picture.shape[:2]
         if original.shape[:2] != (height, width):
             original = cv2.resize(original, (width, height), interpolation=cv2.INTER_AREA)

@@ -24,7 +24,7 @@ class Unfinished:
 
     def __init__(self, output: Path, asked: str) -> None:
         beside = output / "film" if output.is_dir() else output
-        suffix = ".mp4" if output.suffix.lower() == ".gif" else output.suffix
+        suffix = ".mkv" if output.suffix.lower() == ".gif" else output.suffix
         self.output, self.asked = output, asked
         self.work = beside.with_name(f"{beside.stem.replace('%', '')}.part{suffix}")
         self.state_file = self.work.with_suffix(".state")
