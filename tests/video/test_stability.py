@@ -146,8 +146,8 @@ def test_a_pan_and_a_cut_and_noise_are_steady(frames):
             assert after.frame_difference < 0.3 * before.frame_difference
 
 
-def painted(clip: list[np.ndarray], stability: float) -> list[np.ndarray]:
-    painter = InstantPainter([Key(0, STYLE)], {}, clip[0], steady=stability > 0)
+def painted(clip: list[np.ndarray], stability: float, style: str = STYLE) -> list[np.ndarray]:
+    painter = InstantPainter([Key(0, style)], {}, clip[0], steady=stability > 0)
     watcher, stabiliser = Watcher(), Stabiliser(stability)
     pictures = []
     for index, frame in enumerate(clip):
@@ -207,13 +207,17 @@ def test_sharpness():
     assert sharpness(ramp) == 1
 
 
-def test_a_fade_is_painted_as_it_becomes_light():
-    """The statistics of black are no good for what comes out of it."""
+@pytest.mark.parametrize("style", [STYLE, "painting"])
+def test_a_fade_is_painted_as_it_becomes_light(style, painting):
+    """Black has nothing to be painted, and its statistics are no good for what comes out of it."""
     picture = clips.photo(160, 96).astype(np.float32)
     fade = [(picture * min(1, index / 12)).astype(np.uint8) for index in range(24)]
-    steady, plain = (painted(fade, stability) for stability in (0.9, 0))
+    style = str(painting) if style == "painting" else style
+    steady, plain = (painted(fade, stability, style) for stability in (0.9, 0))
     apart = [np.abs(a.astype(int) - b).mean() for a, b in zip(steady, plain, strict=True)]
-    assert max(apart[14:]) < 20
+    assert max(apart) < 20
+    assert steady[0].max() == 0
+    assert steady[-1].std() > 15
 
 
 def test_evaluate_a_film(impasto, clip, tmp_path):

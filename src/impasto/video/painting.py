@@ -25,8 +25,11 @@ OWN_SHARE = 0.3
 """Every 8th frame of a shot so much of its own statistics goes into those that the shot is painted
 with: it follows the light, and what comes into view changes nothing at once."""
 FADE_GREY = 20.0
-"""Light that changes by so much, out of 255, since the last such frame needs statistics of its own,
-and half of it half of them."""
+"""Light that changes by so much, out of 255, or by all the contrast there was, since the last such
+frame needs statistics of its own, and half of it half of them."""
+EMPTY_GREY, FULL_GREY = 1.0, 8.0
+"""Frames whose deviation of brightness is below the first are nothing that could be painted; what
+fades in is painted more and more up to the second."""
 GLANCE = (32, 18)
 BY_PHOTO = ("match", "histogram")
 """Colour modes that recolour the painting for a photo: here, for the first frame of a shot."""
@@ -96,14 +99,19 @@ class InstantPainter:
                 self._begin(pixels)
         job = replace(self.jobs[0], content=as_picture(pixels))
         self.memory.own_share = self._own_share(pixels, index)
+        if self.memory.own_share == 1:
+            self.memory.known.clear()
         memory = self.memory if self.steady else None
         *_, last = instant.instant(job, tools=self._tools(time), memory=memory)
-        return as_array(job.finished(last.pixels))
+        picture = as_array(job.finished(last.pixels))
+        cover = min(1.0, (_deviation(pixels) - EMPTY_GREY) / (FULL_GREY - EMPTY_GREY))
+        return picture if cover == 1 else pixels + max(0.0, cover) * (picture - pixels)
 
     def _own_share(self, pixels: np.ndarray, index: int) -> float:
         """How much of a frame's own statistics it needs."""
         glance = _glance(pixels)
-        change = float(np.abs(glance - self.glance).mean()) / FADE_GREY
+        contrast = max(1e-6, min(FADE_GREY, float(self.glance.std())))
+        change = float(np.abs(glance - self.glance).mean()) / contrast
         share = OWN_SHARE if index % LOOK_AGAIN_EVERY == 0 else 0.0
         if change > OWN_SHARE:
             share = min(1.0, change)
@@ -149,6 +157,12 @@ def _glance(pixels: np.ndarray) -> np.ndarray:
     small = cv2.resize(pixels, GLANCE, interpolation=cv2.INTER_AREA)
     grey: np.ndarray = small.mean(axis=2, dtype=np.float32)
     return grey
+
+
+def _deviation(pixels: np.ndarray) -> float:
+    """Of brightness, from 0 to 128."""
+    _, deviation = cv2.meanStdDev(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    return float(deviation[0, 0])
 
 
 def as_picture(pixels: np.ndarray) -> Picture:
