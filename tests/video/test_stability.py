@@ -22,7 +22,7 @@ from impasto.video.flow import (
     warped,
 )
 from impasto.video.measure import steadiness
-from impasto.video.optimizing import OptimizingPainter
+from impasto.video.optimizing import OptimizingPainter, recoloured
 from impasto.video.painting import InstantPainter, Key
 from impasto.video.stability import Stabiliser, Watcher, sharpness
 
@@ -248,6 +248,16 @@ def test_the_temporal_loss_and_its_gradient():
     held = image.clone().requires_grad_()
     expected = torch.autograd.grad(7 * (trust * (held - picture) ** 2).mean(), held)[0]
     assert torch.allclose(gradient, expected)
+
+
+def test_what_comes_into_view_begins_in_the_paintings_colours():
+    picture = clips.photo(160, 96)
+    turned = 255 - picture[..., ::-1].astype(np.float32)
+    trust = np.ones((96, 160), np.float32)
+    trust[:, 100:] = 0
+    like = np.where(trust[..., None] > 0, turned, 0)
+    assert np.abs(recoloured(picture, like, trust) - turned).max() < 1
+    assert (recoloured(picture, like, 0 * trust) == picture).all()
 
 
 def test_an_optimised_frame_is_held_to_the_one_before(frames, painting):

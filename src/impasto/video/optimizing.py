@@ -19,6 +19,8 @@ from impasto.video.painting import Key, as_array, as_picture
 LATER_STEPS = 0.3
 """A frame begins with the one before, so that so many of the steps are enough."""
 LEAST_STEPS = 8
+TOLD_PX, LEAST_TOLD = 4, 16
+"""Colours are told from every 4th pixel across and down, and from that many at least."""
 TEMPORAL_WEIGHT = 40.0
 """Of the mean squared distance from there, colours from 0 to 1."""
 
@@ -44,14 +46,16 @@ class OptimizingPainter:
             job = api.prepare(picture, self.pairs, **self.settings)
         else:
             motion = motion.scaled(*pixels.shape[:2])
-            before = as_tensor(np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255))
+            before = np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255)
+            fresh = recoloured(pixels, before, motion.trust)
+            begun = as_tensor(fresh + motion.trust[..., None] * (before - fresh))
             trust = torch.from_numpy(motion.trust)[None, None]
             steps = max(LEAST_STEPS, round(self.recipe.steps * LATER_STEPS))
             job = api.prepare(picture, self.pairs, **{**self.settings, "steps": steps, "scales": 1})
             job = replace(
                 job,
-                init=replace(picture, rgb=before),
-                anchor=Anchor(before, trust, TEMPORAL_WEIGHT),
+                init=replace(picture, rgb=begun),
+                anchor=Anchor(begun, trust, TEMPORAL_WEIGHT),
             )
         *_, last = api.run(job)
         self.last = as_array(torch.from_numpy(last.result().array[..., :3]).permute(2, 0, 1)[None])
@@ -62,6 +66,21 @@ class OptimizingPainter:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.last = state["last"].numpy() if state else None
+
+
+def recoloured(pixels: np.ndarray, like: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """A frame in about the colours of a painting ``like`` it, (H, W, 3), 0 to 255: by the affine
+    map of colours that suits best where the two are known to show the same. What comes into view
+    begins with it.
+    """
+    colours = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=2) / np.float32(255)
+    same = trust[::TOLD_PX, ::TOLD_PX] > 0.5
+    if same.sum() < LEAST_TOLD:
+        return pixels.astype(np.float32)
+    told, wanted = (image[::TOLD_PX, ::TOLD_PX][same] for image in (colours, like))
+    affine = np.linalg.lstsq(told, wanted, rcond=None)[0]
+    shown: np.ndarray = np.clip(colours @ affine, 0, 255).astype(np.float32)
+    return shown
 
 
 def as_tensor(picture: np.ndarray) -> torch.Tensor:
