@@ -28,6 +28,8 @@ SIMPLE = {"movflags": "+faststart"}
 SOUND = {".webm": "libopus", ".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "libopus"}
 """What sound becomes that a kind of file can't hold."""
 SOUND_HZ = 48_000
+SUBTITLE_S = 10.0
+"""Subtitles that are shown where a film begins may have begun so much before."""
 COVERS = (".mp4", ".m4v")
 """What holds a cover as a stream, as files with one mostly do."""
 SAME_TIMES = 0x20000
@@ -174,7 +176,7 @@ class _Assembly:
         origin = (source.start_time or 0) / av.time_base
         streams = [source.streams[index] for index in copies]
         if self.start:
-            source.seek(round((origin + self.start) * av.time_base))
+            source.seek(round((origin + max(0.0, self.start - SUBTITLE_S)) * av.time_base))
         damaged = 0
         with suppress(av.error.FFmpegError):  # where it is broken off, the pictures were too
             for packet in source.demux(streams):
@@ -187,8 +189,14 @@ class _Assembly:
                     continue
                 base = packet.time_base
                 time = float(packet.pts * base) - origin
-                if time >= self.end or (self.start and time < self.start):
+                if time >= self.end:
                     continue
+                if self.start and time < self.start:
+                    late = round((self.start - time) / base)
+                    if packet.stream.type != "subtitle" or (packet.duration or 0) <= late:
+                        continue
+                    packet.duration -= late
+                    packet.pts = packet.dts = packet.pts + late
                 if packet.stream_index in self.encoders:
                     try:
                         yield from self._encoded(packet, origin)

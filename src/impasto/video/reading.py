@@ -16,6 +16,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
+from av.video.reformatter import Interpolation
 
 from impasto.errors import ImageError, RecipeError, reason
 from impasto.images.read import read
@@ -41,6 +42,9 @@ SD_ROWS = 576
 WHOLE = Cut()
 SEEK_S = 0.0, 3.0, 15.0
 """So much before what is wanted a place to begin at is looked for."""
+AREA, BICUBIC = Interpolation.AREA, Interpolation.BICUBIC
+EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+"""Without it FFmpeg's scaler makes colours a level darker, of 255."""
 MOST_REORDERED = 16
 """H.264 shows no frame more than so many frames after it is decoded."""
 INSTANT_S = 1e-6
@@ -219,7 +223,7 @@ class Film:
             width=width,
             height=height,
             format=kinds[deep],
-            interpolation="AREA" if scaled and height < frame.height else "BICUBIC",
+            interpolation=EXACT | (AREA if scaled and height < frame.height else BICUBIC),
             src_colorspace=colour.matrix,
             src_color_range=colour.range,
             dst_color_range=JPEG_RANGE,
@@ -299,6 +303,7 @@ def upright(frame: av.VideoFrame, colour: Colour) -> np.ndarray:
     """A frame as (H, W, 3) of uint8, in its own size."""
     pixels = frame.reformat(
         format="rgb24",
+        interpolation=EXACT | BICUBIC,
         src_colorspace=colour.matrix,
         src_color_range=colour.range,
         dst_color_range=JPEG_RANGE,
