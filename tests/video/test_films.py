@@ -518,13 +518,15 @@ def test_a_signal_leaves_what_is_done(number, frames, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4", "out.mp4"]
 
 
-def test_another_style_of_the_same_name(clip, painting_image, tmp_path):
+def test_another_style_of_the_same_name(clip, painting_image, tmp_path, monkeypatch):
     painting_image.resize((64, 64)).save(tmp_path / "s.png")
     film = Film(clip, tmp_path / "s.png", tmp_path / "out.mp4")
     for progress in film:
         if progress.frame == 4:
             break
     film.finish()
+    monkeypatch.chdir(tmp_path)
+    assert Film(clip, "s.png", "out.mp4", resume=True).saved
     painting_image.resize((64, 48)).save(tmp_path / "s.png")
     with pytest.raises(CheckpointError, match="other styles"):
         Film(clip, tmp_path / "s.png", tmp_path / "out.mp4", resume=True)

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from impasto import files
+from impasto import api, files
 from impasto.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
 from impasto.recipe import build
@@ -153,8 +153,11 @@ class Film:
         """A hash of what the film is made of."""
         asked = {
             "source": _identity(self.clip.name),
-            "keys": [[key.time, key.styles] for key in self.keys],
-            "files": [_identity(path) for path in self._paths()],
+            "keys": [
+                [key.time, [[_identity(style), weight] for style, weight in styles]]
+                for key, styles in zip(self.keys, self._styles(), strict=True)
+            ],
+            "mask": None if self.mask is None else _identity(self.mask.name),
             "cut": vars(self.cut),
             "stability": self.stability,
             "codec": None if self.is_sequence else vars(self.codec),
@@ -164,15 +167,13 @@ class Film:
 
     def _paths(self) -> list[Path]:
         """The files that it is painted after."""
-        styles = [
-            style[0] if isinstance(style, tuple) else style
-            for key in self.keys
-            for style in (key.styles if isinstance(key.styles, list) else [key.styles])
-        ]
-        names = [*styles, *([] if self.mask is None else [self.mask.name])]
-        return [
-            Path(name) for name in names if isinstance(name, (str, Path)) and Path(name).exists()
-        ]
+        names = [style for styles in self._styles() for style, _ in styles]
+        names += [] if self.mask is None else [self.mask.name]
+        return [path for path in map(_path, names) if path is not None]
+
+    def _styles(self) -> list[list[tuple[Source, float]]]:
+        """With their weights, of each key."""
+        return [api.weighted_styles(key.styles) for key in self.keys]
 
     def _painter(self) -> Painter:
         first = next(self.source.frames(self.cut), None)
@@ -409,11 +410,18 @@ def previews(film: Film, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return pairs
 
 
-def _identity(name: str | Path) -> list[Any]:
-    """Of a file: by what its contents are known without reading them."""
-    path = Path(name)
-    stat = path.stat() if path.exists() else None
-    return [str(path.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns]
+def _path(source: Source) -> Path | None:
+    """That of a file."""
+    return Path(source) if isinstance(source, (str, Path)) and Path(source).exists() else None
+
+
+def _identity(source: Source) -> Any:
+    """By what its contents are known, a file's without reading them."""
+    path = _path(source)
+    if path is None:
+        return str(source)
+    stat = path.stat()
+    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
 
 
 def _keys(style: Any, styles_at: Sequence[tuple[float, Any]]) -> list[Key]:
