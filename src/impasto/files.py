@@ -62,9 +62,12 @@ def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool
 
 
 def sync(path: Path) -> None:
-    """Have the system write what ``path`` holds to the disk, for a power cut."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Have the system write what ``path`` holds to the disk, for a power cut. Raises OutputError."""
+    try:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path} can't be written: {reason(error)}") from error
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:

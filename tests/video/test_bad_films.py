@@ -67,6 +67,26 @@ def test_a_truncated_film(impasto, tmp_path, frames):
     assert "isn't a film, or is damaged" in refused(impasto, "half.mp4", STYLE, "--force")
 
 
+def test_what_is_not_cut_short(impasto, tmp_path, frames):
+    """Sound that goes on after the pictures, and a last picture that stays."""
+    with av.open(str(tmp_path / "sound.mkv"), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        audio = output.add_stream("aac", rate=44100, layout="mono")
+        for pixels in frames:
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        output.mux(stream.encode(None))
+        for packet in clips.tone(audio, 3):
+            output.mux(packet)
+    images = [Image.fromarray(frame) for frame in frames[:3]]
+    durations = [100, 100, 2000]
+    images[0].save("stays.gif", save_all=True, append_images=images[1:], duration=durations)
+    for name in ("sound.mkv", "stays.gif"):
+        ended = impasto("video", name, STYLE, "-o", "out.mp4", "--force")
+        assert ended.code == 0
+        assert "cut short" not in ended.err
+
+
 def test_damaged_frames_are_left_out(impasto, tmp_path, frames):
     source = clips.write(
         tmp_path / "c.mkv", frames, codec="mjpeg", pix_fmt="yuvj420p", options={"q": "2"}
@@ -84,7 +104,7 @@ def test_damaged_frames_are_left_out(impasto, tmp_path, frames):
             output.mux(packet)
     ended = impasto("video", "bad.mkv", STYLE, "-o", "out.mp4")
     assert ended.code == 0
-    assert "3 damaged frames were left out" in ended.err
+    assert "3 frames were left out: damaged" in ended.err
     made = pictures(tmp_path / "out.mp4")
     assert len(made) == 21
 
@@ -152,6 +172,14 @@ def test_work_files_are_nobody_elses(impasto, tmp_path, clip, monkeypatch):
     (tmp_path / "out.part.mp4").write_text("mine")
     assert "out.part.mp4 is in the way" in refused(impasto, clip, STYLE)
     assert (tmp_path / "out.part.mp4").read_text() == "mine"
+    (tmp_path / "out.part.mp4").rename(tmp_path / "out.part-2.mp4")
+    assert impasto("video", clip, STYLE, "-o", "out.mp4", "--end", "0.1").code == 0
+    assert (tmp_path / "out.part-2.mp4").read_text() == "mine"
+    (tmp_path / "out.part-2.mp4").unlink()
+    (tmp_path / "out.mp4").rename(tmp_path / "out.part.mp4")
+    arguments = (tmp_path / "out.part.mp4", STYLE, "--force")
+    assert "out.part.mp4 is what is read" in refused(impasto, *arguments)
+    assert len(pictures(tmp_path / "out.part.mp4")) == 3
     (tmp_path / "out.part.mp4").unlink()
     monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 5)
     film = Film(clip, STYLE, tmp_path / "out.mp4")

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import av
 import clips
+import cv2
 import numpy as np
 import pytest
 
@@ -390,6 +391,30 @@ def test_what_comes_in_bursts_is_shown_in_its_own_time(name, tmp_path, frames):
     assert 2 < time.monotonic() - started < 8  # and then it has ended
     assert (source.seen, source.damaged, list(source.news)) == (72, 0, [])
     assert taken > 60
+
+
+def test_a_motion_jpeg_is_as_quick_as_it_comes():
+    """It has no times; FFmpeg makes up some, of 25 a second."""
+    picture = cv2.imencode(".jpg", clips.photo(160, 96))[1].tobytes()
+
+    class Camera(Folder):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            for _ in range(100):
+                self.wfile.write(b"--next\r\nContent-Type: image/jpeg\r\n\r\n" + picture + b"\r\n")
+                time.sleep(0.02)
+
+    with web(Camera) as address:
+        source = LiveSource(f"{address}/")
+        source.start()
+        started = time.monotonic()
+        while not source.lost and time.monotonic() < started + 10:
+            time.sleep(0.05)
+        source.close()
+    assert source.seen >= 90
+    assert time.monotonic() - started < 3.4  # and not four seconds
 
 
 def test_an_address_that_gives_nothing_is_not_waited_for(impasto, tmp_path):

@@ -165,7 +165,7 @@ class _Assembly:
         """A stream for sound that the output can't hold as it is."""
         layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         copy = output.add_stream(SOUND[self.suffix], rate=SOUND_HZ, layout=layout)
-        self.encoders[stream.index] = copy, av.AudioResampler(copy.format, layout, SOUND_HZ)
+        self.encoders[stream.index] = copy, _resampler(copy)
         self.notes.append(f"the {_name(stream)} is encoded anew for a {self.suffix} file")
         return copy
 
@@ -176,7 +176,8 @@ class _Assembly:
         origin = (source.start_time or 0) / av.time_base
         streams = [source.streams[index] for index in copies]
         if self.start:
-            source.seek(round((origin + max(0.0, self.start - SUBTITLE_S)) * av.time_base))
+            with suppress(av.error.FFmpegError, OSError):  # else all of it is gone through
+                source.seek(round((origin + max(0.0, self.start - SUBTITLE_S)) * av.time_base))
         damaged = 0
         with suppress(av.error.FFmpegError):  # where it is broken off, the pictures were too
             for packet in source.demux(streams):
@@ -220,8 +221,19 @@ class _Assembly:
         for heard in packet.decode():
             if heard.pts is not None:
                 heard.pts -= round((origin + self.start) / heard.time_base)
-            for frame in resampler.resample(heard):
+            try:
+                frames = resampler.resample(heard)
+            except ValueError:  # from here on it is of another kind: stereo was mono, say
+                resampler = _resampler(stream)
+                self.encoders[packet.stream_index] = stream, resampler
+                frames = resampler.resample(heard)
+            for frame in frames:
                 yield from _timed(stream.encode(frame))
+
+
+def _resampler(stream: Any) -> av.AudioResampler:
+    """To what a stream's encoder takes."""
+    return av.AudioResampler(stream.format, stream.layout, SOUND_HZ)
 
 
 def _part_packets(parts: Sequence[Part], clip: Clip) -> Iterator[Any]:

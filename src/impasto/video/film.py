@@ -147,17 +147,17 @@ class Film:
             for path in read:
                 files.check_apart(self.output, path)
             files.check_writable(self.output, force=mine)
-        self.unfinished.check(force=mine)
+        self.unfinished.check(read, force=mine)
 
     def _asked(self) -> str:
         """A hash of what the film is made of."""
         asked = {
-            "source": _identity(self.clip.name),
+            "source": [_identity(path) for path in self.source.paths],
             "keys": [
                 [key.time, [[_identity(style), weight] for style, weight in styles]]
                 for key, styles in zip(self.keys, self._styles(), strict=True)
             ],
-            "mask": None if self.mask is None else _identity(self.mask.name),
+            "mask": None if self.mask is None else [_identity(path) for path in self.mask.paths],
             "cut": vars(self.cut),
             "stability": self.stability,
             "codec": None if self.is_sequence else vars(self.codec),
@@ -167,9 +167,9 @@ class Film:
 
     def _paths(self) -> list[Path]:
         """The files that it is painted after."""
-        names = [style for styles in self._styles() for style, _ in styles]
-        names += [] if self.mask is None else [self.mask.name]
-        return [path for path in map(_path, names) if path is not None]
+        paths = [_path(style) for styles in self._styles() for style, _ in styles]
+        paths += [] if self.mask is None else self.mask.paths
+        return [path for path in paths if path is not None]
 
     def _styles(self) -> list[list[tuple[Source, float]]]:
         """With their weights, of each key."""
@@ -219,7 +219,7 @@ class Film:
         self.reached = saved.get("reached", self.cut.start)
         self.skipped = saved.get("skipped", 0)
         if not saved and self.unfinished.exists:
-            self.unfinished.remove()  # by force
+            self.unfinished.discard()  # by force
         if not saved and self.is_sequence:
             clear_sequence(self.output)
         self.writer: FilmWriter | SequenceWriter = (
@@ -251,8 +251,7 @@ class Film:
             shown = self._finished(frame, self.stabiliser.shown(picture, motion))
             self.writer.write(shown, frame.pts - self._shift)
             self.done += 1
-            ends = frame.pts - self.clip.origin + self.cut.every * self.source.clip.step
-            self.reached = float(ends * self.clip.time_base)
+            self.reached = float((frame.ends - self.clip.origin) * self.clip.time_base)
             self.unfinished.write()
             times = [*times[-RECENT:], time.monotonic()]
             yield FilmProgress(
@@ -376,7 +375,7 @@ class Film:
 
     @property
     def missing(self) -> int:
-        """How many frames couldn't be decoded."""
+        """How many frames couldn't be decoded, or have a time that goes back."""
         return self.skipped + self.source.skipped
 
     def _losses(self) -> list[str]:
@@ -384,12 +383,15 @@ class Film:
         notes = []
         if self.missing:
             frames = "frame was" if self.missing == 1 else "frames were"
-            notes.append(f"{self.missing} damaged {frames} left out")
-        claimed = min(self.cut.end, self.clip.seconds or 0.0)
-        if self.complete and (self.source.cut_short or claimed - self.reached > MISSING_S):
+            notes.append(f"{self.missing} {frames} left out: damaged, or of a time that goes back")
+        step = self.cut.every * float(self.source.clip.step * self.clip.time_base)
+        claimed = min(self.cut.end, self.clip.claimed or 0.0)
+        if self.complete and (
+            self.source.cut_short or claimed - self.reached > max(MISSING_S, step)
+        ):
             notes.append(
                 f"{self.clip.name} is damaged or cut short: its pictures end after"
-                f" {self.reached:.1f} s of {claimed:.1f}"
+                f" {self.reached:.1f} s"
             )
         return notes
 

@@ -53,8 +53,8 @@ class Clip:
     """What a film says of itself; sizes are of its frames, upright.
 
     ``time_base`` is what its times are counted in, seconds, from ``origin`` on; ``aspect`` that of
-    a pixel; ``frames`` and ``seconds`` are its claims, None where it makes none. ``others`` are the
-    kinds of the streams besides the pictures.
+    a pixel; ``frames`` and ``seconds`` are its claims, None where it makes none, ``claimed`` the
+    seconds of its pictures alone. ``others`` are the kinds of the streams besides the pictures.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Clip:
     time_base: Fraction
     origin: int = 0
     seconds: float | None = None
+    claimed: float | None = None
     frames: int | None = None
     aspect: Fraction = Fraction(1)
     colour: Colour = Colour()
@@ -80,12 +81,13 @@ class Clip:
 @dataclass(frozen=True, eq=False)
 class Frame:
     """A picture of a film, upright: (H, W, 3), or 4 with alpha, of uint8. ``pts`` is its time in
-    the clip's ``time_base``, ``index`` counts the frames that were taken, ``skipped`` those before
-    it that couldn't be decoded.
+    the clip's ``time_base``, as ``ends``, up to which it is shown; ``index`` counts the frames that
+    were taken, ``skipped`` those before it that couldn't be decoded or have a time that goes back.
     """
 
     index: int
     pts: int
+    ends: int
     pixels: np.ndarray
     skipped: int = 0
     notes: dict[str, object] = field(default_factory=dict)

@@ -17,8 +17,10 @@ from impasto.video.reading import IMAGE_SUFFIXES, open_source
 class Mask:
     """``at(seconds)`` is the mask, (H, W) of float32 in [0, 1]; times must not go back."""
 
-    def __init__(self, name: str, size: tuple[int, int], frames: Iterator[Frame] | None) -> None:
-        self.name, self.size, self.frames = name, size, frames
+    def __init__(
+        self, paths: list[Path], size: tuple[int, int], frames: Iterator[Frame] | None
+    ) -> None:
+        self.paths, self.size, self.frames = paths, size, frames
         self.now: np.ndarray = np.ones(size, np.float32)
         self.next: Frame | None = None
         self.base = 0.0
@@ -47,11 +49,11 @@ def open_mask(path: str, clip: Clip) -> Mask:
     """An image's or a film's mask for a clip. Raises ImageError."""
     size = clip.height, clip.width
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
-        mask = Mask(path, size, None)
+        mask = Mask([Path(path)], size, None)
         image: Any = read_mask(path)[0, 0].numpy()
         mask.now = cv2.resize(image, (clip.width, clip.height), interpolation=cv2.INTER_AREA)
         return mask
     source = open_source(path, None)
-    mask = Mask(path, size, source.frames())
+    mask = Mask(source.paths, size, source.frames())
     mask.base, mask.origin = float(source.clip.time_base), source.clip.origin
     return mask

@@ -61,7 +61,7 @@ class Source(Protocol):
     paths: list[Path]
     """What is read."""
     skipped: int
-    """Frames that couldn't be decoded."""
+    """Frames that couldn't be decoded, or have a time that goes back."""
     cut_short: bool
     """Whether the file is broken off."""
 
@@ -119,6 +119,7 @@ class Film:
             time_base=Fraction(stream.time_base),
             origin=round(Fraction(container.start_time or 0, av.time_base) / stream.time_base),
             seconds=seconds,
+            claimed=_claimed(container, stream),
             frames=stream.frames or (round(seconds * rate) if seconds else None),
             aspect=aspect,
             colour=colour_of(codec, first),
@@ -161,7 +162,8 @@ class Film:
                 if seen == 0 and first > origin:
                     self.skipped = 0  # those that were damaged before the cut aren't missing
                 if seen % cut.every == 0:
-                    yield Frame(kept, pts, self._pixels(frame), self.skipped)
+                    ends = pts + (frame.duration or self.clip.step)
+                    yield Frame(kept, pts, ends, self._pixels(frame), self.skipped)
                     kept += 1
                 seen += 1
 
@@ -169,14 +171,17 @@ class Film:
         """The container, at ``first`` or before it. Some kinds of files aren't sought in as they
         should: whether the next frame isn't too late is tried, else it is read from its beginning.
         """
+        latest = first
         for margin in SEEK_S if first > self.clip.origin else ():
             container = open_container(self.path)
             stream = best_stream(container)
+            if container.format.name == "avi":  # its first times may be of other frames
+                latest = first - MOST_REORDERED * self.clip.step
             at = first - round(margin / self.clip.time_base)
             with suppress(av.error.FFmpegError, OSError):
                 container.seek(max(at, self.clip.origin), stream=stream)
                 frame = next(self._decoded(container, stream), None)
-                if frame is not None and frame.pts is not None and frame.pts <= first:
+                if frame is not None and frame.pts is not None and frame.pts <= latest:
                     container.seek(max(at, self.clip.origin), stream=stream)
                     return container
             container.close()
@@ -276,7 +281,7 @@ class Sequence:
                 except ImageError:
                     self.skipped += 1
                     continue
-                yield Frame(kept, index, pixels, self.skipped)
+                yield Frame(kept, index, index + 1, pixels, self.skipped)
                 kept += 1
             seen += 1
 
@@ -369,6 +374,14 @@ def _seconds(container: InputContainer, stream: Any) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / av.time_base if container.duration else None
+
+
+def _claimed(container: InputContainer, stream: Any) -> float | None:
+    """How long the pictures last, by what the file says of them alone."""
+    if stream.duration or len(container.streams) == 1:
+        return _seconds(container, stream)
+    tag = re.match(r"(\d+):(\d+):(\d+\.\d+)", stream.metadata.get("DURATION", ""))  # Matroska's
+    return None if tag is None else 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
 
 
 def _in_order(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

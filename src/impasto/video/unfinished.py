@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ class Unfinished:
         """Whether it can be gone on with."""
         return self.state_file.exists()
 
-    def check(self, *, force: bool) -> None:
-        """Raises OutputError: the work file's name is taken, by who knows whom."""
+    def check(self, read: Iterable[Path], *, force: bool) -> None:
+        """Raises OutputError: the work file's name is taken, by what is ``read`` or who knows whom."""
+        for path in read:
+            files.check_apart(self.work, path)
         if self.work.exists() and not self.exists and not force:
             raise OutputError(
                 f"{self.work} is in the way: it is kept there how far {self.output} is; move it, or"
@@ -106,13 +108,20 @@ class Unfinished:
             files.write_atomically(self.state_file, buffer.getvalue())
             self.state = None
 
-    def remove(self) -> None:
-        """All of the files."""
+    def discard(self) -> None:
+        """Remove what an earlier run left."""
         for number in itertools.count(1):
             path = self._work_file(number)
             if not path.exists():
                 break
             path.unlink()
+        self.state_file.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove what this run, and those that it went on with, made."""
+        paths = [part.path for part in self.parts]
+        for path in [*paths, *([] if self.writer is None else [self.writer.path])]:
+            path.unlink(missing_ok=True)
         self.state_file.unlink(missing_ok=True)
 
     def _work_file(self, number: int) -> Path:

@@ -86,8 +86,16 @@ function connect() {
 }
 
 async function tellStyle() {
+  if (socket?.readyState !== WebSocket.OPEN) return;
   const style = chosenStyle();
-  const settings = style.file ? { painting: await base64(style.file) } : { style: style.name };
+  let settings = { style: style.name };
+  try {
+    if (style.file) settings = { painting: await base64(style.file) };
+  } catch {
+    if (!history.length) leave("");
+    showError("live-error", `The browser can't read ${style.name}.`);
+    return;
+  }
   if (style === chosenStyle()) tell({ ...settings, ...numbers() }); // another may be chosen meanwhile
 }
 

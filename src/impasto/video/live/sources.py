@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -30,8 +31,8 @@ PATIENCE_S = 5.0
 SEGMENT_PATIENCE_S = 30.0
 """By HTTP pictures come in segments of many seconds."""
 EARLY_S, LATE_S = 10.0, 1.0
-"""A picture that is due later than the first, or came later than the second: the source's clock has
-jumped or runs slower than ours, and is started anew."""
+"""A picture that is due later than the first (but not of a file), or came later than the second:
+the source's clock has jumped or runs slower than ours, and is started anew."""
 QUICK = {
     "fflags": "nobuffer",
     "flags": "low_delay",
@@ -114,6 +115,7 @@ class LiveSource:
         self.lost = False
         self.ended = not self.place.lasts
         self.started: float | None = None
+        self.paced = self.place.paced
         self.failure: Exception | None = None
         self.thread = threading.Thread(target=self._run, daemon=True)
 
@@ -166,6 +168,8 @@ class LiveSource:
             stream.codec_context.thread_type = "SLICE"  # frames in parallel come late
             self.rate = float(stream.average_rate or stream.guessed_rate or 0)
             self.started = None
+            # A motion JPEG has no times but such as FFmpeg makes up.
+            self.paced = self.place.paced or container.format.name == "mpjpeg"
             for frame in self._decoded(container, stream):
                 if self.closed.wait(self._until(frame)):
                     return
@@ -203,9 +207,10 @@ class LiveSource:
 
     def _until(self, frame: av.VideoFrame) -> float:
         """Seconds until a picture is due."""
-        if self.place.paced or frame.time is None:
+        if self.paced or frame.time is None:
             return 0.0
         now = time.monotonic()
-        if self.started is None or not -LATE_S < self.started + frame.time - now < EARLY_S:
+        early = EARLY_S if self.place.lasts else math.inf
+        if self.started is None or not -LATE_S < self.started + frame.time - now < early:
             self.started = now - frame.time
         return max(0.0, self.started + frame.time - now)
