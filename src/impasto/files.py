@@ -62,7 +62,7 @@ def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool
 
 
 def sync(path: Path) -> None:
-    """Have the system write what ``path`` holds to the disk, for a power cut. Raises OutputError."""
+    """Have the system write ``path`` to the disk, for a power cut. Raises OutputError."""
     try:
         with path.open("rb") as file:
             os.fsync(file.fileno())
