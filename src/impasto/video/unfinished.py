@@ -38,7 +38,7 @@ class Unfinished:
         return self.state_file.exists()
 
     def check(self, read: Iterable[Path], *, force: bool) -> None:
-        """Raises OutputError: the work file's name is taken, by what is ``read`` or who knows what."""
+        """Raises OutputError: the work file's name is that of what is ``read``, or taken."""
         for path in read:
             files.check_apart(self.work, path)
         if self.work.exists() and not self.exists and not force:
