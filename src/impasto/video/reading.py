@@ -146,6 +146,7 @@ class Film:
         base, origin = self.clip.time_base, self.clip.origin
         first = origin + round(cut.start / base) if resume is None else resume
         with closing(self._opened_at(first)) as container:
+            self.cut_short = False  # whatever was met while a place to begin at was looked for
             stream = best_stream(container)
             seen = kept = 0
             last: int | None = None
