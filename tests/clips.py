@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -94,6 +94,36 @@ def write(
             for packet in tone(audio, seconds):
                 output.mux(packet)
     return path
+
+
+def copied(
+    source: Path,
+    output: Path,
+    damage: Callable[[str, int], bytes | None] = lambda kind, number: None,
+) -> Path:
+    """All packets of a file in another; the ``number``-th of a ``kind`` of stream, from 0, with
+    other bytes where ``damage`` gives some.
+    """
+    with av.open(str(source)) as film, av.open(str(output), "w") as out:
+        copies = {s.index: out.add_stream_from_template(s) for s in film.streams}
+        seen = dict.fromkeys(copies, 0)
+        for packet in film.demux():
+            if not packet.size:
+                continue
+            kind, index = packet.stream.type, packet.stream_index
+            data = damage(kind, seen[index])
+            seen[index] += 1
+            if data is not None:
+                damaged = av.Packet(data)
+                damaged.pts, damaged.dts, damaged.time_base = (
+                    packet.pts,
+                    packet.dts,
+                    packet.time_base,
+                )
+                packet = damaged
+            packet.stream = copies[index]
+            out.mux(packet)
+    return output
 
 
 def tone(stream: av.AudioStream, seconds: float) -> Iterator[av.Packet]:

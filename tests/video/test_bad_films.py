@@ -43,15 +43,7 @@ def test_no_film(impasto, tmp_path, clip):
 
 def test_no_frames(impasto, tmp_path, frames):
     source = clips.write(tmp_path / "c.mkv", frames)
-    with av.open(str(source)) as film, av.open(str(tmp_path / "no.mkv"), "w") as output:
-        copy = output.add_stream_from_template(film.streams.video[0])
-        for packet in film.demux(video=0):
-            if packet.size:
-                packet.stream = copy
-                damaged = av.Packet(bytes(len(bytes(packet))))
-                damaged.pts, damaged.dts, damaged.stream = packet.pts, packet.dts, copy
-                damaged.time_base = packet.time_base
-                output.mux(damaged)
+    clips.copied(source, tmp_path / "no.mkv", lambda kind, number: bytes(400))
     assert "no frame that can be decoded" in refused(impasto, "no.mkv", STYLE)
 
 
@@ -91,17 +83,11 @@ def test_damaged_frames_are_left_out(impasto, tmp_path, frames):
     source = clips.write(
         tmp_path / "c.mkv", frames, codec="mjpeg", pix_fmt="yuvj420p", options={"q": "2"}
     )
-    with av.open(str(source)) as film, av.open(str(tmp_path / "bad.mkv"), "w") as output:
-        copy = output.add_stream_from_template(film.streams.video[0])
-        for number, packet in enumerate(film.demux(video=0)):
-            if not packet.size:
-                continue
-            if number in (7, 8, 15):
-                damaged = av.Packet(b"\xff" * 40)
-                damaged.pts, damaged.dts = packet.pts, packet.dts
-                damaged.time_base, packet = packet.time_base, damaged
-            packet.stream = copy
-            output.mux(packet)
+    clips.copied(
+        source,
+        tmp_path / "bad.mkv",
+        lambda kind, number: b"\xff" * 40 if number in (7, 8, 15) else None,
+    )
     ended = impasto("video", "bad.mkv", STYLE, "-o", "out.mp4")
     assert ended.code == 0
     assert "3 frames were left out: damaged" in ended.err
@@ -128,20 +114,11 @@ def test_sound_whose_time_goes_back(impasto, tmp_path, frames):
 
 def test_damaged_sound_is_left_out(impasto, tmp_path, frames):
     source = clips.write(tmp_path / "c.mkv", frames, sound=True)
-    with av.open(str(source)) as film, av.open(str(tmp_path / "bad.mkv"), "w") as output:
-        copies = {s.index: output.add_stream_from_template(s) for s in film.streams}
-        heard = 0
-        for packet in film.demux():
-            if not packet.size:
-                continue
-            copy = copies[packet.stream_index]
-            heard += packet.stream.type == "audio"
-            if packet.stream.type == "audio" and heard == 10:
-                damaged = av.Packet(b"\xff" * 40)
-                damaged.pts, damaged.dts = packet.pts, packet.dts
-                damaged.time_base, packet = packet.time_base, damaged
-            packet.stream = copy
-            output.mux(packet)
+    clips.copied(
+        source,
+        tmp_path / "bad.mkv",
+        lambda kind, number: b"\xff" * 40 if (kind, number) == ("audio", 9) else None,
+    )
     ended = impasto("video", "bad.mkv", STYLE, "-o", "out.webm")
     assert ended.code == 0, ended.err
     assert "1 damaged pieces of the sound" in ended.err
@@ -157,12 +134,7 @@ def test_more_frames_than_a_gif_can_count(impasto, tmp_path, frames):
 
 def test_a_film_that_cannot_be_sought_in(impasto, tmp_path, frames):
     source = clips.write(tmp_path / "c.mp4", frames)
-    with av.open(str(source)) as film, av.open(str(tmp_path / "raw.h264"), "w") as output:
-        copy = output.add_stream_from_template(film.streams.video[0])
-        for packet in film.demux(video=0):
-            if packet.size:
-                packet.stream = copy
-                output.mux(packet)
+    clips.copied(source, tmp_path / "raw.h264")
     ended = impasto("video", "raw.h264", STYLE, "-o", "out.mp4", "--start", "0.4")
     assert ended.code == 0, ended.err
     assert 5 < len(pictures(tmp_path / "out.mp4")) < 24
