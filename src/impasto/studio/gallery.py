@@ -14,14 +14,21 @@ from impasto.networks import styles
 TITLES = {
     "cafe-terrace": "Café Terrace at Night",
     "church-at-auvers": "The Church at Auvers",
+    "edtaonisl": "Edtaonisl",
+    "engraving": "An engraving",
     "harvest": "The Harvest",
+    "ink": "An ink drawing",
     "langlois-bridge": "The Langlois Bridge",
+    "mosaic": "A mosaic",
     "night-cafe": "The Night Café",
     "painter-on-the-road": "The Painter on the Road",
     "pere-tanguy": "Père Tanguy",
+    "pointillist": "Pointillism",
+    "shipwreck": "The Shipwreck",
     "vestibule": "The Vestibule",
+    "watercolour": "A watercolour",
 }
-"""The bundled paintings, all by Vincent van Gogh."""
+"""The bundled style images; examples/SOURCES.md says who made them."""
 THUMBNAIL_PX = 128
 THUMBNAIL_QUALITY = 85
 
