@@ -14,7 +14,7 @@ from impasto import devices, files
 from impasto.errors import CheckpointError, reason
 from impasto.images.picture import Picture
 from impasto.methods.optimize import plan_scales
-from impasto.recipe import validate
+from impasto.recipe import ADDED_SETTINGS, validate
 from impasto.result import Job, Progress, Snapshot
 
 FORMAT_VERSION = 3
@@ -54,7 +54,11 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
     content = _read(path)
     try:
         recipe = validate(
-            content["recipe"] if steps is None else {**content["recipe"], "steps": steps}
+            {
+                **ADDED_SETTINGS,
+                **content["recipe"],
+                **({} if steps is None else {"steps": steps}),
+            }
         )
         solver = content["snapshot"]["solver"]
         snapshot = Snapshot(**{**content["snapshot"], "solver": lambda: solver})

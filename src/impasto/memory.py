@@ -98,7 +98,10 @@ class Demand:
     @classmethod
     def of(cls, recipe: Recipe, height: int, width: int, dtype: torch.dtype) -> Demand:
         """The demand of a recipe."""
-        layers = [canonical(layer) for layer in (*recipe.style_layers, *recipe.content_layers)]
+        layers = [
+            canonical(layer)
+            for layer in (*recipe.style_layers, *recipe.plain_style_layers, *recipe.content_layers)
+        ]
         return cls(
             height,
             width,

@@ -113,8 +113,17 @@ Paths = Annotated[tuple[str, ...], BeforeValidator(_paths)]
 StyleLosses = Annotated[dict[str, Weight], BeforeValidator(_style_losses), Field(min_length=1)]
 
 
+def weights_of_blocks(*weights: float) -> dict[str, float]:
+    """Weights of the first layers of the encoder's blocks, from block 1 on."""
+    return {f"block{block}_conv1": weight for block, weight in enumerate(weights, start=1)}
+
+
 class Recipe(BaseModel):
-    """Every setting of a run. Immutable; what isn't known or out of bounds is refused."""
+    """Every setting of a run. Immutable; what isn't known or out of bounds is refused.
+
+    The defaults are those of the preset ``studio``; docs/choosing-the-look.md tells how they were
+    chosen.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -188,26 +197,45 @@ class Recipe(BaseModel):
     )
     pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
     unit_activations: bool = Field(
-        False,
+        True,
         description="rescale the encoder's layers to a mean activation of 1",
     )
     content_layers: LayerWeights = Field(
-        {"block5_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
+        {"block4_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
     )
     style_layers: LayerWeights = Field(
-        {f"block{block}_conv1": 1.0 for block in range(1, 6)},
+        weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
         description="layers that represent style, with weights: a,b:0.5",
     )
+    plain_style_layers: Annotated[dict[str, Weight], BeforeValidator(_layer_weights)] = Field(
+        weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
+        description="style layers' weights, on the scale of style_layers, for paintings in which"
+        " nothing is to be recognised; in between, a mixture. By default the same",
+    )
     style_loss: StyleLosses = Field(
-        {"gram": 1.0},
+        {"w2": 1.0},
         description="what of a layer is compared, with weights: gram, moments, w2, swd, nearest",
     )
     content_loss: Literal["features", "self-similarity"] = Field(
         "features", description="compare the features, or how they differ from each other"
     )
     loss_form: Literal["tutorial", "paper", "relative"] = Field(
-        "tutorial",
+        "relative",
         description="losses as in the tutorial, as in Gatys' paper, or relative to their targets",
+    )
+    style_goal: float = Field(
+        0.03,
+        ge=0,
+        allow_inf_nan=False,
+        description="style loss at which style and content pull as their weights say; a style that"
+        " is harder to reach pulls harder, an easier one less. 0: always as the weights say",
+    )
+    figures: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="how much the things that a painting shows, such as faces, count for its large"
+        " shapes: 1 as much as all else, 0 not at all",
     )
     balance: Literal["weights", "gradient"] = Field(
         "weights",
@@ -223,11 +251,11 @@ class Recipe(BaseModel):
     style_scale: float = Field(
         1.0, ge=0.1, le=8, description="size of the painting, and its strokes, in the picture"
     )
-    content_weight: Weight = Field(1e4, description="weight of the content loss, alpha")
-    style_weight: Weight = Field(1e-2, description="weight of the style loss, beta")
-    tv_weight: Weight = Field(30.0, description="weight of the total variation loss, gamma")
+    content_weight: Weight = Field(0.065, description="weight of the content loss, alpha")
+    style_weight: Weight = Field(1.0, description="weight of the style loss, beta")
+    tv_weight: Weight = Field(0.2, description="weight of the total variation loss, gamma")
     tv_norm: Literal["l1", "l2"] = Field(
-        "l1", description="total variation: sum of absolute or mean of squared differences"
+        "l2", description="total variation: sum of absolute or mean of squared differences"
     )
 
     statistics: Literal["whole", "thumbnail"] = Field(
@@ -236,9 +264,7 @@ class Recipe(BaseModel):
     )
 
     # How it is minimised
-    steps: int = Field(
-        1000, ge=1, le=1_000_000, description="updates of the image, over all scales"
-    )
+    steps: int = Field(160, ge=1, le=1_000_000, description="updates of the image, over all scales")
     until: Literal["steps", "converged"] = Field(
         "steps", description="when to stop: after all steps, or as soon as the loss hardly falls"
     )
@@ -255,7 +281,7 @@ class Recipe(BaseModel):
         description="stop after so many seconds of computing, if the steps aren't done before",
     )
     scales: int = Field(
-        1,
+        0,
         ge=0,
         le=8,
         description="sizes to go through, each half of the next; 0: from about 128 px on",
@@ -273,20 +299,27 @@ class Recipe(BaseModel):
         description="how much of the photo's detail is there when a larger size starts",
     )
     step_ratio: float = Field(
-        0.5, gt=0, le=10, description="updates at one scale for each one at the scale before"
+        0.6, gt=0, le=10, description="updates at one scale for each one at the scale before"
     )
-    solver: Literal["adam", "lbfgs"] = Field("adam", description="how the image is updated")
+    polish: int = Field(
+        18,
+        ge=0,
+        le=10_000,
+        description="how many of the steps, a third at most, polish the finished picture: small"
+        " steps that see it shifted by a few pixels, averaged",
+    )
+    solver: Literal["adam", "lbfgs"] = Field("lbfgs", description="how the image is updated")
     lr: float | None = Field(
         None,
         gt=0,
         allow_inf_nan=False,
         description="step length; by default 0.02 for adam, 1 for lbfgs",
     )
-    adam_beta1: float = Field(0.99, ge=0, lt=1, description="decay of Adam's first moment")
+    adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of Adam's first moment")
     adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of Adam's second moment")
-    adam_epsilon: float = Field(0.1, gt=0, allow_inf_nan=False, description="Adam's epsilon")
+    adam_epsilon: float = Field(1e-8, gt=0, allow_inf_nan=False, description="Adam's epsilon")
     adam_epsilon_form: Literal["tensorflow", "torch"] = Field(
-        "tensorflow", description="epsilon added before or after the second moment's correction"
+        "torch", description="epsilon added before or after the second moment's correction"
     )
     lbfgs_history: int = Field(20, ge=1, le=200, description="pairs of vectors that L-BFGS keeps")
 
@@ -384,8 +417,10 @@ def build(
     usual = INSTANT_PRESET if asked == "instant" else DEFAULT_PRESET
     base = preset or given.get("preset") or usual
     # A whole recipe stands for itself, even where the preset it came from is no longer at hand.
-    whole = set(_setting_names()) <= set(given)
-    values = {} if whole else load_preset(str(base))
+    whole = set(_setting_names()) - set(ADDED_SETTINGS) <= set(given)
+    values = ADDED_SETTINGS if whole else load_preset(str(base))
+    if "style_layers" in {**given, **settings}:  # of the user's own: for every kind of painting
+        values = {**values, "plain_style_layers": {}}
     if asked and preset and asked != values.get("method", "optimize"):
         raise RecipeError(f"the preset {base} isn't for the method {asked}; leave out one of them")
     built = validate({**values, **given, **settings, "preset": str(base)})
@@ -394,6 +429,10 @@ def build(
             if name not in FOR_INSTANT:
                 raise RecipeError(f"{name} means nothing to the method instant; leave it out")
     return built
+
+
+ADDED_SETTINGS = {"plain_style_layers": {}, "style_goal": 0, "figures": 1, "polish": 0}
+"""What recipes mean that were written down before there were these settings."""
 
 
 def validate(values: Mapping[str, Any]) -> Recipe:

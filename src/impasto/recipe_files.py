@@ -42,7 +42,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 def load_preset(name: str) -> dict[str, Any]:
     """The settings of a preset, by name or TOML file. Raises RecipeError.
 
-    A preset of the user's own starts from the one it names as ``preset``, or from the default.
+    A preset starts from the built-in one that it names as ``preset``; where it names none, one of
+    the user's own starts from the default preset, and a built-in one from Recipe's defaults.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -54,10 +55,10 @@ def load_preset(name: str) -> dict[str, Any]:
             raise RecipeError(unknown("preset", name, known))
         path = known[name]
     values = read_toml(path)
-    if path.parent == built_in_preset_folder():
-        return values
-    base = str(values.pop("preset", DEFAULT_PRESET))
-    return {**load_built_in_preset(base), **values}
+    base = values.pop("preset", None)
+    if base is None and path.parent != built_in_preset_folder():
+        base = DEFAULT_PRESET
+    return values if base is None else {**load_built_in_preset(str(base)), **values}
 
 
 def load_built_in_preset(name: str) -> dict[str, Any]:
@@ -65,7 +66,9 @@ def load_built_in_preset(name: str) -> dict[str, Any]:
     known = [path.stem for path in sorted(built_in_preset_folder().glob("*.toml"))]
     if name not in known:
         raise RecipeError(unknown("built-in preset", name, known))
-    return read_toml(built_in_preset_folder() / f"{name}.toml")
+    values = read_toml(built_in_preset_folder() / f"{name}.toml")
+    base = values.pop("preset", None)
+    return values if base is None else {**load_built_in_preset(str(base)), **values}
 
 
 def preset_about(path: Path) -> str:

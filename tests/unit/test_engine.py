@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from impasto.images.shift import shifted
 from impasto.losses.content import content_layer_loss
 from impasto.losses.gram import gram_matrix, style_layer_loss
 from impasto.losses.layers import shares
-from impasto.losses.objective import Objective
+from impasto.losses.objective import Objective, steepened
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
 from impasto.networks.engine import KEEP, Engine
@@ -24,11 +25,12 @@ def picture(height: int, width: int, seed: int = 0, dtype=torch.float64) -> torc
     return torch.nn.functional.interpolate(small, (height, width), mode="bicubic").clamp(0, 1)
 
 
-def by_autograd(encoder, recipe, content, style, image):
+def by_autograd(encoder, recipe, content, style, image, shift=(0, 0)):
     """(terms, gradient), written as in the papers."""
     image = image.clone().requires_grad_()
     layers = [*recipe.style_layers, *recipe.content_layers]
-    ours, theirs, original = (encoder(picture, layers) for picture in (image, style, content))
+    seen = shifted(image, *shift), style, shifted(content, *shift)
+    ours, theirs, original = (encoder(picture, layers) for picture in seen)
     grams = [{n: gram_matrix(f[n]) for n in recipe.style_layers} for f in (ours, theirs)]
     form = recipe.loss_form
     content_terms = [
@@ -39,9 +41,12 @@ def by_autograd(encoder, recipe, content, style, image):
         weight * style_layer_loss(grams[0][n], grams[1][n], form)
         for n, weight in shares(recipe.style_layers, form).items()
     ]
+    style_term = sum(style_terms)
+    if recipe.style_goal:
+        style_term = (style_term / recipe.style_goal) ** 3 * recipe.style_goal / 3
     terms = [
         recipe.content_weight * sum(content_terms),
-        recipe.style_weight * sum(style_terms),
+        recipe.style_weight * style_term,
         recipe.tv_weight * total_variation(image, recipe.tv_norm),
     ]
     (gradient,) = torch.autograd.grad(sum(terms), image)
@@ -55,7 +60,9 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 @pytest.mark.parametrize("bands", [(KEEP,) * 5, (1, 1, 1, 1, 1), (3, 2, KEEP, 2, 1), (9,) * 5])
 @pytest.mark.parametrize("preset", PRESETS)
 def test_losses_and_gradient_are_autograds(preset, bands):
-    recipe = build({"style_loss": "gram"}, preset=preset)
+    # A goal so far away that the steepened loss isn't yet a straight line.
+    goal = {"style_goal": 10} if preset == "studio" else {}
+    recipe = build({"style_loss": "gram", **goal}, preset=preset)
     encoder = load_encoder(
         pooling=recipe.pooling, unit_activations=recipe.unit_activations, dtype=torch.float64
     )
@@ -67,6 +74,33 @@ def test_losses_and_gradient_are_autograds(preset, bands):
     )
     assert [losses.content, losses.style, losses.tv] == pytest.approx(terms, rel=1e-9)
     assert relative(ours, gradient) < 1e-9
+
+
+@pytest.mark.parametrize("seamless", [False, True])
+def test_the_gradient_of_a_shifted_view_is_autograds(seamless):
+    recipe = build({"style_loss": "gram", "seamless": seamless, "style_goal": 10})
+    encoder = load_encoder(unit_activations=True, dtype=torch.float64)
+    content, style, image = picture(64, 80), picture(50, 61, 1), picture(64, 80, 2)
+    engine = Engine(encoder, [*recipe.style_layers, *recipe.content_layers])
+    regions = [Region([Style(style)])]
+    objective = Objective(engine, recipe, content, regions, shifts=((0, 0), (3, -5)))
+    objective.view(3)  # the second one, after the first one once more
+    _, gradient = objective.losses_and_gradient(image)
+    if seamless:  # what is shifted round the edges and back is what a torus would see
+        moved = Objective(engine, recipe, content.roll((3, -5), (-2, -1)), regions)
+        _, expected = moved.losses_and_gradient(image.roll((3, -5), (-2, -1)))
+        expected = expected.roll((-3, 5), (-2, -1))
+    else:
+        _, expected = by_autograd(encoder, recipe, content, style, image, (3, -5))
+    assert relative(gradient, expected) < 1e-9
+
+
+@pytest.mark.parametrize("loss", [0.01, 0.03, 0.0599, 0.0601, 0.3])
+def test_a_steepened_loss_has_its_slope_and_pulls_as_before_at_its_goal(loss):
+    goal, little = 0.03, 1e-7
+    below, above = (steepened(loss + step, goal)[0] for step in (-little, little))
+    assert steepened(loss, goal)[1] == pytest.approx((above - below) / (2 * little), rel=1e-4)
+    assert steepened(goal, goal)[1] == 1
 
 
 @pytest.mark.parametrize("layer", ["block1_conv1", "block2_pool", "block3_conv4", "block4_pool"])

@@ -16,12 +16,45 @@ def test_the_tutorials_numbers():
     assert (recipe.learning_rate, recipe.adam_beta1, recipe.adam_epsilon) == (0.02, 0.99, 0.1)
 
 
+def test_the_defaults_are_those_of_the_default_preset():
+    assert Recipe() == build()
+
+
+@pytest.mark.parametrize("name", ["draft", "poster"])
+def test_quick_and_large_pictures_have_the_look_of_the_default(name):
+    ours, studio = build(preset=name).model_dump(), build().model_dump()
+    look = [key for key in studio if "layers" in key or "loss" in key or "weight" in key]
+    assert len(look) >= 9
+    assert {key: ours[key] for key in look} == {key: studio[key] for key in look}
+
+
+def test_style_layers_of_the_users_own_are_for_every_painting():
+    assert build().plain_style_layers
+    assert build({"style_layers": "block1_conv1"}).plain_style_layers == {}
+    both = build({"style_layers": "block1_conv1", "plain_style_layers": "block2_conv1"})
+    assert both.plain_style_layers == {"block2_conv1": 1}
+
+
+def test_recipes_written_before_there_were_some_settings_mean_what_they_meant():
+    old = build(preset="studio").model_dump(mode="json")
+    for name in ("plain_style_layers", "style_goal", "figures", "polish"):
+        del old[name]
+    again = build(recipe=old)
+    assert (again.plain_style_layers, again.style_goal, again.figures, again.polish) == (
+        {},
+        0,
+        1,
+        0,
+    )
+
+
 def test_the_papers_numbers():
     recipe = build(preset="gatys")
     assert recipe.content_layers == {"block4_conv2": 1}
     assert recipe.style_layers == {f"block{n}_conv1": 0.2 for n in range(1, 6)}
     assert recipe.content_weight / recipe.style_weight == 1e-3
     assert (recipe.pooling, recipe.solver, recipe.loss_form) == ("avg", "lbfgs", "paper")
+    assert (recipe.style_loss, recipe.trim, recipe.polish, recipe.scales) == ({"gram": 1}, 0, 0, 1)
 
 
 @pytest.mark.parametrize("name", preset_files())

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from impasto.errors import CheckpointError
-from impasto.solvers.adam import Adam
+from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS
 
 SHAPE = (1, 3, 6, 7)
@@ -118,7 +118,22 @@ def test_lbfgs_starts_anew_from_the_last_good_image_when_no_length_helps():
     assert (image < start).all(), "it should still go down the last good gradient"
 
 
-@pytest.mark.parametrize("make", [lambda: Adam(0.01), LBFGS])
+def averaged() -> AveragedAdam:
+    return AveragedAdam(0.02, 0.002, 40, decay=0.9)
+
+
+def test_the_average_is_nearer_to_the_minimum_than_noisy_steps():
+    """Each gradient is of a bowl that is shifted at random, as with views of a picture."""
+    torch.manual_seed(0)
+    centre = torch.rand(1, 3, 8, 8) / 2 + 0.25
+    solver, image = averaged(), torch.full_like(centre, 0.5)
+    for _ in range(40):
+        image = solver.step(image, 0.0, image - centre - 0.3 * torch.randn_like(image))
+    assert solver.lr == pytest.approx(0.002, rel=0.1)
+    assert (solver.result(image) - centre).norm() < (image - centre).norm()
+
+
+@pytest.mark.parametrize("make", [lambda: Adam(0.01), lambda: averaged(), LBFGS])
 def test_state_goes_on_bit_for_bit(make, problem):
     whole, first, second = make(), make(), make()
     image = torch.full(SHAPE, 0.5)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.seam import folded, framed, wrapped
+from impasto.images.shift import shifted, unshifted
 from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
@@ -23,8 +24,8 @@ from impasto.recipe import Recipe
 
 Key = tuple[str, str]
 """A layer and a kind of style loss."""
-
-
+Shift = tuple[int, int]
+"""How far a view is moved, px down and px right."""
 TERMS = ("content", "style", "tv", "total")
 
 
@@ -81,6 +82,12 @@ class Objective:
     of ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network
     sees a seamless picture with its opposite edges around it, and so the content. ``anchor`` is one
     more term, of a film.
+
+    ``recipe.style_goal`` makes the style loss steeper, see ``steepened``: a style that is hard to
+    reach pulls harder, one that is reached leaves more of the content.
+
+    With ``shifts`` the network sees the image moved by one of them, which ``view`` chooses. Max
+    pooling sees an image on one grid; what is optimised on several has no mesh.
     """
 
     def __init__(
@@ -90,14 +97,24 @@ class Objective:
         content: Tensor,
         regions: Sequence[Region],
         anchor: Anchor | None = None,
+        shifts: Sequence[Shift] = ((0, 0),),
     ) -> None:
         self.engine, self.recipe, self.anchor = engine, recipe, anchor
         self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
-        shown = self._shown(content)
-        self.content = list(self._content_losses(shown))
+        self.shift = shifts[0]
         self.style = [loss for region in regions for loss in self._style_losses(region, content)]
+        self.painted = sum(_area(region) for region in regions)
+        self.views = []
+        for self.shift in shifts:
+            self.views.append((self.shift, list(self._content_losses(self._shown(content)))))
+        self.view(0)
         if recipe.balance == "gradient":
             self._balance(content)
+        self.style_weights = [loss.weight for _, loss in self.style]
+
+    def view(self, number: int) -> None:
+        """Look at the image with one of the shifts, in turn."""
+        self.shift, self.content = self.views[number % len(self.views)]
         self.taps = _by_layer([*self.content, *self.style])
 
     def losses(self, image: Tensor) -> Losses:
@@ -140,11 +157,15 @@ class Objective:
 
     def _shown(self, image: Tensor) -> Tensor:
         """What the network sees of an image."""
-        return wrapped(image) if self.recipe.seamless else image
+        seamless = self.recipe.seamless
+        image = shifted(image, *self.shift, seamless=seamless)
+        return wrapped(image) if seamless else image
 
     def _seen(self, gradient: Tensor) -> Tensor:
         """The gradient of the image from that of what the network saw."""
-        return folded(gradient) if self.recipe.seamless else gradient
+        seamless = self.recipe.seamless
+        gradient = folded(gradient) if seamless else gradient
+        return unshifted(gradient, *self.shift, seamless=seamless)
 
     def _losses_and_slope(self, image: Tensor) -> tuple[Losses, Tensor]:
         """The terms after a forward pass, and the gradient of the total variation."""
@@ -160,8 +181,11 @@ class Objective:
             slope = slope + pull
         names = [f"content {layer}" for layer, _ in self.content]
         names += [f"style {layer}" for layer, _ in self.style]
-        parts = [loss.weight * loss.loss() for _, loss in (*self.content, *self.style)]
+        parts = [loss.weight * loss.loss() for _, loss in self.content]
+        weighted = zip(self.style_weights, self.style, strict=True)
+        parts += [weight * loss.loss() for weight, (_, loss) in weighted]
         tv, temporal, *numbers = torch.stack([variation.detach(), held, *parts]).tolist()
+        numbers[len(self.content) :] = self._steepen(numbers[len(self.content) :])
         layers: dict[str, float] = defaultdict(float)
         for name, number in zip(names, numbers, strict=True):
             layers[name] += number  # of several losses and regions
@@ -172,6 +196,18 @@ class Objective:
         if self.anchor is not None:
             layers["temporal"] = temporal
         return Losses(content, style, tv, content + style + tv + temporal, dict(layers)), slope
+
+    def _steepen(self, parts: list[float]) -> list[float]:
+        """The style's parts, and their pull, so that they sum to the steepened style loss."""
+        recipe = self.recipe
+        unit = recipe.style_weight * recipe.strength**2 * self.painted
+        if recipe.loss_form != "relative" or not (recipe.style_goal and parts and unit):
+            return parts
+        loss, slope = steepened(sum(parts) / unit, recipe.style_goal)
+        for weight, (_, tap) in zip(self.style_weights, self.style, strict=True):
+            tap.weight = weight * slope
+        share = unit * loss / max(sum(parts), 1e-30)
+        return [part * share for part in parts]
 
     def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
@@ -193,7 +229,7 @@ class Objective:
     def _style_losses(self, region: Region, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
         weight = recipe.style_weight * recipe.strength**2
-        area = 1.0 if region.mask is None else float(region.mask.mean())
+        area = _area(region)
         if not weight * area:
             return
         layer_weights = shares(recipe.style_layers, recipe.loss_form)
@@ -224,7 +260,7 @@ class Objective:
         taps: dict[Key, MomentsTap | Sampler] = {}
         for layer in layers:
             size = (height // reduction(layer)) * (width // reduction(layer))
-            guide = _guide(style.mask, layer, style.rgb.shape)
+            guide = _guide(style.mask_in(layer), layer, style.rgb.shape)
             for kind in kinds:
                 taps[layer, kind] = gatherer(kind, size, guide)
         by_layer = _by_layer([(layer, tap) for (layer, _), tap in taps.items()])
@@ -238,6 +274,25 @@ class Objective:
         for layer, loss in self.style:
             if measured[layer]:
                 loss.weight *= wanted[layer] / measured[layer]
+
+
+STEEPEST = 2.0
+"""So many times its goal, a style loss goes on in a straight line."""
+
+
+def steepened(loss: float, goal: float) -> tuple[float, float]:
+    """A loss that pulls the harder the further it is from 0, and as it did where it is ``goal``:
+    loss³ / 3 goal², from ``STEEPEST`` goals on a straight line; and its derivative.
+    """
+    x = loss / goal
+    if x < STEEPEST:
+        return goal * x**3 / 3, x**2
+    return goal * STEEPEST**2 * (x - 2 * STEEPEST / 3), STEEPEST**2
+
+
+def _area(region: Region) -> float:
+    """The share of the picture that a region covers."""
+    return 1.0 if region.mask is None else float(region.mask.mean())
 
 
 def _guide(mask: Tensor | None, layer: str, shape: Sequence[int]) -> Tensor | None:

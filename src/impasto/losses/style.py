@@ -36,12 +36,20 @@ SAMPLES: dict[str, int] = {"swd": 1 << 16, "nearest": 1 << 12}
 @dataclass(frozen=True, eq=False)
 class Style:
     """A painting ``rgb`` (1, 3, h, w) in [0, 1], the part of it that is meant, a mask (1, 1, h, w)
-    or None for all, and how much it counts among the styles of its region.
+    or None for all, and how much it counts among the styles of its region. ``plain`` (1, 1, h, w)
+    is how much each place counts in the layers of blocks 4 and 5, None for all the same.
     """
 
     rgb: Tensor
     mask: Tensor | None = None
     weight: float = 1.0
+    plain: Tensor | None = None
+
+    def mask_in(self, layer: str) -> Tensor | None:
+        """How much each place counts in a layer, (1, 1, h, w), or None for all the same."""
+        if self.plain is None or layer < "block4":
+            return self.mask
+        return self.plain if self.mask is None else self.plain * self.mask
 
 
 @dataclass(frozen=True, eq=False)

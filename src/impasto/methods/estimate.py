@@ -9,11 +9,14 @@ from impasto.memory import Need
 
 @dataclass(frozen=True)
 class Scale:
-    """One size to work at, px, and the number of updates there."""
+    """One size to work at, px, and the number of updates there. ``polish``: of updates that look at
+    shifted views of the picture.
+    """
 
     height: int
     width: int
     steps: int
+    polish: bool = False
 
     @property
     def long_side(self) -> int:

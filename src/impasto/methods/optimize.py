@@ -26,13 +26,13 @@ from impasto.losses.style import Region, Style
 from impasto.memory import Plan
 from impasto.methods import instant
 from impasto.methods.estimate import Estimate, Scale
-from impasto.methods.regions import regions_at, underpainted
+from impasto.methods.regions import plain_places, regions_at, suited, underpainted
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
 from impasto.result import Job, Progress, Row, Snapshot
 from impasto.solvers import Solver
-from impasto.solvers.adam import Adam
+from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS
 
 DIVERGED = 10.0
@@ -46,6 +46,11 @@ ENLARGED_BYTES_PER_PIXEL = 125
 """The photo, its underpainting and the picture at the size that it is enlarged to."""
 PROBE_PX = 256
 """Side of what a run's time is told from."""
+POLISH_LR = (0.02, 0.001)
+"""First and last step length of the polish."""
+POLISH_DECAY = 0.9
+SHIFTS = ((0, 0), (3, 5), (-5, 2), (6, -3), (-2, -6), (4, 7))
+"""The views of the polish, px down and right: all phases of the first pooling layers."""
 WINDOW = 20
 """Steps over which the decrease of the loss is judged."""
 
@@ -93,13 +98,15 @@ def plan_scales(recipe: Recipe, height: int, width: int) -> list[Scale]:
         size = fit_long_side(height, width, round(long_side / 2**halvings), "antialias")
         if min(size) >= MIN_SIDE_PX:
             sizes.insert(0, size)
+    polish = min(recipe.polish, recipe.steps // 3)
     shares = [recipe.step_ratio**index for index in range(len(sizes))]
-    counts, left = [], recipe.steps - 1
+    counts, left = [], recipe.steps - polish - 1
     for index, share in enumerate(shares):
         counts.append(round(left * share / sum(shares[index:])))
         left -= counts[-1]
     counts[-1] += 1  # however few there are, the last one is at the full size
-    return [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
+    scales = [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
+    return [*scales, Scale(height, width, polish, polish=True)] if polish else scales
 
 
 def _leaves_the_photo(recipe: Recipe) -> bool:
@@ -125,6 +132,8 @@ class _Run:
         self.image = resume.image.to(self.device) if resume else self._initial_image()
         self.available_mb = room_mb(self.recipe, self.device, job.content.height, job.content.width)
         self.engine = make_engine(job)
+        self.plain = plain_places(job, self.engine.encoder)
+        self.recipe = suited(job.recipe, self.plain)
         self.started = time.perf_counter()
         self.last_seconds = 0.0
         self.work_done_before = self._work_done()
@@ -149,7 +158,7 @@ class _Run:
         """Run one scale; its best image is where the next one starts."""
         message = self._fit_memory(scale)
         objective = self._objective(scale)
-        solver = make_solver(self.recipe, self.plan.history)
+        solver = make_solver(self.recipe, self.plan.history, scale)
         start = 0
         best: tuple[Tensor, float] | None = None
         falls: list[float] = []  # the lowest total up to each step
@@ -162,6 +171,7 @@ class _Run:
         last_scale = index == len(self.scales) - 1
         self.last_seconds = self._seconds()
         for count in itertools.count(start):
+            objective.view(count)
             losses, gradient, trouble = self._evaluated(objective)
             message = message or trouble
             if not _is_good(losses, best):
@@ -174,6 +184,9 @@ class _Run:
                 self.scales[index] = replace(scale, steps=count)
                 if solver.descends and best is not None and losses.total > best[1]:
                     self.image = best[0]
+                    losses = objective.losses(self.image)
+                elif scale.polish:
+                    self.image = solver.result(self.image)
                     losses = objective.losses(self.image)
                 if not last_scale:
                     return  # the next scale shows it
@@ -190,7 +203,8 @@ class _Run:
                 rows=tuple(self.rows),
                 seconds=self._seconds(),
             )
-            yield self._progress(snapshot, scale, losses, message)
+            shown = self.image if finished else solver.result(self.image)
+            yield self._progress(snapshot, shown, scale, losses, message)
             message = None
             if finished:
                 return
@@ -240,9 +254,10 @@ class _Run:
         return f"memory at {scale.long_side} px: {self.plan}{fewer}"
 
     def _objective(self, scale: Scale) -> Objective:
-        photo = resize(self.photo, scale.height, scale.width, "antialias")
-        regions = regions_at(self.job, scale.height, scale.width)
-        return Objective(self.engine, self.recipe, photo.to(self.device), regions, self.job.anchor)
+        photo = resize(self.photo, scale.height, scale.width, "antialias").to(self.device)
+        regions = regions_at(self.job, scale.height, scale.width, self.plain)
+        shifts = SHIFTS if scale.polish else SHIFTS[:1]
+        return Objective(self.engine, self.recipe, photo, regions, self.job.anchor, shifts)
 
     def _enlarged(self, scale: Scale) -> Tensor:
         """The image at the next scale, with ``recipe.detail`` of what the photo has more there."""
@@ -282,7 +297,12 @@ class _Run:
             self.rows.append(Row(step=self.step, scale=scale.long_side, **losses.as_dict()))  # type: ignore[typeddict-item]
 
     def _progress(
-        self, snapshot: Snapshot, scale: Scale, losses: Losses, message: str | None
+        self,
+        snapshot: Snapshot,
+        shown: Tensor,
+        scale: Scale,
+        losses: Losses,
+        message: str | None,
     ) -> Progress:
         done = self._work_done() - self.work_done_before
         left = sum(scale.work for scale in self.scales) - self._work_done()
@@ -299,7 +319,7 @@ class _Run:
             eta=eta,
             message=message,
             job=self.job,
-            pixels=snapshot.image,
+            pixels=shown,
             snapshot=snapshot,
         )
 
@@ -326,7 +346,8 @@ def make_engine(job: Job) -> Engine:
         device=job.device.device,
         dtype=job.device.dtype,
     )
-    return Engine(encoder, [*recipe.style_layers, *recipe.content_layers])
+    style_layers = {**recipe.style_layers, **recipe.plain_style_layers}
+    return Engine(encoder, [*style_layers, *recipe.content_layers])
 
 
 def memory_plan(job: Job) -> Plan:
@@ -366,8 +387,10 @@ def estimate(job: Job) -> Estimate:
     return Estimate(scales, plan, min(seconds, recipe.time_budget or math.inf))
 
 
-def make_solver(recipe: Recipe, history: int) -> Solver:
-    """The solver that a recipe asks for; ``history``: the pairs that L-BFGS has memory for."""
+def make_solver(recipe: Recipe, history: int, scale: Scale) -> Solver:
+    """The solver for a scale; ``history``: the pairs that L-BFGS has memory for."""
+    if scale.polish:
+        return AveragedAdam(*POLISH_LR, scale.steps, decay=POLISH_DECAY)
     if recipe.solver == "adam":
         return Adam(
             recipe.learning_rate,

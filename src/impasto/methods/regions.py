@@ -4,6 +4,8 @@ colours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -12,29 +14,40 @@ from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
 from impasto.images.sizes import resize
+from impasto.losses.figures import plainness
 from impasto.losses.style import Region, Style
+from impasto.networks.vgg19 import VGG19
+from impasto.recipe import Recipe
 from impasto.result import Job
 
+LEAST_PLAIN, MOST_PLAIN = 0.25, 0.5
+"""Share of plain places up to which a style image counts as a picture of things, and from which on
+as one of shapes and textures. Portraits and interiors have 0.03 to 0.26, landscapes, drawings and
+mosaics 0.5 to 0.75.
+"""
 LEAST_CONTRAST = 0.65
 """Of the photo's own, that an underpainting keeps: what a grey or black painting would leave of its
 shapes nobody could see, nor paint.
 """
 
 
-def regions_at(job: Job, height: int, width: int) -> list[Region]:
+def regions_at(
+    job: Job, height: int, width: int, plain: Mapping[Picture, Tensor] | None = None
+) -> list[Region]:
     """The regions of a picture of (height, width) px, on the job's device: what no region of the
     job covers, with the job's styles, then each of these with its own; all within its mask.
 
-    Paintings shrink with the picture: strokes keep their size in it.
+    Paintings shrink with the picture: strokes keep their size in it. ``plain`` comes from
+    ``plain_places``.
     """
-    device = job.device.device
+    device, figures = job.device.device, job.recipe.figures
     shrunk = max(height, width) / max(job.content.height, job.content.width)
 
     def at_size(mask: Tensor) -> Tensor:
         return resize(mask, height, width, "antialias").to(device)
 
     base = [
-        _style(picture, shrunk, device, weight)
+        _style(picture, shrunk, device, weight, plain, figures)
         for picture, weight in zip(job.styles, job.style_weights, strict=True)
     ]
     mask = None if job.mask is None else at_size(job.mask)
@@ -43,7 +56,7 @@ def regions_at(job: Job, height: int, width: int) -> list[Region]:
     parts, left = split([at_size(part) for part, _ in job.regions])
     inside = torch.ones_like(left) if mask is None else mask
     own = [
-        Region([_style(picture, shrunk, device)], part * inside)
+        Region([_style(picture, shrunk, device, 1.0, plain, figures)], part * inside)
         for part, (_, picture) in zip(parts, job.regions, strict=True)
     ]
     return [Region(base, left * inside), *own]
@@ -79,10 +92,55 @@ def underpainted(job: Job) -> Tensor:
     return torch.lerp(photo, whole, share)
 
 
-def _style(picture: Picture, shrunk: float, device: torch.device, weight: float = 1.0) -> Style:
+def plain_places(job: Job, encoder: VGG19) -> dict[Picture, Tensor]:
+    """How plain each place of each style image is, a mask (1, 1, h, w): see ``plainness``. Nothing
+    where the recipe doesn't ask for it.
+    """
+    recipe = job.recipe
+    if recipe.figures == 1 and not recipe.plain_style_layers:
+        return {}
+    styles = {*job.styles, *(style for _, style in job.regions)}
+    return {style: plainness(encoder, style.rgb.to(job.device.device)) for style in styles}
+
+
+def suited(recipe: Recipe, plain: Mapping[Picture, Tensor]) -> Recipe:
+    """A recipe with the style layers' weights that suit its style images."""
+    if not recipe.plain_style_layers:
+        return recipe
+    share = sum(float(mask.mean()) for mask in plain.values()) / len(plain)
+    plainer = min(1.0, max(0.0, (share - LEAST_PLAIN) / (MOST_PLAIN - LEAST_PLAIN)))
+    usual, other = recipe.style_layers, recipe.plain_style_layers
+    mixed = {
+        layer: (1 - plainer) * usual.get(layer, 0.0) + plainer * other.get(layer, 0.0)
+        for layer in {**usual, **other}
+    }
+    # Relative losses are divided by the sum of their weights: here by that of the usual ones.
+    kept = sum(mixed.values()) / sum(usual.values())
+    if recipe.loss_form != "relative":
+        return recipe.model_copy(update={"style_layers": mixed})
+    weight, goal = kept * recipe.style_weight, recipe.style_goal / kept
+    changed = {"style_layers": mixed, "style_weight": weight, "style_goal": goal}
+    return recipe.model_copy(update=changed)
+
+
+def _style(
+    picture: Picture,
+    shrunk: float,
+    device: torch.device,
+    weight: float,
+    plain: Mapping[Picture, Tensor] | None,
+    figures: float,
+) -> Style:
     share = max(shrunk, MIN_SIDE_PX / min(picture.height, picture.width))
     height, width = round(picture.height * share), round(picture.width * share)
-    rgb = resize(picture.rgb, height, width, "antialias").to(device)
+
+    def at_size(image: Tensor) -> Tensor:
+        return resize(image, height, width, "antialias").to(device)
+
     shown = visible(picture)
-    mask = None if shown is None else resize(shown, height, width, "antialias").to(device)
-    return Style(rgb, mask, weight)
+    return Style(
+        at_size(picture.rgb),
+        None if shown is None else at_size(shown),
+        weight,
+        at_size(plain[picture]).clamp(figures, 1) if plain and figures < 1 else None,
+    )

@@ -23,6 +23,10 @@ class Solver(Protocol):
         """The image to look at next, a new tensor, from the one just looked at."""
         ...
 
+    def result(self, image: Tensor) -> Tensor:
+        """The picture to show for the image that ``step`` returned last."""
+        ...
+
     def restart(self) -> None:
         """Forget the past, and take steps of half the length from now on."""
         ...

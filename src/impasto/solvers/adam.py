@@ -53,6 +53,9 @@ class Adam:
             length = self.lr / correction1
         return torch.addcdiv(image, self.first, root, value=-length).clamp_(0, 1)
 
+    def result(self, image: Tensor) -> Tensor:
+        return image
+
     def restart(self) -> None:
         self.lr /= 2
         self.count, self.first, self.second = 0, None, None
@@ -64,3 +67,44 @@ class Adam:
     def load(self, state: dict[str, Any]) -> None:
         self.lr, self.count = state["lr"], state["count"]
         self.first, self.second = state["first"], state["second"]
+
+
+class AveragedAdam(Adam):
+    """Adam whose steps shrink from ``lr`` to ``last_lr`` over ``steps``, and whose result is the
+    average of its images, exponential with ``decay``: noise of single steps cancels out (Polyak &
+    Juditsky 1992; Kingma & Ba 2015, section 7.2).
+    """
+
+    def __init__(
+        self, lr: float, last_lr: float, steps: int, *, decay: float, beta2: float = 0.99
+    ) -> None:
+        super().__init__(lr, beta2=beta2)
+        self.first_lr, self.last_lr, self.steps = lr, last_lr, steps
+        self.decay = decay
+        self.average: Tensor | None = None  # (1, 3, H, W), not yet corrected for its start
+
+    def step(self, image: Tensor, loss: float, gradient: Tensor) -> Tensor:
+        self.lr = self.first_lr * (self.last_lr / self.first_lr) ** (self.count / self.steps)
+        image = super().step(image, loss, gradient)
+        average = torch.zeros_like(image) if self.average is None else self.average
+        self.average = torch.lerp(average, image, 1 - self.decay)
+        return image
+
+    def result(self, image: Tensor) -> Tensor:
+        if self.average is None:
+            return image
+        return self.average / (1 - self.decay**self.count)
+
+    def restart(self) -> None:
+        super().restart()
+        self.first_lr, self.last_lr, self.average = self.first_lr / 2, self.last_lr / 2, None
+
+    def state(self) -> State:
+        state = super().state()()
+        now = {**state, "average": self.average, "lrs": (self.first_lr, self.last_lr)}
+        return lambda: now
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.average = state["average"]
+        self.first_lr, self.last_lr = state["lrs"]
