@@ -46,7 +46,7 @@ ENLARGED_BYTES_PER_PIXEL = 125
 """The photo, its underpainting and the picture at the size that it is enlarged to."""
 PROBE_PX = 256
 """Side of what a run's time is told from."""
-POLISH_LR = (0.02, 0.001)
+POLISH_LR = (0.008, 0.001)
 """First and last step length of the polish."""
 POLISH_DECAY = 0.9
 SHIFTS = ((0, 0), (3, 5), (-5, 2), (6, -3), (-2, -6), (4, 7))

@@ -51,7 +51,9 @@ class OptimizingPainter:
             begun = as_tensor(fresh + motion.trust[..., None] * (before - fresh))
             trust = torch.from_numpy(motion.trust)[None, None]
             steps = max(LEAST_STEPS, round(self.recipe.steps * LATER_STEPS))
-            job = api.prepare(picture, self.pairs, **{**self.settings, "steps": steps, "scales": 1})
+            # A polish begins with long steps, which would differ from frame to frame.
+            later = {**self.settings, "steps": steps, "scales": 1, "polish": 0}
+            job = api.prepare(picture, self.pairs, **later)
             job = replace(
                 job,
                 init=replace(picture, rgb=begun),
