@@ -129,9 +129,9 @@ def test_a_painting_shrinks_with_the_picture_from_scale_to_scale(photo, painting
     seen = []
     make = Objective
 
-    def noted(engine, recipe, content, regions, anchor):
+    def noted(engine, recipe, content, regions, *rest):
         seen.append((max(content.shape), max(regions[0].styles[0].rgb.shape)))
-        return make(engine, recipe, content, regions, anchor)
+        return make(engine, recipe, content, regions, *rest)
 
     monkeypatch.setattr("impasto.methods.optimize.Objective", noted)
     impasto.stylize(photo, painting, **{**SMALL, "size": 192, "steps": 2}, scales=2, style_scale=2)

@@ -68,5 +68,5 @@ def test_a_work_size_beyond_the_size_changes_nothing():
 
 
 def test_a_panorama_is_never_painted_smaller_than_the_network_can_see():
-    (scale,) = plan_scales(build({"work_size": 64, "preset": "tutorial"}), 50, 500)
+    (scale,) = plan_scales(build({"work_size": 64, "polish": 0}), 50, 500)
     assert (scale.height, scale.width) == (32, 320)

@@ -203,10 +203,11 @@ class Objective:
         unit = recipe.style_weight * recipe.strength**2 * self.painted
         if recipe.loss_form != "relative" or not (recipe.style_goal and parts and unit):
             return parts
-        loss, slope = steepened(sum(parts) / unit, recipe.style_goal)
+        total = sum(parts) / unit  # may be a little below zero: distances are rounded
+        loss, slope = steepened(total, recipe.style_goal)
         for weight, (_, tap) in zip(self.style_weights, self.style, strict=True):
             tap.weight = weight * slope
-        share = unit * loss / max(sum(parts), 1e-30)
+        share = loss / total if total else 0.0
         return [part * share for part in parts]
 
     def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
