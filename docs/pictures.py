@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 import impasto
 from impasto.images.sheet import Panel, contact_sheet
@@ -22,7 +22,7 @@ INTO = ROOT / "docs/images"
 PHOTO = ROOT / "examples/photos/astronaut.png"
 PAINTING = ROOT / "examples/paintings/church_at_auvers.webp"
 OTHER = ROOT / "examples/paintings/night_cafe.webp"
-SIZE = 320
+SIZE = 288
 
 
 def painted(photo: Path = PHOTO, style: Path = PAINTING, **settings: Any) -> Image.Image:
@@ -115,19 +115,17 @@ def grid() -> None:
 
 
 def first() -> None:
-    """The README's: a photo, a style image, the picture; then the photo in three more styles."""
+    """The README's: one photo in four styles, with a part of each style image below."""
     photo = ROOT / "examples/photos/chelsea.png"
-    rows = []
-    for names in (("edtaonisl", "mosaic"), ("cafe_terrace", "watercolour")):
-        for name in names:
-            style = ROOT / f"examples/paintings/{name}.webp"
-            rows.append((opened(style, 400), painted(photo, style, size=512)))
-    sheet = Image.new("RGB", (4 * 392 + 12, 262 + 4 + 200), "white")
-    for column, (style_image, picture) in enumerate(rows):
-        left = column * (392 + 4)
-        sheet.paste(picture.resize((392, 262), Image.Resampling.LANCZOS), (left, 0))
-        style_image.thumbnail((392, 200), Image.Resampling.LANCZOS)
-        sheet.paste(style_image, (left, 266))
+    width, height, below = 392, 262, 130
+    sheet = Image.new("RGB", (4 * width + 12, height + 4 + below), "white")
+    for column, name in enumerate(("edtaonisl", "mosaic", "cafe_terrace", "watercolour")):
+        style = ROOT / f"examples/paintings/{name}.webp"
+        left = column * (width + 4)
+        picture = painted(photo, style, size=512)
+        sheet.paste(picture.resize((width, height), Image.Resampling.LANCZOS), (left, 0))
+        part = ImageOps.fit(Image.open(style).convert("RGB"), (width, below))
+        sheet.paste(part, (left, height + 4))
     sheet.save(INTO / "first.jpg", quality=90)
 
 

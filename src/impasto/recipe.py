@@ -292,6 +292,13 @@ class Recipe(BaseModel):
         le=1,
         description="how much of the painting's palette the photo takes before it is painted over",
     )
+    palette: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="how much the colours of the finished picture are matched to the painting's,"
+        " by their mean and covariance",
+    )
     detail: float = Field(
         0.0,
         ge=0,
@@ -431,7 +438,13 @@ def build(
     return built
 
 
-ADDED_SETTINGS = {"plain_style_layers": {}, "style_goal": 0, "figures": 1, "polish": 0}
+ADDED_SETTINGS = {
+    "plain_style_layers": {},
+    "style_goal": 0,
+    "figures": 1,
+    "palette": 0,
+    "polish": 0,
+}
 """What recipes mean that were written down before there were these settings."""
 
 

@@ -138,6 +138,23 @@ def test_a_painting_shrinks_with_the_picture_from_scale_to_scale(photo, painting
     assert seen == [(96, 192), (192, 384)]
 
 
+def test_the_finished_picture_has_the_paintings_palette(photo, painting):
+    """By its mean and spread of colours, of all and of half of it."""
+    settings = {**SMALL, "steps": 2, "preset": "studio"}
+
+    def distance(**more):
+        result = impasto.stylize(photo, painting, **settings, **more)
+        theirs = lab(np.moveaxis(result.job.styles[0].rgb[0].numpy(), 0, -1))
+        ours = lab(result.array)
+        return sum(
+            np.abs(of(ours, (-2, -1)) - of(theirs, (-2, -1))).sum() for of in (np.mean, np.std)
+        )
+
+    none, half, whole = (distance(palette=share) for share in (0, 0.5, 1))
+    assert whole < half < none
+    assert whole < 0.3 * none
+
+
 # --- Several styles -------------------------------------------------------------------------------
 
 

@@ -37,15 +37,11 @@ def test_style_layers_of_the_users_own_are_for_every_painting():
 
 def test_recipes_written_before_there_were_some_settings_mean_what_they_meant():
     old = build(preset="studio").model_dump(mode="json")
-    for name in ("plain_style_layers", "style_goal", "figures", "polish"):
+    for name in ("plain_style_layers", "style_goal", "figures", "palette", "polish"):
         del old[name]
     again = build(recipe=old)
-    assert (again.plain_style_layers, again.style_goal, again.figures, again.polish) == (
-        {},
-        0,
-        1,
-        0,
-    )
+    assert again.plain_style_layers == {}
+    assert (again.style_goal, again.figures, again.palette, again.polish) == (0, 1, 0, 0)
 
 
 def test_the_papers_numbers():
@@ -54,7 +50,12 @@ def test_the_papers_numbers():
     assert recipe.style_layers == {f"block{n}_conv1": 0.2 for n in range(1, 6)}
     assert recipe.content_weight / recipe.style_weight == 1e-3
     assert (recipe.pooling, recipe.solver, recipe.loss_form) == ("avg", "lbfgs", "paper")
-    assert (recipe.style_loss, recipe.trim, recipe.polish, recipe.scales) == ({"gram": 1}, 0, 0, 1)
+    assert (recipe.style_loss, recipe.palette, recipe.polish, recipe.scales) == (
+        {"gram": 1},
+        0,
+        0,
+        1,
+    )
 
 
 @pytest.mark.parametrize("name", preset_files())

@@ -26,7 +26,7 @@ from impasto.losses.style import Region, Style
 from impasto.memory import Plan
 from impasto.methods import instant
 from impasto.methods.estimate import Estimate, Scale
-from impasto.methods.regions import plain_places, regions_at, suited, underpainted
+from impasto.methods.regions import in_palettes, plain_places, regions_at, suited, underpainted
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
@@ -190,6 +190,9 @@ class _Run:
                     losses = objective.losses(self.image)
                 if not last_scale:
                     return  # the next scale shows it
+                if self.recipe.palette:
+                    self.image = self._in_palettes(self.image)
+                    losses = objective.losses(self.image)
             self._record(losses, scale, final=finished)
             snapshot = Snapshot(
                 step=self.step,
@@ -272,6 +275,10 @@ class _Run:
         coarse = resize(photo, height, width, "antialias")
         fine = photo - resize(coarse, scale.height, scale.width, "antialias")
         return (image + self.recipe.detail * fine).clamp(0, 1)
+
+    def _in_palettes(self, image: Tensor) -> Tensor:
+        recolored = in_palettes(self.job, image.cpu(), self.recipe.palette)
+        return recolored.clamp(0, 1).to(image)
 
     def _roll_back(
         self, objective: Objective, solver: Solver, best: tuple[Tensor, float] | None

@@ -64,32 +64,43 @@ def regions_at(
 
 def underpainted(job: Job) -> Tensor:
     """The photo (1, 3, H, W), CPU, with as much of its paintings' palettes as ``recipe.underpaint``
-    says; in a region with that of the region's painting.
+    says.
     """
-    photo = job.content.rgb
-    share = job.recipe.underpaint * min(1.0, job.recipe.strength)
+    return in_palettes(job, job.content.rgb, job.recipe.underpaint, contrast=LEAST_CONTRAST)
+
+
+def in_palettes(job: Job, image: Tensor, share: float, *, contrast: float = 0.0) -> Tensor:
+    """An image (1, 3, h, w), CPU, of any size, with ``share`` of its paintings' palettes, in a
+    region with that of the region's painting: see ``match_palette``. Less for a strength below 1.
+    """
+    share *= min(1.0, job.recipe.strength)
     if not share:
-        return photo
-    everywhere = torch.ones_like(photo[:, :1])
-    counted = everywhere if job.mask is None else job.mask
-    shown = visible(job.content)
-    counted = counted if shown is None else counted * shown
+        return image
+    height, width = image.shape[-2:]
+
+    def at_size(mask: Tensor) -> Tensor:
+        return resize(mask, height, width, "antialias").clamp(0, 1)
+
+    counted = everywhere = torch.ones_like(image[:, :1])
+    for mask in (job.mask, visible(job.content)):
+        counted = counted if mask is None else counted * at_size(mask)
 
     def recolored(painting: Picture, part: Tensor) -> Tensor:
         own = counted * part
         if not own.any():
-            return photo
+            return image
         shown = visible(painting)
-        return match_palette(photo, painting.rgb, own, shown, contrast=LEAST_CONTRAST)
+        return match_palette(image, painting.rgb, own, shown, contrast=contrast)
 
-    parts, left = split([part for part, _ in job.regions]) if job.regions else ([], everywhere)
-    base = torch.zeros_like(photo)
+    regions = [at_size(part) for part, _ in job.regions]
+    parts, left = split(regions) if regions else ([], everywhere)
+    base = torch.zeros_like(image)
     for painting, weight in zip(job.styles, job.style_weights, strict=True):
         base += weight * recolored(painting, left)
     whole = left * base
     for part, (_, painting) in zip(parts, job.regions, strict=True):
         whole += part * recolored(painting, part)
-    return torch.lerp(photo, whole, share)
+    return torch.lerp(image, whole, share)
 
 
 def plain_places(job: Job, encoder: VGG19) -> dict[Picture, Tensor]:

@@ -34,7 +34,8 @@ class OptimizingPainter:
         if len(keys) > 1:
             raise RecipeError("styles change over time with the method instant only")
         self.pairs = api.read_styles(keys[0].styles)
-        self.settings = {**settings, "size": 0}
+        # The palette of a picture that is matched by itself differs from the frame before's.
+        self.settings = {"palette": 0, **settings, "size": 0}
         self.last: np.ndarray | None = None
         self.recipe = api.prepare(as_picture(first), self.pairs, **self.settings).recipe
 
