@@ -22,7 +22,7 @@ INTO = ROOT / "docs/images"
 PHOTO = ROOT / "examples/photos/astronaut.png"
 PAINTING = ROOT / "examples/paintings/church_at_auvers.webp"
 OTHER = ROOT / "examples/paintings/night_cafe.webp"
-SIZE = 288
+SIZE = 240
 
 
 def painted(photo: Path = PHOTO, style: Path = PAINTING, **settings: Any) -> Image.Image:
