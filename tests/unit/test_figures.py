@@ -7,6 +7,7 @@ import torch
 from conftest import ROOT
 
 import impasto
+from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Style
 from impasto.methods.optimize import make_engine
@@ -38,6 +39,16 @@ def test_a_face_is_found_where_it_is():
     sky = found[..., : height // 6, width // 3 : 2 * width // 3]
     man = found[..., height // 2 : 3 * height // 4, width // 3 : 2 * width // 3]
     assert man.mean() < sky.mean() - 0.2
+
+
+@pytest.mark.parametrize("name", ["cafe_terrace", "ink"])
+def test_a_smaller_picture_shows_the_same_things(name):
+    rgb = impasto.read(painting(name)).rgb
+    shrunk = resize(rgb, *(side // 2 for side in rgb.shape[-2:]), "antialias")
+    encoder = load_encoder(unit_activations=True)
+    assert plainness(encoder, shrunk).mean() == pytest.approx(
+        float(plainness(encoder, rgb).mean()), abs=0.15
+    )
 
 
 @pytest.mark.parametrize(("name", "share"), [("pere_tanguy", 0), ("watercolour", 1)])

@@ -19,7 +19,9 @@ from impasto.networks.vgg19 import VGG19
 LAYER = "block5_conv4"
 """The encoder's last layer, whose channels answer to things rather than to textures."""
 LONG_SIDE_PX = 512
-"""Size at which things are looked for: about that of the images that the encoder learned from."""
+"""Largest size at which things are looked for: about that of the images that the encoder learned
+from. Smaller images keep their size: enlarged, they are too soft for anything to be recognised.
+"""
 PLAIN, CLEAR = 5.0, 7.5
 """Root mean square of the layer, in units of its mean over photographs: below the first there is
 nothing to be recognised, above the second there is. Faces in paintings reach 9 to 25, skies and
@@ -34,7 +36,7 @@ def plainness(encoder: VGG19, rgb: Tensor) -> Tensor:
     """How little is recognised at each place of an image, 0 to 1: (1, 3, H, W) → (1, 1, h, w),
     with the size of ``LAYER``. The encoder has unit activations.
     """
-    factor = LONG_SIDE_PX / max(rgb.shape[-2:])
+    factor = min(1.0, LONG_SIDE_PX / max(rgb.shape[-2:]))
     height, width = (max(32, round(side * factor)) for side in rgb.shape[-2:])
     recorder = Recorder()
     image = resize(rgb, height, width, "antialias")
