@@ -313,7 +313,8 @@ class Recipe(BaseModel):
         ge=0,
         le=10_000,
         description="how many of the steps, a third at most, polish the finished picture: small"
-        " steps that see it shifted by a few pixels, averaged",
+        " steps that see it shifted by a few pixels, averaged; above 512 px as many fewer as"
+        " step_ratio says",
     )
     solver: Literal["adam", "lbfgs"] = Field("lbfgs", description="how the image is updated")
     lr: float | None = Field(

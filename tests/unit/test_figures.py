@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 from conftest import ROOT
+from PIL import Image
 
 import impasto
 from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Style
 from impasto.methods.optimize import make_engine
-from impasto.methods.regions import plain_places, regions_at, suited
+from impasto.methods.regions import GREY_SHARE, plain_places, regions_at, suited
 from impasto.networks.load import load_encoder
 
 PHOTO = ROOT / "examples/photos/coffee.png"
@@ -49,6 +50,17 @@ def test_a_smaller_picture_shows_the_same_things(name):
     assert plainness(encoder, shrunk).mean() == pytest.approx(
         float(plainness(encoder, rgb).mean()), abs=0.15
     )
+
+
+def test_the_largest_shapes_of_a_grey_picture_of_things_count_less(tmp_path):
+    grey = tmp_path / "grey.png"
+    Image.open(painting("pere_tanguy")).convert("L").save(grey)
+    job = impasto.prepare(PHOTO, grey, size=400)
+    recipe = suited(job.recipe, dict.fromkeys(job.styles, torch.zeros(1, 1, 8, 8)))
+    usual = job.recipe.style_layers
+    for layer, weight in recipe.style_layers.items():
+        share = GREY_SHARE if layer in ("block4_conv1", "block5_conv1") else 1
+        assert weight == pytest.approx(share * usual[layer])
 
 
 @pytest.mark.parametrize(("name", "share"), [("pere_tanguy", 0), ("watercolour", 1)])

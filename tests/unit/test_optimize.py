@@ -115,6 +115,13 @@ def test_the_last_steps_polish_at_the_full_size(steps, polish):
     assert (scales[-1].height, scales[-1].width) == (340, 512)
 
 
+@pytest.mark.parametrize(("size", "polish"), [(256, 18), (512, 18), (1024, 11), (2048, 6)])
+def test_a_larger_picture_has_fewer_steps_of_polish(size, polish):
+    scales = plan_scales(build({"steps": 160, "step_ratio": 0.6, "polish": 18}), size, size)
+    assert sum(scale.steps for scale in scales) == 160
+    assert scales[-1].steps == polish
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_few_steps_still_end_at_the_full_size(steps):
     scales = plan_scales(build({"steps": steps, "scales": 4}), 512, 512)

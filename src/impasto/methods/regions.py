@@ -4,12 +4,12 @@ colours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
 
-from impasto.images.color import match_palette
+from impasto.images.color import match_palette, to_oklab
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
@@ -24,6 +24,13 @@ LEAST_PLAIN, MOST_PLAIN = 0.25, 0.5
 """Share of plain places up to which a style image counts as a picture of things, and from which on
 as one of shapes and textures. Portraits and interiors have 0.03 to 0.26, landscapes, drawings and
 mosaics 0.5 to 0.75.
+"""
+GREY, COLOURED = 0.02, 0.05
+"""Mean Oklab chroma up to which a style image counts as grey, and from which on as coloured."""
+GREY_SHARE = 0.25
+"""How much the layers of block4 and block5 count in a grey picture of things, of what they count in
+a coloured one. With nothing but light and shade to match, they bend the photo's shapes into the
+style image's.
 """
 LEAST_CONTRAST = 0.65
 """Of its own, that a picture keeps when it takes a palette: what a grey or black painting would
@@ -121,8 +128,13 @@ def suited(recipe: Recipe, plain: Mapping[Picture, Tensor]) -> Recipe:
     share = sum(float(mask.mean()) for mask in plain.values()) / len(plain)
     plainer = min(1.0, max(0.0, (share - LEAST_PLAIN) / (MOST_PLAIN - LEAST_PLAIN)))
     usual, other = recipe.style_layers, recipe.plain_style_layers
+    large = 1 - (1 - GREY_SHARE) * greyness(plain)
+    drawn = {
+        layer: weight * (large if layer.startswith(("block4", "block5")) else 1.0)
+        for layer, weight in usual.items()
+    }
     mixed = {
-        layer: (1 - plainer) * usual.get(layer, 0.0) + plainer * other.get(layer, 0.0)
+        layer: (1 - plainer) * drawn.get(layer, 0.0) + plainer * other.get(layer, 0.0)
         for layer in {**usual, **other}
     }
     # Relative losses are divided by the sum of their weights: here by that of the usual ones.
@@ -132,6 +144,15 @@ def suited(recipe: Recipe, plain: Mapping[Picture, Tensor]) -> Recipe:
     weight, goal = kept * recipe.style_weight, recipe.style_goal / kept
     changed = {"style_layers": mixed, "style_weight": weight, "style_goal": goal}
     return recipe.model_copy(update=changed)
+
+
+def greyness(styles: Iterable[Picture]) -> float:
+    """How close pictures are to grey ones: 0 (coloured) to 1, the mean over the pictures."""
+    shares = []
+    for style in styles:
+        chroma = float(to_oklab(style.rgb)[:, 1:].norm(dim=1).mean())
+        shares.append(min(1.0, max(0.0, (COLOURED - chroma) / (COLOURED - GREY))))
+    return sum(shares) / len(shares)
 
 
 def _style(
