@@ -22,7 +22,7 @@ INTO = ROOT / "docs/images"
 PHOTO = ROOT / "examples/photos/astronaut.png"
 PAINTING = ROOT / "examples/paintings/church_at_auvers.webp"
 OTHER = ROOT / "examples/paintings/night_cafe.webp"
-SIZE = 240
+SIZE = 400
 
 
 def painted(photo: Path = PHOTO, style: Path = PAINTING, **settings: Any) -> Image.Image:
@@ -102,7 +102,7 @@ def grid() -> None:
     strengths, scales = (0.6, 1, 1.6), (0.5, 1.5)
     rows = [
         [
-            Panel(painted(photo, painting, size=224, strength=strength, style_scale=scale))
+            Panel(painted(photo, painting, size=320, strength=strength, style_scale=scale))
             for strength in strengths
         ]
         for scale in scales
