@@ -187,6 +187,18 @@ def test_losses_are_mixed_by_their_weights():
     assert mixed == pytest.approx(2 * style_of("gram") + 0.5 * style_of("w2"), rel=1e-4)
 
 
+def test_nearest_features_pull_as_their_weight_says():
+    """A mean cosine distance is no share of the style's spread: it has no goal."""
+    content, style, image = pictures(torch.float32)
+    engine = Engine(load_encoder(), ["block5_conv2"])
+
+    def style_of(**settings):
+        recipe = build({"style_loss": "nearest", **settings})
+        return Objective(engine, recipe, content, [Region([Style(style)])]).losses(image).style
+
+    assert style_of(style_goal=0.03) == style_of(style_goal=0) > 0.03
+
+
 def test_styles_are_blended_in_their_statistics():
     content, first, second = pictures(torch.float32)
     engine = Engine(load_encoder(), ["block5_conv2"])

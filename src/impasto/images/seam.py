@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,8 +21,22 @@ def wrapped(image: Tensor, margin: int = WRAP_PX) -> Tensor:
     return functional.pad(image, (margin,) * 4, mode="circular")
 
 
-def framed(mask: Tensor, margin: int = WRAP_PX) -> Tensor:
-    """(N, C, H, W) with zeros on every side, as large as the ``wrapped`` picture."""
+def mirrored(image: Tensor, margin: int = WRAP_PX) -> Tensor:
+    """(N, C, H, W) with ``margin`` px of its reflection on every side, of the size of the
+    ``wrapped`` picture; the pixels at the edge come twice.
+    """
+    for side in (-2, -1):
+        before = image.narrow(side, 0, margin).flip(side)
+        after = image.narrow(side, image.shape[side] - margin, margin).flip(side)
+        image = torch.cat([before, image, after], dim=side)
+    return image
+
+
+def framed(mask: Tensor | None, image: Tensor, margin: int = WRAP_PX) -> Tensor:
+    """The mask (N, 1, H, W) of an ``image``, or None for all of it, with zeros on every side: of
+    the size of the ``wrapped`` image.
+    """
+    mask = torch.ones_like(image[:, :1]) if mask is None else mask
     return functional.pad(mask, (margin,) * 4)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from impasto.images.seam import folded, framed, wrapped
+from impasto.images.seam import folded, framed, mirrored, wrapped
 from impasto.images.shift import shifted, unshifted
 from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
@@ -84,7 +84,8 @@ class Objective:
     more term, of a film.
 
     ``recipe.style_goal`` makes the style loss steeper, see ``steepened``: a style that is hard to
-    reach pulls harder, one that is reached leaves more of the content.
+    reach pulls harder, one that is reached leaves more of the content. Not with ``nearest`` in it,
+    whose distances are no share of the style's own spread.
 
     With ``shifts`` the network sees the image moved by one of them, which ``view`` chooses. Max
     pooling sees an image on one grid; what is optimised on several has no mesh.
@@ -203,6 +204,8 @@ class Objective:
         unit = recipe.style_weight * recipe.strength**2 * self.painted
         if recipe.loss_form != "relative" or not (recipe.style_goal and parts and unit):
             return parts
+        if recipe.style_loss.get("nearest"):
+            return parts  # of another scale, and never near zero
         total = sum(parts) / unit  # may be a little below zero: distances are rounded
         loss, slope = steepened(total, recipe.style_goal)
         for weight, (_, tap) in zip(self.style_weights, self.style, strict=True):
@@ -237,7 +240,7 @@ class Objective:
         kinds = {kind: share for kind, share in recipe.style_loss.items() if share}
         mask = region.mask
         if recipe.seamless:  # what lies around the picture is in it already, and counts there
-            mask = framed(torch.ones_like(content[:, :1]) if mask is None else mask)
+            mask = framed(mask, content)
         shape = self._shown(content).shape
         gathered: dict[Key, list[tuple[MomentsTap | Sampler, float]]] = defaultdict(list)
         for style in region.styles:
@@ -256,16 +259,24 @@ class Objective:
     def _gather(
         self, style: Style, layers: Sequence[str], kinds: Sequence[str]
     ) -> dict[Key, MomentsTap | Sampler]:
-        """Look at a painting for each layer and kind of loss."""
-        height, width = style.rgb.shape[-2:]
+        """Look at a painting for each layer and kind of loss.
+
+        Where an image ends, the network sees an edge. A seamless picture has no end, and would get
+        specks that make up for it; so the painting is shown mirrored beyond its edges.
+        """
+        rgb = mirrored(style.rgb) if self.recipe.seamless else style.rgb
+        height, width = rgb.shape[-2:]
         taps: dict[Key, MomentsTap | Sampler] = {}
         for layer in layers:
             size = (height // reduction(layer)) * (width // reduction(layer))
-            guide = _guide(style.mask_in(layer), layer, style.rgb.shape)
+            mask = style.mask_in(layer)
+            if self.recipe.seamless:
+                mask = framed(mask, style.rgb)
+            guide = _guide(mask, layer, rgb.shape)
             for kind in kinds:
                 taps[layer, kind] = gatherer(kind, size, guide)
         by_layer = _by_layer([(layer, tap) for (layer, _), tap in taps.items()])
-        self.engine.forward(style.rgb, by_layer, keep=False)
+        self.engine.forward(rgb, by_layer, keep=False)
         return taps
 
     def _balance(self, image: Tensor) -> None:
