@@ -2,6 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEMO_SIZE := 384
 
 .PHONY: help setup demo studio test lint format docs screenshots chromium clean
 
@@ -25,7 +26,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup
 	@mkdir -p stylized
-	$(BIN)/impasto examples/photos/coffee.png examples/paintings/cafe_terrace.webp --size 384 -o stylized/demo.png --force
+	$(BIN)/impasto examples/photos/coffee.png examples/paintings/cafe_terrace.webp --size $(DEMO_SIZE) -o stylized/demo.png --force
 
 studio: setup
 	$(BIN)/impasto studio --open

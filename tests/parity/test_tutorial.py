@@ -21,8 +21,8 @@ FOLDER = Path(__file__).parent / "reference"
 REFERENCE = json.loads((FOLDER / "tutorial.json").read_text())
 STATISTICS_TOLERANCE = 1e-4
 TOTAL_VARIATION_TOLERANCE = 1e-6
-FIRST_STEPS, FIRST_TOLERANCE = 20, 0.005
-LATER_STEPS, LATER_TOLERANCE = 40, 0.03  # all 1,000 are compared by benchmarks/parity.py
+FIRST_STEPS, FIRST_TOLERANCE = 10, 0.005
+LATER_STEPS, LATER_TOLERANCE = 20, 0.03  # all 1,000 are compared by benchmarks/parity.py
 
 
 def prepare(**settings) -> Job:
