@@ -19,7 +19,7 @@ from impasto.studio.crew import MOST_CRASHES, Crew, Worker
 from impasto.studio.settings import Settings
 from impasto.studio.store import Store
 
-MIDDLE = {**QUICK, "size": 96, "steps": 60, "scales": 1}
+MIDDLE = {**QUICK, "size": 64, "steps": 60, "scales": 1}
 
 
 def ends(studio: Studio, id: str) -> list[str]:
