@@ -93,7 +93,12 @@ def test_make_demo():
     picture.unlink(missing_ok=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     ran = subprocess.run(
-        ["make", "demo", "DEMO_SIZE=48"], cwd=ROOT, env=clean, capture_output=True, text=True, check=False
+        ["make", "demo", "DEMO_SIZE=48"],
+        cwd=ROOT,
+        env=clean,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     assert "pip install" not in ran.stdout, "running it again doesn't install again"
