@@ -22,11 +22,12 @@ PAINTING = ROOT / "examples/paintings/harvest.webp"
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory, monkeypatch):
-    """No test sees the user's cache or presets."""
+    """No test sees the user's cache or presets, or measures this machine."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMPASTO_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
+    monkeypatch.setenv("IMPASTO_KERNEL", "guess")
 
 
 @pytest.fixture(scope="session")

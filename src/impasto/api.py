@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto import checkpoint, devices, memory
+from impasto import checkpoint, memory
 from impasto.devices import Device
 from impasto.errors import ImageError, RecipeError
 from impasto.images.color import match_histogram, match_palette
@@ -24,7 +24,7 @@ from impasto.methods import instant
 from impasto.methods.estimate import Estimate
 from impasto.methods.optimize import painted_size, room_mb
 from impasto.methods.registry import METHODS
-from impasto.networks import styles
+from impasto.networks import kernels, styles
 from impasto.networks import weights as catalogue
 from impasto.recipe import INITS, Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot
@@ -102,7 +102,12 @@ def prepare(
     if unsaid and any(is_built_in(source) for source, _ in pairs):
         settings["method"] = "instant"
     chosen = build(settings, preset=preset, recipe=recipe)
-    device = devices.choose(chosen.device, chosen.precision)
+    device = kernels.choose(
+        chosen.device, chosen.precision, chosen.kernel, strict="precision" in settings
+    )
+    # What was chosen here is part of how the picture is made, and made again.
+    kernel = device.kernel if device.device.type == "cpu" else "auto"
+    chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
     photo = read(content, limits=limits)
     pictures = [_read_style(source, chosen, limits) for source, _ in pairs]
     if len({picture.built_in for picture in pictures}) > 1:

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from impasto import devices, files
+from impasto import files
 from impasto.errors import CheckpointError, reason
 from impasto.images.picture import Picture
 from impasto.methods.optimize import plan_scales
+from impasto.networks import kernels
 from impasto.recipe import ADDED_SETTINGS, validate
 from impasto.result import Job, Progress, Snapshot
 
@@ -81,7 +82,7 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
             style_weights=tuple(content["style_weights"]),
             mask=content["mask"],
             regions=tuple((mask, Picture(**style)) for mask, style in content["regions"]),
-            device=devices.choose(recipe.device, content["precision"]),
+            device=kernels.choose(recipe.device, content["precision"], recipe.kernel),
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is a checkpoint of another version of impasto") from error

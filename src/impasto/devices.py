@@ -1,4 +1,4 @@
-"""Which device and precision to compute with, and how much memory that takes."""
+"""The devices of this machine, and their memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 import torch
@@ -17,18 +18,27 @@ import torch
 from impasto.errors import DeviceError, unknown
 
 BYTES_PER_MB = 1_000_000
-BFLOAT16_INSTRUCTIONS = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 BF16"}
+INSTRUCTIONS = {
+    "avx2": "AVX2",
+    "avx512_f": "AVX-512",
+    "avx512_bf16": "AVX-512 BF16",
+    "amx_bf16": "AMX",
+}
+"""Of CPUs, that convolutions are the faster for."""
+Kind = Literal["winograd", "onednn", "plain"]
+"""Implementations of a convolution, see ``networks.convolution``."""
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Device:
-    """``device`` and ``dtype`` of the network (losses and solvers are float32 everywhere); ``why``
-    says in half a sentence how they were chosen.
+    """``device``, ``dtype`` and convolutions of the network (losses and solvers are float32
+    everywhere); ``why`` says in half a sentence how they were chosen.
     """
 
     device: torch.device
     dtype: torch.dtype
+    kernel: Kind
     why: str
 
     @property
@@ -36,24 +46,8 @@ class Device:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Device:
-    """Pick by what is there: CUDA before MPS before the CPU; bfloat16 where the hardware multiplies
-    it faster than float32, else float32. What is asked for by name is given or refused.
-
-    Raises DeviceError: no such device or precision on this machine.
-    """
-    chosen = _device(device)
-    fast_bfloat16, reason = _bfloat16_support(chosen)
-    if precision == "auto":
-        return Device(chosen, torch.bfloat16 if fast_bfloat16 else torch.float32, reason)
-    if precision not in ("float32", "bfloat16"):
-        raise DeviceError(unknown("precision", precision, ("auto", "float32", "bfloat16")))
-    if precision == "bfloat16" and not fast_bfloat16:
-        return Device(chosen, torch.bfloat16, f"as asked, though slower than float32: {reason}")
-    return Device(chosen, getattr(torch, precision), "as asked")
-
-
-def _device(name: str) -> torch.device:
+def find(name: str = "auto") -> torch.device:
+    """The device of that name; ``auto``: CUDA before MPS before the CPU. Raises DeviceError."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -75,19 +69,13 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _bfloat16_support(device: torch.device) -> tuple[bool, str]:
+def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:
     """Whether bfloat16 convolutions are faster than float32 ones there, and the reason in words."""
-    if device.type == "cuda":
-        if torch.cuda.get_device_capability(device) >= (8, 0):
-            return True, f"{torch.cuda.get_device_name(device)} has bfloat16 tensor cores"
-        return False, f"{torch.cuda.get_device_name(device)} has no bfloat16 tensor cores"
-    if device.type == "mps":
+    if gpu.type == "mps":
         return False, "Apple GPU"
-    instructions = torch.cpu.get_capabilities()
-    for key, name in BFLOAT16_INSTRUCTIONS.items():
-        if instructions.get(key):
-            return True, f"this CPU has {name}"
-    return False, "this CPU has no bfloat16 instructions"
+    if torch.cuda.get_device_capability(gpu) >= (8, 0):
+        return True, f"{torch.cuda.get_device_name(gpu)} has bfloat16 tensor cores"
+    return False, f"{torch.cuda.get_device_name(gpu)} has no bfloat16 tensor cores"
 
 
 def memory_available_mb(device: torch.device) -> float:
@@ -146,19 +134,21 @@ def freed_memory(*, stays: bool) -> Iterator[None]:
         libc.malloc_trim(0)
 
 
-def machine() -> dict[str, str]:
-    """What a report says of this machine."""
-    model = platform.processor()
+def processor() -> str:
+    """The CPU's name."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        model = next(line for line in text.splitlines() if "model name" in line).split(": ")[1]
+        return next(line for line in text.splitlines() if "model name" in line).split(": ")[1]
     except (OSError, StopIteration):
-        pass
-    instructions = torch.cpu.get_capabilities()
-    fast = [name for key, name in BFLOAT16_INSTRUCTIONS.items() if instructions.get(key)]
+        return platform.processor()
+
+
+def machine() -> dict[str, str]:
+    """What a report says of this machine."""
+    can = torch.cpu.get_capabilities()
     known = {
-        "processor": f"{model}, {psutil.cpu_count(logical=True)} logical cores",
-        "instructions": ", ".join(fast) or "no bfloat16",
+        "processor": f"{processor()}, {psutil.cpu_count(logical=True)} logical cores",
+        "instructions": ", ".join(name for key, name in INSTRUCTIONS.items() if can.get(key)),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
     }

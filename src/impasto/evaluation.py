@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto import devices
 from impasto.errors import ImageError
 from impasto.images.color import to_oklab
 from impasto.images.limits import MIN_SIDE_PX, Limits
@@ -24,6 +23,7 @@ from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Objective
 from impasto.methods.optimize import make_engine
 from impasto.methods.regions import regions_at
+from impasto.networks import kernels
 from impasto.networks.load import load_encoder
 from impasto.recipe import build
 from impasto.result import Job
@@ -168,7 +168,7 @@ def costs(
         content=replace(photo, rgb=resize(photo.rgb, height, width, "antialias"), alpha=None),
         styles=tuple(replace(p, rgb=_fitted(p, long_side), alpha=None) for p in paintings),
         style_weights=(1 / len(paintings),) * len(paintings),
-        device=devices.choose("cpu", "float32"),
+        device=kernels.choose("cpu", "float32", "guess"),
     )
     objective = Objective(make_engine(job), recipe, job.content.rgb, regions_at(job, height, width))
     losses = objective.losses(image)

@@ -336,6 +336,9 @@ class Recipe(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the network computes in"
     )
+    kernel: Literal["auto", "winograd", "onednn", "plain"] = Field(
+        "auto", description="how a CPU computes convolutions; auto: as it was fastest when measured"
+    )
     max_memory: Annotated[float | None, BeforeValidator(_gigabytes)] = Field(
         None, gt=0, allow_inf_nan=False, description="use at most so much memory, GB (or 800MB)"
     )
@@ -445,6 +448,7 @@ ADDED_SETTINGS = {
     "figures": 1,
     "palette": 0,
     "polish": 0,
+    "kernel": "auto",
 }
 """What recipes mean that were written down before there were these settings."""
 

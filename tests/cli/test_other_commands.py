@@ -5,12 +5,14 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from weight_files import digest_of, seeing_only, serve, write_torchvision
 
 import impasto as package
+from impasto.cli import doctor
 from impasto.networks import weights
 
 
@@ -194,3 +196,31 @@ def test_pull_verify_and_remove(impasto, photo, monkeypatch, tmp_path, top_weigh
         assert impasto("models", "pull", name, "--force").code == 0
         assert "removed" in impasto("models", "rm", name).out
         assert not entry.path.exists()
+
+
+def test_doctor(impasto, tmp_path, monkeypatch):
+    monkeypatch.delenv("IMPASTO_KERNEL")
+    monkeypatch.setenv("IMPASTO_STUDIO_TOKEN", "secret")
+    found = json.loads(impasto("doctor", "--json").out)
+    assert found["choice"]["device"] in ("cpu", "cuda", "mps")
+    assert f"float32 {found['choice']['kernel']}" in found["milliseconds"] or (
+        found["choice"]["precision"] == "bfloat16"
+    )
+    assert found["versions"]["torch"].startswith("2.")
+    assert found["weights"]["vgg19-caffe-q8"] == "ok"
+    assert found["folders"]["cache"]["writable"]
+    told = impasto("doctor").out
+    assert "secret" not in told
+    assert "float32 plain" in told
+    assert "computing on" in told
+    removed = impasto("doctor", "--clear").out
+    assert removed.startswith("removed ")
+    assert removed.endswith("speeds.json\n")
+    assert impasto("doctor", "--clear").out == "there was nothing to remove\n"
+
+
+def test_doctor_names_nobody(monkeypatch):
+    home = Path("/home/someone")
+    monkeypatch.setattr(Path, "home", lambda: home)
+    assert doctor.shown(home / ".cache/impasto") == "~/.cache/impasto"
+    assert doctor.shown(Path("/srv/data")) == "/srv/data"

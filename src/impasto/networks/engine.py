@@ -17,8 +17,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from impasto.devices import Kind
 from impasto.errors import ImageError
-from impasto.networks.convolution import Convolution, Kind
+from impasto.networks.convolution import Convolution
 from impasto.networks.layers import LAYER_NAMES, canonical
 from impasto.networks.vgg19 import VGG19
 
@@ -66,7 +67,7 @@ class Engine:
     """Runs ``encoder``, as far as the highest of ``layers``.
 
     ``bands`` has a number for each block: KEEP, or in how many bands of rows to compute it anew on
-    the way back. ``kind``: see ``convolution.choose``.
+    the way back. ``kind``: see ``convolution``.
     """
 
     def __init__(

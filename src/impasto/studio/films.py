@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from impasto import devices, files
+from impasto import files
 from impasto.errors import CheckpointError
+from impasto.networks import kernels
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 from impasto.video.film import Film, FilmProgress
 from impasto.video.frames import Cut, as_image
@@ -39,7 +40,7 @@ class FilmJob:
             for part in request["styles"]
         ]
         cut = Cut(asked.pop("start", 0.0), asked.pop("end", float("inf")), 1, asked.pop("size", 0))
-        self.device = devices.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
+        self.device = kernels.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
         arguments = {"cut": cut, "device": str(self.device.device), **asked}
         source, output = self.folder / request["content"]["file"], self.folder / RESULT
         try:

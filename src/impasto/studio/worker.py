@@ -34,6 +34,7 @@ from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.methods import instant
+from impasto.networks import kernels
 from impasto.result import Job, Progress
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 
@@ -225,7 +226,7 @@ class Worker:
         os._exit(0)  # the last checkpoint is good enough
 
     def work(self) -> None:
-        device = devices.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
+        device = kernels.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
         self.news({"ready": f"{device.device}, {device.precision}", "why": device.why})
         threading.Thread(target=self.listen, daemon=True).start()
         self._attempt(None, warm_up)
