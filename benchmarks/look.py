@@ -80,16 +80,16 @@ def measured(into: Path, photo: Path, style: Path, settings: dict[str, Any]) -> 
         numbers = impasto.evaluate(picture, photo, style).as_dict()
         row = {"pair": picture.stem, "seconds": result.seconds, "work": work(result), **numbers}
         figures.write_text(json.dumps(row))
-    row = json.loads(figures.read_text())
-    print_row(into.name, row)
-    return row
+    kept: dict[str, Any] = json.loads(figures.read_text())
+    print_row(into.name, kept)
+    return kept
 
 
 def work(result: Any) -> float:
     """Steps of the full size that would update as many pixels as the run did."""
     height, width = result.height, result.width
     scales = plan_scales(result.recipe, height, width)
-    return sum(scale.work for scale in scales) / (height * width)
+    return float(sum(scale.work for scale in scales) / (height * width))
 
 
 def print_row(name: str, row: dict[str, Any]) -> None:

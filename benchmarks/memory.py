@@ -30,7 +30,7 @@ print(json.dumps({
     "measured_mb": devices.peak_rss_mb(), "seconds_per_step": min(seconds),
 }))
 """
-CAPS = (1.0, 0.85, 0.7, 0.6, 0.5)
+CAPS = "1,0.85,0.7,0.6,0.5"
 """Shares of what a run takes when it may."""
 
 
@@ -60,13 +60,14 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--sizes", default="256,512,1024")
     parser.add_argument("--precisions", default="auto")
+    parser.add_argument("--caps", default=CAPS, help="shares of what a run takes when it may")
     arguments = parser.parse_args()
     rows = []
     sizes, precisions = arguments.sizes.split(","), arguments.precisions.split(",")
     for precision, size in product(precisions, map(int, sizes)):
         print(f"{precision}\n  size        measured      model   off     step")
         whole = measure(size, 0, precision=precision)
-        for share in CAPS:
+        for share in map(float, arguments.caps.split(",")):
             cap_gb = float(whole["model_mb"]) / 1000 * share  # type: ignore[arg-type]
             row = whole if share == 1 else measure(size, cap_gb, precision=precision)
             rows.append({"cap_gb": None if share == 1 else cap_gb, **row})

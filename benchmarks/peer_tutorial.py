@@ -8,6 +8,7 @@ seconds and total loss of every step. Nothing of impasto is imported here.
 import json
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +28,7 @@ def main() -> None:
     outputs = [vgg.get_layer(name).output for name in STYLE_LAYERS + CONTENT_LAYERS]
     model = tf.keras.Model([vgg.input], outputs)
 
-    def represent(image):
+    def represent(image: Any) -> tuple[Any, Any]:
         features = model(tf.keras.applications.vgg19.preprocess_input(image * 255.0))
         grams = []
         for f in features[:5]:
@@ -40,8 +41,8 @@ def main() -> None:
     image = tf.Variable(content)
     adam = tf.keras.optimizers.Adam(learning_rate=0.02, beta_1=0.99, epsilon=1e-1)
 
-    @tf.function
-    def train_step():
+    @tf.function  # type: ignore[untyped-decorator]
+    def train_step() -> Any:
         with tf.GradientTape() as tape:
             grams, features = represent(image)
             pairs = zip(grams, style_targets, strict=True)

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def convolutions_of(engine: Engine, image: torch.Tensor) -> list[Callable[[], ob
                 (1, channels, height >> halvings, width >> halvings), device=image.device
             )
             x = x.to(kernel.dtype).contiguous(memory_format=engine.memory_format)
-            calls.append(lambda call=call, x=x: call(x))
+            calls.append(partial(call, x))
     return calls
 
 
@@ -156,7 +157,7 @@ def write_for_peer(file: Path) -> None:
     arrays = {name: rgb.permute(0, 2, 3, 1) for name, rgb in arrays.items()}
     for name in encoder.convolutions:
         arrays[f"{name}.weight"], arrays[f"{name}.bias"] = encoder.kernel(name)
-    np.savez(file, **{name: array.numpy() for name, array in arrays.items()})
+    np.savez(file, allow_pickle=False, **{name: a.numpy() for name, a in arrays.items()})
 
 
 if __name__ == "__main__":

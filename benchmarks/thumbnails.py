@@ -20,7 +20,10 @@ PAINTED_PX, THUMBNAIL_PX, QUALITY = 384, 128, 85
 
 
 def main() -> None:
-    folder = Path(styles.__file__).parent / "thumbnails"
+    parser = common.parser(__doc__)
+    default = Path(styles.__file__).parent / "thumbnails"
+    parser.add_argument("--into", type=Path, default=default)
+    folder = parser.parse_args().into
     folder.mkdir(exist_ok=True)
     photo = read(common.EXAMPLES / "photos/chelsea.png").fitted(PAINTED_PX, "antialias").rgb
     side = photo.shape[-2]

@@ -26,7 +26,7 @@ from PIL import Image
 from impasto import devices
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import clips
+import clips  # type: ignore[import-not-found]
 
 PHOTO = common.EXAMPLES / "photos/coffee.png"
 FOREGROUND = common.EXAMPLES / "photos/chelsea.png"
@@ -40,7 +40,9 @@ WARPING_TARGET, SHARPNESS_TARGET, FLICKER_TARGET = 0.5, 0.95, 0.3
 STEADY_RATE, PLAIN_RATE, MOST_MB = 20, 30, 1500
 EXAMPLE_SIZE = 480, 270
 EXAMPLE_STYLE = common.EXAMPLES / "paintings/church_at_auvers.webp"
-LARGE = 1920, 1080, 40
+SIZES = "640x360,640x360,1920x1080"
+LONGER = (2, 8, None)
+"""For each size, the clip's length over that of the others; None: 40 frames."""
 STEADY = """
 Steady over frame by frame. Targets: warping error under {}, sharpness over {}, flicker of the noise
 under {}.
@@ -171,6 +173,9 @@ def strips(folder: Path, clip: str, painting: Path) -> Image.Image:
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=4)
+    parser.add_argument("--clips", default="pan,noise,cut")
+    parser.add_argument("--paintings", type=int, default=len(PAINTINGS))
+    parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,… whose speed is measured")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the films there")
     parser.add_argument("--example", type=Path, metavar="FOLDER", help="only the docs' clip")
     arguments = parser.parse_args()
@@ -185,8 +190,9 @@ def main() -> None:
         print("| clip | painting | warping error | frame difference | flicker | sharpness |")
         print("|---|---|---|---|---|---|")
         rows = []
-        for clip in make_clips(folder, frames).values():
-            for painting in PAINTINGS:
+        made = make_clips(folder, frames)
+        for clip in (made[name] for name in arguments.clips.split(",")):
+            for painting in PAINTINGS[: arguments.paintings]:
                 row = steadiness(folder, clip, painting)
                 rows.append(row)
                 shown = [
@@ -199,11 +205,9 @@ def main() -> None:
         print(STEADY.format(WARPING_TARGET, SHARPNESS_TARGET, FLICKER_TARGET))
         print("| size | frames | stability | frames/s | peak MB |\n|---|---|---|---|---|")
         rates = []
-        for width, height, count in (
-            (640, 360, frames * 2),
-            (640, 360, frames * 8),
-            (1920, 1080, 40),
-        ):
+        for size, times in zip(arguments.sizes.split(","), LONGER, strict=False):
+            width, height = map(int, size.split("x"))
+            count = 40 if times is None else frames * times
             for row in speed(folder, width, height, count):
                 rates.append(row)
                 print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)

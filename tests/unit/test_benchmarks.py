@@ -1,0 +1,60 @@
+"""Every benchmark runs, at toy size: none has been left behind by what it measures."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import sys
+
+import pytest
+from conftest import PAINTING, PHOTO, ROOT
+from PIL import Image
+
+FOLDER = ROOT / "benchmarks"
+TOYS = {
+    "convergence": "--pairs astronaut --size 48 --seconds 0.2 --plot plot.png",
+    "gallery": "--preset instant --size 48 --photos photos --paintings paintings --into gallery",
+    "instant": "--sizes 64x48 --photos 2 --rounds 1 --starts 0",
+    "look": "'toy:--steps 2' --only astronaut_pere --size 48 --into look",
+    "memory": "--sizes 64 --caps 1",
+    "parity": "--steps 1",
+    "poster": "--megapixels 0.01,0.02",
+    "precision": "--pairs astronaut --size 48 --steps 1",
+    "scaling": "--sizes 64",
+    "step": "--sizes 64",
+    "thumbnails": "--into thumbnails",
+    "video": "--seconds 0.1 --clips cut --paintings 1 --sizes 64x48",
+}
+NO_BENCHMARKS = {"common", "peer_tutorial"}
+"""What the others share, and what runs in TensorFlow's environment."""
+
+
+def test_none_is_forgotten():
+    assert {path.stem for path in FOLDER.glob("*.py")} == {*TOYS, *NO_BENCHMARKS}
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_it_runs(name, tmp_path, monkeypatch, capsys):
+    for folder, image in (("photos", PHOTO), ("paintings", PAINTING)):
+        (tmp_path / folder).mkdir()
+        Image.open(image).resize((64, 48)).save(tmp_path / folder / "image.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    arguments = shlex.split(TOYS[name])
+    if name != "thumbnails":
+        arguments += ["--output", "figures.json"]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    try:
+        importlib.import_module(name).main()
+    finally:
+        for module in {*TOYS, *NO_BENCHMARKS}:
+            sys.modules.pop(module, None)
+    if name == "thumbnails":
+        assert len(list((tmp_path / "thumbnails").iterdir())) == 26
+        return
+    written = (tmp_path / "figures.json").read_text()
+    assert '"error"' not in written, capsys.readouterr().out
+    figures = json.loads(written)
+    assert figures["machine"]["torch"]
+    assert len(figures) > 1
