@@ -1,6 +1,7 @@
 """Speed of the method instant: frames, pictures, the whole command, and the peer beside it.
 
-    python benchmarks/instant.py [--sizes 640x360] [--rounds 9] [--runtimes] [--peer-python PATH] [--output FILE.json]
+    python benchmarks/instant.py [--sizes 640x360] [--rounds 9] [--runtimes]
+                                 [--peer-python PATH] [--output FILE.json]
 
 ``--runtimes`` also times what could run the network instead: torch in float32 and compiled,
 onnxruntime, and OpenVINO where it is installed, the network alone. ``--peer-python`` is a Python

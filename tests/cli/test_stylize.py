@@ -157,6 +157,7 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         "underpaint": 0.5, "detail": 0.5, "region": {str(other): str(painting)},
         "style_mask": (str(half),), "work_size": 48, "trim": 3.0, "seamless": True,
         "print": "8x8cm", "dpi": 20, "enlarge": "guided", "mix": 0.5, "statistics": "thumbnail",
+        "kernel": "plain",
     }  # fmt: skip
     assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
     flags = []
