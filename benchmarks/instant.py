@@ -55,9 +55,9 @@ print(json.dumps(seconds[2:]))
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,…")
-    parser.add_argument("--photos", type=int, default=100, help="painted one after the other")
+    parser.add_argument("--photos", type=int, default=100, help="photos in one call")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--starts", type=int, default=3, help="of the command, from the shell")
+    parser.add_argument("--starts", type=int, default=3, help="timed starts of the command")
     parser.add_argument("--runtimes", action="store_true")
     parser.add_argument("--peer-python", type=Path, metavar="PATH")
     arguments = parser.parse_args()
@@ -114,7 +114,7 @@ def peer_seconds(python: Path, frame: np.ndarray, rounds: int) -> float:
 
 
 def cold_seconds(starts: int) -> dict[str, float]:
-    """The least of so many: the disk's cache is warm, the processes are new."""
+    """Return the shortest of several starts, each a new process with a warm disk cache."""
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "picture.png"
         commands = {

@@ -31,7 +31,7 @@ print(json.dumps({
 }))
 """
 CAPS = "1,0.85,0.7,0.6,0.5"
-"""Shares of what a run takes when it may."""
+"""Memory caps as shares of what the unlimited run takes."""
 
 
 def measure(size: int, cap_gb: float, steps: int = 6, precision: str = "auto") -> dict[str, object]:
@@ -60,7 +60,7 @@ def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--sizes", default="256,512,1024")
     parser.add_argument("--precisions", default="auto")
-    parser.add_argument("--caps", default=CAPS, help="shares of what a run takes when it may")
+    parser.add_argument("--caps", default=CAPS, help="memory caps as shares of the unlimited run")
     arguments = parser.parse_args()
     rows = []
     sizes, precisions = arguments.sizes.split(","), arguments.precisions.split(",")

@@ -84,7 +84,7 @@ def measure(size: int, precision: str, device: str) -> dict[str, Any]:
         "height": job.content.height,
         "device": str(job.device.device),
         "precision": job.device.precision,
-        "kernels": next(iter(engine.convolutions.values())).kind,
+        "kernels": next(iter(engine.convolutions.values())).kernel,
         "step_ms": step * 1e3,
         "convolutions_ms": floor * 1e3,
         "ratio": step / floor,

@@ -41,8 +41,8 @@ STEADY_RATE, PLAIN_RATE, MOST_MB = 20, 30, 1500
 EXAMPLE_SIZE = 480, 270
 EXAMPLE_STYLE = common.EXAMPLES / "paintings/church_at_auvers.webp"
 SIZES = "640x360,640x360,1920x1080"
-LONGER = (2, 8, None)
-"""For each size, the clip's length over that of the others; None: 40 frames."""
+LENGTHS = (2, 8, None)
+"""Clip length for each of the sizes, in units of ``--seconds``; None means 40 frames."""
 STEADY = """
 Steady over frame by frame. Targets: warping error under {}, sharpness over {}, flicker of the noise
 under {}.
@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--clips", default="pan,noise,cut")
     parser.add_argument("--paintings", type=int, default=len(PAINTINGS))
-    parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,… whose speed is measured")
+    parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,… for the speed table")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the films there")
     parser.add_argument("--example", type=Path, metavar="FOLDER", help="only the docs' clip")
     arguments = parser.parse_args()
@@ -205,9 +205,9 @@ def main() -> None:
         print(STEADY.format(WARPING_TARGET, SHARPNESS_TARGET, FLICKER_TARGET))
         print("| size | frames | stability | frames/s | peak MB |\n|---|---|---|---|---|")
         rates = []
-        for size, times in zip(arguments.sizes.split(","), LONGER, strict=False):
+        for size, length in zip(arguments.sizes.split(","), LENGTHS, strict=False):
             width, height = map(int, size.split("x"))
-            count = 40 if times is None else frames * times
+            count = 40 if length is None else frames * length
             for row in speed(folder, width, height, count):
                 rates.append(row)
                 print("| " + " | ".join(str(value) for value in row.values()) + " |", flush=True)

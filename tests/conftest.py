@@ -22,7 +22,7 @@ PAINTING = ROOT / "examples/paintings/harvest.webp"
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory, monkeypatch):
-    """No test sees the user's cache or presets, or measures this machine."""
+    """Hide the user's cache and presets, and select kernels without a measurement."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMPASTO_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))

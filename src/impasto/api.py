@@ -105,8 +105,9 @@ def prepare(
     device = kernels.choose(
         chosen.device, chosen.precision, chosen.kernel, strict="precision" in settings
     )
-    # What was chosen here is part of how the picture is made, and made again.
-    kernel = device.kernel if device.device.type == "cpu" else "auto"
+    # The recipe records the selection, so that the picture can be reproduced byte for byte.
+    uses_kernel = chosen.method == "optimize" and device.device.type == "cpu"
+    kernel = device.kernel if uses_kernel else "auto"
     chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
     photo = read(content, limits=limits)
     pictures = [_read_style(source, chosen, limits) for source, _ in pairs]

@@ -1,4 +1,4 @@
-"""The devices of this machine, and their memory."""
+"""The devices of this machine and their memory."""
 
 from __future__ import annotations
 
@@ -24,21 +24,23 @@ INSTRUCTIONS = {
     "avx512_bf16": "AVX-512 BF16",
     "amx_bf16": "AMX",
 }
-"""Of CPUs, that convolutions are the faster for."""
-Kind = Literal["winograd", "onednn", "plain"]
-"""Implementations of a convolution, see ``networks.convolution``."""
+"""CPU instruction sets that speed up convolutions: PyTorch's key → name."""
+Kernel = Literal["winograd", "onednn", "plain"]
+"""Implementation of a convolution; ``networks.convolution`` describes each."""
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
 class Device:
-    """``device``, ``dtype`` and convolutions of the network (losses and solvers are float32
-    everywhere); ``why`` says in half a sentence how they were chosen.
+    """Where and how the network is computed. Losses and solvers always use float32.
+
+    ``kernel`` is the convolution kernel; ``why`` is a clause that tells the user how the selection
+    was made.
     """
 
     device: torch.device
     dtype: torch.dtype
-    kernel: Kind
+    kernel: Kernel
     why: str
 
     @property
@@ -47,7 +49,10 @@ class Device:
 
 
 def find(name: str = "auto") -> torch.device:
-    """The device of that name; ``auto``: CUDA before MPS before the CPU. Raises DeviceError."""
+    """Return the device with this name; "auto" prefers CUDA to MPS to the CPU.
+
+    Raises DeviceError: there is no such device on this machine.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -70,7 +75,7 @@ def find(name: str = "auto") -> torch.device:
 
 
 def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:
-    """Whether bfloat16 convolutions are faster than float32 ones there, and the reason in words."""
+    """Return whether bfloat16 is faster than float32 on a GPU, and the reason, for the user."""
     if gpu.type == "mps":
         return False, "Apple GPU"
     if torch.cuda.get_device_capability(gpu) >= (8, 0):
@@ -135,7 +140,7 @@ def freed_memory(*, stays: bool) -> Iterator[None]:
 
 
 def processor() -> str:
-    """The CPU's name."""
+    """Return the name of the CPU."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         return next(line for line in text.splitlines() if "model name" in line).split(": ")[1]
@@ -144,11 +149,11 @@ def processor() -> str:
 
 
 def machine() -> dict[str, str]:
-    """What a report says of this machine."""
-    can = torch.cpu.get_capabilities()
+    """Return a description of this machine for reports."""
+    supported = torch.cpu.get_capabilities()
     known = {
         "processor": f"{processor()}, {psutil.cpu_count(logical=True)} logical cores",
-        "instructions": ", ".join(name for key, name in INSTRUCTIONS.items() if can.get(key)),
+        "instructions": ", ".join(name for key, name in INSTRUCTIONS.items() if supported.get(key)),
         "memory": f"{psutil.virtual_memory().total / 1e9:.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -337,7 +337,7 @@ class Recipe(BaseModel):
         "auto", description="what the network computes in"
     )
     kernel: Literal["auto", "winograd", "onednn", "plain"] = Field(
-        "auto", description="how a CPU computes convolutions; auto: as it was fastest when measured"
+        "auto", description="convolution kernel on CPUs; auto: the fastest one measured here"
     )
     max_memory: Annotated[float | None, BeforeValidator(_gigabytes)] = Field(
         None, gt=0, allow_inf_nan=False, description="use at most so much memory, GB (or 800MB)"

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from weight_files import digest_of, seeing_only, serve, write_torchvision
 
 import impasto as package
 from impasto.cli import doctor
-from impasto.networks import weights
+from impasto.networks import download, weights
 
 
 def test_version_and_help_answer_at_once_without_torch():
@@ -198,29 +199,39 @@ def test_pull_verify_and_remove(impasto, photo, monkeypatch, tmp_path, top_weigh
         assert not entry.path.exists()
 
 
-def test_doctor(impasto, tmp_path, monkeypatch):
+def test_doctor_reports_the_selection_and_clears_it(impasto, monkeypatch):
     monkeypatch.delenv("IMPASTO_KERNEL")
     monkeypatch.setenv("IMPASTO_STUDIO_TOKEN", "secret")
-    found = json.loads(impasto("doctor", "--json").out)
-    assert found["choice"]["device"] in ("cpu", "cuda", "mps")
-    assert f"float32 {found['choice']['kernel']}" in found["milliseconds"] or (
-        found["choice"]["precision"] == "bfloat16"
-    )
-    assert found["versions"]["torch"].startswith("2.")
-    assert found["weights"]["vgg19-caffe-q8"] == "ok"
-    assert found["folders"]["cache"]["writable"]
-    told = impasto("doctor").out
-    assert "secret" not in told
-    assert "float32 plain" in told
-    assert "computing on" in told
-    removed = impasto("doctor", "--clear").out
-    assert removed.startswith("removed ")
-    assert removed.endswith("speeds.json\n")
-    assert impasto("doctor", "--clear").out == "there was nothing to remove\n"
+    report = json.loads(impasto("doctor", "--json").out)
+    selected = report["selected"]
+    if selected["device"] == "cpu":
+        assert f"{selected['precision']} {selected['kernel']}" in report["milliseconds"]
+    assert report["versions"]["torch"] == torch.__version__
+    assert report["weights"]["vgg19-caffe-q8"] == "ok"
+    assert report["folders"]["cache"]["is_writable"]
+    text = impasto("doctor").out
+    assert "secret" not in text
+    for part in ("selected", selected["why"], "versions", "folder", "weights"):
+        assert part in text
+    if selected["device"] == "cpu":
+        deleted = impasto("doctor", "--clear").out
+        assert deleted.startswith("deleted ")
+        assert deleted.endswith("speeds.json\n")
+    assert impasto("doctor", "--clear").out == "nothing to delete\n"
 
 
-def test_doctor_names_nobody(monkeypatch):
+def test_doctor_clears_downloaded_weights(impasto):
+    path = weights.find("vgg19-keras").path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for file in (path, download.partial_path(path)):
+        file.touch()
+    deleted = json.loads(impasto("doctor", "--clear", "--json").out)["deleted"]
+    assert deleted == [str(path), str(download.partial_path(path))]
+    assert not path.exists()
+
+
+def test_doctor_writes_the_home_folder_as_a_tilde(monkeypatch):
     home = Path("/home/someone")
     monkeypatch.setattr(Path, "home", lambda: home)
-    assert doctor.shown(home / ".cache/impasto") == "~/.cache/impasto"
-    assert doctor.shown(Path("/srv/data")) == "/srv/data"
+    assert doctor.without_user_name(home / ".cache/impasto") == "~/.cache/impasto"
+    assert doctor.without_user_name(Path("/srv/data")) == "/srv/data"

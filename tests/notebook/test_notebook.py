@@ -16,14 +16,14 @@ from impasto import notebook, plots
 
 NOTEBOOK = ROOT / "examples/tutorial.ipynb"
 QUICK = {"preset": "draft", "size": 48, "steps": 6}
-SMALLER = {"size=256": "size=96", "size=192": "size=64", "steps=80": "steps=10"}
-"""What the test has instead of the notebook's own settings."""
+TOY_SETTINGS = {"size=256": "size=96", "size=192": "size=64", "steps=80": "steps=10"}
+"""Replacements that make the notebook's own settings quick."""
 
 
 def test_the_tutorial_runs_from_top_to_bottom():
     book = nbformat.read(NOTEBOOK, as_version=4)
-    for cell, (usual, smaller) in itertools.product(book.cells, SMALLER.items()):
-        cell.source = cell.source.replace(usual, smaller)
+    for cell, (setting, toy) in itertools.product(book.cells, TOY_SETTINGS.items()):
+        cell.source = cell.source.replace(setting, toy)
     resources = {"metadata": {"path": str(NOTEBOOK.parent)}}
     NotebookClient(book, timeout=280, resources=resources).execute()
     for cell in book.cells:

@@ -48,9 +48,9 @@ def test_from_upload_to_picture(studio, photo_image, painting_image, tmp_path):
     assert 'filename="photo_painting.png"' in answer.headers["content-disposition"]
     (tmp_path / "picture.png").write_bytes(answer.content)
     note = metadata.read_note(tmp_path / "picture.png")
-    chosen = {name: note["recipe"][name] for name in ("precision", "kernel")}
-    assert chosen["precision"] != "auto"
-    assert note["recipe"] == {**done["recipe"], **chosen}
+    selection = {name: note["recipe"][name] for name in ("precision", "kernel")}
+    assert selection["precision"] != "auto"
+    assert note["recipe"] == {**done["recipe"], **selection}
     assert (note["content"]["name"], note["styles"][0]["name"]) == ("photo.png", "painting.png")
     picture = np.asarray(Image.open(tmp_path / "picture.png").convert("RGB"), float)
     photo = np.asarray(photo_image.resize((64, 43)), float)

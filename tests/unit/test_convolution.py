@@ -35,11 +35,11 @@ def test_every_kind_is_the_same_convolution(kind, size):
 
 def test_the_kind_follows_precision_and_hardware(monkeypatch):
     monkeypatch.setattr(torch, "_nnpack_available", lambda: True)
-    assert convolution.usual(CPU, torch.float32) == "winograd"
-    assert convolution.usual(CPU, torch.float64) == "plain"
-    assert convolution.usual(torch.device("cuda"), torch.float32) == "plain"
+    assert convolution.default_kernel(CPU, torch.float32) == "winograd"
+    assert convolution.default_kernel(CPU, torch.float64) == "plain"
+    assert convolution.default_kernel(torch.device("cuda"), torch.float32) == "plain"
     monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
-    assert convolution.usual(CPU, torch.float32) == "plain"
+    assert convolution.default_kernel(CPU, torch.float32) == "plain"
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

@@ -1,50 +1,58 @@
-"""The device, precision and convolutions that are chosen, and what is kept of measurements."""
+"""Selection of device, precision and convolution kernel, and the stored measurements."""
 
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 
 import impasto
+from impasto.devices import Kernel
 from impasto.errors import DeviceError
 from impasto.networks import convolution, kernels
 from impasto.networks.convolution import Convolution
-from impasto.networks.kernels import Way
+from impasto.networks.kernels import Candidate
 from impasto.networks.weights import cache_folder
+from impasto.recipe import Recipe
 
-PLAIN, WINOGRAD, SHORT = (
-    Way("float32", "plain"),
-    Way("float32", "winograd"),
-    Way("bfloat16", "onednn"),
-)
+PLAIN = Candidate("float32", "plain")
+WINOGRAD = Candidate("float32", "winograd")
+BFLOAT16 = Candidate("bfloat16", "onednn")
+ALL = [PLAIN, WINOGRAD, BFLOAT16]
+
+
+class Probe:
+    """Stands in for the measurement: returns ``seconds`` and counts its calls."""
+
+    def __init__(self) -> None:
+        self.seconds = dict(zip(ALL, (0.3, 0.2, 0.1), strict=True))
+        self.calls = 0
+
+    def __call__(self, wanted: list[Candidate]) -> dict[Candidate, float]:
+        self.calls += 1
+        return {each: self.seconds[each] for each in wanted}
 
 
 @pytest.fixture
-def measures(monkeypatch):
-    """A machine with all ways, that takes so many seconds; counts how often it is asked."""
-    seconds = {PLAIN: 0.3, WINOGRAD: 0.2, SHORT: 0.1}
-    asked = []
-
-    def measure(candidates):
-        asked.append(candidates)
-        return {way: seconds[way] for way in candidates}
-
+def probe(monkeypatch):
+    """A machine with all candidates, where nothing was measured yet."""
+    probe = Probe()
     monkeypatch.delenv("IMPASTO_KERNEL")
-    monkeypatch.setattr(kernels, "ways", lambda: [PLAIN, WINOGRAD, SHORT])
-    monkeypatch.setattr(kernels, "measure", measure)
-    kernels._speeds.cache_clear()
-    yield seconds, asked
-    kernels._speeds.cache_clear()
+    monkeypatch.setattr(kernels, "candidates", lambda: ALL)
+    monkeypatch.setattr(kernels, "probe", probe)
+    kernels._cached_seconds.cache_clear()
+    yield probe
+    kernels._cached_seconds.cache_clear()
 
 
-def chosen(*arguments: str) -> tuple[str, str]:
-    device = kernels.choose("cpu", *arguments)
+def selected(*request: str, **options: bool) -> tuple[str, str]:
+    device = kernels.choose("cpu", *request, **options)
     return device.precision, device.kernel
 
 
-def test_auto_takes_what_is_there(monkeypatch):
+def test_auto_prefers_a_gpu_to_the_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert kernels.choose().device.type == "cpu"
@@ -54,91 +62,105 @@ def test_auto_takes_what_is_there(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "way", "why"),
+    ("seconds", "expected", "why"),
     [
-        ((0.3, 0.2, 0.1), SHORT, "bfloat16 onednn is 2.0 times as fast as float32 winograd here"),
-        ((0.2, 0.3, 0.25), PLAIN, "float32 plain is 1.2 times as fast as bfloat16 onednn here"),
+        ((0.3, 0.2, 0.1), BFLOAT16, "bfloat16 onednn is 2.0 times as fast as float32 winograd"),
+        ((0.2, 0.3, 0.25), PLAIN, "float32 plain is 1.2 times as fast as bfloat16 onednn"),
         ((0.3, 0.2, 0.19), WINOGRAD, "bfloat16 onednn is hardly faster here"),
     ],
 )
-def test_the_fastest_way_is_chosen(seconds, way, why, measures):
-    measures[0].update(zip((PLAIN, WINOGRAD, SHORT), seconds, strict=True))
+def test_the_fastest_candidate_is_selected(seconds, expected, why, probe):
+    probe.seconds = dict(zip(ALL, seconds, strict=True))
     device = kernels.choose("cpu")
-    assert (device.precision, device.kernel) == way
+    assert (device.precision, device.kernel) == expected
     assert why in device.why
 
 
-def test_what_is_asked_for_is_chosen(measures, monkeypatch):
-    assert chosen("float32") == WINOGRAD
-    assert chosen("bfloat16") == SHORT
-    assert chosen("auto", "plain") == PLAIN
-    assert chosen("float32", "onednn") == WINOGRAD  # it isn't there
+def test_a_request_is_met(probe, monkeypatch):
+    assert selected("float32") == WINOGRAD
+    assert selected("bfloat16") == BFLOAT16
+    assert selected("auto", "plain") == PLAIN
     monkeypatch.setenv("IMPASTO_KERNEL", "plain")
-    assert chosen() == PLAIN
-    assert chosen("auto", "winograd") == WINOGRAD  # a recipe's own
+    assert selected() == PLAIN
+    assert selected("auto", "winograd") == WINOGRAD  # the recipe's value wins
 
 
-def test_it_is_measured_once_on_a_machine(measures):
-    assert chosen() == chosen() == SHORT
-    kernels._speeds.cache_clear()  # as in another process
-    measures[0][SHORT] = 9
-    assert chosen() == SHORT
-    assert len(measures[1]) == 1
-    kernels.forget()
-    assert chosen() == WINOGRAD
-    (kept,) = json.loads((cache_folder() / kernels.MEASURED).read_text()).values()
-    assert kept == {"float32 plain": 0.3, "float32 winograd": 0.2, "bfloat16 onednn": 9}
+def test_a_request_that_cannot_be_met_is_reported(probe):
+    device = kernels.choose("cpu", "float32", "onednn")
+    assert (device.precision, device.kernel) == WINOGRAD
+    assert device.why.startswith("onednn is not available here; float32 winograd is")
 
 
-@pytest.mark.parametrize("damaged", ["", "[]", '{"x": 1', "\0"])
-def test_a_damaged_file_is_measured_anew(damaged, measures):
+def test_a_request_needs_no_measurement(probe):
+    selected("float32", "winograd")
+    selected("auto", "guess")
+    assert probe.calls == 0
+
+
+def test_a_machine_is_measured_once(probe):
+    assert selected() == selected() == BFLOAT16
+    kernels._cached_seconds.cache_clear()  # as in another process
+    probe.seconds[BFLOAT16] = 9.0
+    assert selected() == BFLOAT16
+    assert probe.calls == 1
+    assert kernels.forget_measurements() == [cache_folder() / kernels.CACHE_FILE]
+    assert selected() == WINOGRAD
+    (stored,) = json.loads((cache_folder() / kernels.CACHE_FILE).read_text()).values()
+    assert stored == {"float32 plain": 0.3, "float32 winograd": 0.2, "bfloat16 onednn": 9.0}
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x": 1', "\0"])
+def test_a_damaged_file_is_replaced(content, probe):
     cache_folder().mkdir(parents=True)
-    (cache_folder() / kernels.MEASURED).write_text(damaged)
-    assert chosen() == SHORT
-    assert json.loads((cache_folder() / kernels.MEASURED).read_text())
+    (cache_folder() / kernels.CACHE_FILE).write_text(content)
+    assert selected() == BFLOAT16
+    assert json.loads((cache_folder() / kernels.CACHE_FILE).read_text())
 
 
-def test_where_nothing_can_be_kept_nothing_is_measured(measures, monkeypatch, tmp_path):
+def test_nothing_is_measured_where_it_cannot_be_stored(probe, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "file/below"))
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
-    assert chosen() == SHORT
-    assert "instructions" in kernels.choose("cpu").why
-    assert not measures[1]
+    assert selected() == BFLOAT16
+    assert kernels.choose("cpu").why == "selected by instruction set"
+    assert probe.calls == 0
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "processor", "way"),
+    ("capabilities", "processor", "expected"),
     [
         ({"avx2": True}, "AMD EPYC", WINOGRAD),
         ({"avx512_f": True, "avx512_bf16": True}, "Intel Xeon", PLAIN),
-        ({"avx512_f": True, "avx512_bf16": True}, "AMD EPYC", SHORT),
-        ({"avx512_f": True, "amx_bf16": True}, "Intel Xeon", SHORT),
+        ({"avx512_f": True, "avx512_bf16": True}, "AMD EPYC", BFLOAT16),
+        ({"avx512_f": True, "amx_bf16": True}, "Intel Xeon", BFLOAT16),
     ],
 )
-def test_a_guess_goes_by_what_was_measured_on_such_cpus(capabilities, processor, way, monkeypatch):
+def test_the_ranking_follows_measurements_on_such_cpus(
+    capabilities, processor, expected, monkeypatch
+):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     monkeypatch.setattr(kernels.devices, "processor", lambda: processor)
-    assert kernels.guesses()[0] == way
+    assert kernels.ranked_by_instructions()[0] == expected
 
 
-def test_this_machine_is_measured_in_a_few_seconds():
-    measured = kernels.measure(kernels.ways())
-    assert set(measured) == set(kernels.ways())
-    assert all(0 < seconds < 60 for seconds in measured.values())
+def test_the_probe_times_every_candidate_of_this_machine():
+    measured = kernels.probe(kernels.candidates())
+    assert list(measured) == kernels.candidates()
+    assert all(0 < seconds < float("inf") for seconds in measured.values())
 
 
-def test_bfloat16_is_given_where_it_is_slow(monkeypatch):
+def test_slow_bfloat16_is_used_only_on_strict_request(monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     device = kernels.choose("cpu", "bfloat16")
     assert (device.precision, device.kernel) == ("bfloat16", "plain")
     assert "slower than float32" in device.why
-    again = kernels.choose("cpu", "bfloat16", strict=False)  # as a GPU's picture asks for it
-    assert again.precision == "float32"
+    device = kernels.choose("cpu", "bfloat16", strict=False)  # as a GPU's recipe requests it
+    assert device.precision == "float32"
+    assert device.why.startswith("this CPU has no bfloat16 instructions; ")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("request_", "sentence"),
     [
         (("gpu",), "there is no device 'gpu'"),
         (("cuda:x",), "there is no device 'cuda:x'"),
@@ -148,13 +170,16 @@ def test_bfloat16_is_given_where_it_is_slow(monkeypatch):
         (("cpu", "auto", "winogrand"), "there is no kernel 'winogrand'"),
     ],
 )
-def test_what_is_not_there_is_refused(arguments, sentence):
+def test_an_unknown_name_is_refused(request_, sentence):
     with pytest.raises(DeviceError, match=sentence):
-        kernels.choose(*arguments)
+        kernels.choose(*request_)
 
 
-def test_a_picture_and_a_checkpoint_keep_what_was_chosen(measures, photo, painting, tmp_path):
-    """Whatever would be chosen later."""
+def test_the_recipe_accepts_every_kernel():
+    assert get_args(Recipe.model_fields["kernel"].annotation) == ("auto", *get_args(Kernel))
+
+
+def test_a_picture_and_a_checkpoint_record_the_selection(probe, photo, painting, tmp_path):
     settings = {"size": 48, "steps": 2, "scales": 1, "kernel": "plain", "precision": "float32"}
     *_, last = impasto.iterate(photo, painting, **settings)
     last.result().save(tmp_path / "art.png")
@@ -164,29 +189,35 @@ def test_a_picture_and_a_checkpoint_keep_what_was_chosen(measures, photo, painti
         impasto.checkpoint.load(tmp_path / "run.ckpt")[0],
     ):
         assert (job.device.precision, job.device.kernel) == PLAIN
+    assert probe.calls == 0
     fastest = impasto.prepare(photo, painting)
-    assert (fastest.recipe.precision, fastest.recipe.kernel) == SHORT
-    assert len(measures[1]) == 1
+    assert (fastest.recipe.precision, fastest.recipe.kernel) == BFLOAT16
+
+
+def test_a_method_without_kernels_records_none(photo, painting):
+    recipe = impasto.prepare(photo, painting, method="instant").recipe
+    assert recipe.precision != "auto"
+    assert recipe.kernel == "auto"
 
 
 @pytest.mark.parametrize("missing", ["winograd", "onednn"])
-def test_without_a_private_operator_the_public_one_is_taken(missing, monkeypatch):
+def test_the_public_operator_replaces_a_missing_one(missing, monkeypatch):
     torch.manual_seed(0)
     weight, bias, x = torch.randn(8, 8, 3, 3), torch.randn(8), torch.randn(1, 8, 48, 48)
     expected = Convolution(weight, bias, "plain").forward(x)
-    monkeypatch.setitem(convolution.THERE, missing, lambda: False)
+    monkeypatch.setitem(convolution.IS_AVAILABLE, missing, lambda: False)
     layer = Convolution(weight, bias, missing)
-    assert layer.kind == "plain"
+    assert layer.kernel == "plain"
     assert torch.equal(layer.forward(x), expected)
 
 
-def test_where_nnpack_refuses_the_public_operator_is_taken(monkeypatch):
+def test_the_public_operator_replaces_one_that_refuses(monkeypatch):
     def refuse(*arguments):
         raise RuntimeError("NNPACK SpatialConvolution_updateOutput failed")
 
     torch.manual_seed(0)
     weight, bias, x = torch.randn(8, 8, 3, 3), torch.randn(8), torch.randn(1, 8, 48, 48)
-    monkeypatch.setitem(convolution.THERE, "winograd", lambda: True)
+    monkeypatch.setitem(convolution.IS_AVAILABLE, "winograd", lambda: True)
     monkeypatch.setattr(torch, "_nnpack_spatial_convolution", refuse)
-    found = Convolution(weight, bias, "winograd").forward(x)
-    torch.testing.assert_close(found, Convolution(weight, bias, "plain").forward(x))
+    result = Convolution(weight, bias, "winograd").forward(x)
+    torch.testing.assert_close(result, Convolution(weight, bias, "plain").forward(x))

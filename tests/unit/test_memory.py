@@ -60,13 +60,13 @@ def test_memory_that_makes_no_sense(text):
 def test_a_run_in_bands_makes_the_same_picture(photo, painting, monkeypatch):
     """And says, in one line, how it fits."""
     settings = {"preset": "studio", "size": 96, "steps": 6, "scales": 2, "polish": 0}
-    settings["precision"] = "float32"  # bfloat16 rounds so much that steps drift apart
+    settings["precision"] = "float32"  # in bfloat16, rounding makes the two runs diverge
     whole = impasto.stylize(photo, painting, **settings)
     least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20)), key=lambda p: p.needed_mb)
     monkeypatch.setattr(memory, "memory_available_mb", lambda _device: least.needed_mb)
     events = list(impasto.iterate(photo, painting, **settings))
     assert any("computed twice in up to" in (event.message or "") for event in events)
-    assert abs(events[-1].result().array - whole.array).mean() < 0.002
+    assert abs(events[-1].result().array - whole.array).max() < 0.02
 
 
 def test_out_of_memory_goes_on_with_less(photo, painting, monkeypatch):

@@ -89,12 +89,12 @@ def test_the_gradient_of_a_seamless_picture_is_its_slope(bands):
     assert losses.style > 0
 
 
-def test_a_seamless_picture_is_not_to_make_up_for_its_paintings_edges():
-    """A painting that is its own tile is painted as it is, in every layer."""
+def test_a_seamless_picture_ignores_the_borders_of_its_painting():
+    """A painting that tiles with itself has a style loss of zero against itself."""
     recipe = build({"seamless": True, "content_weight": 0, "tv_weight": 0, "style_goal": 0})
     quarter = torch.rand(1, 3, 32, 48)
     half = torch.cat([quarter, quarter.flip(2)], dim=2)
-    tile = torch.cat([half, half.flip(3)], dim=3)  # wrapped, it is mirrored
+    tile = torch.cat([half, half.flip(3)], dim=3)  # its continuation is its reflection
     engine = Engine(load_encoder(recipe.weights), recipe.style_layers)
     objective = Objective(engine, recipe, tile, [Region([Style(tile)])])
     assert objective.losses(tile).style < 1e-4

@@ -31,7 +31,7 @@ from impasto.video.live.stylist import Stylist
 
 STYLE = "violet-spots"
 BITS = 16
-MOST_LATENCY_S = 1.0  # 0.2 s on a fast machine; where pictures pile up it is several seconds
+MAX_LATENCY_S = 1.0  # a queue that grows reaches several seconds; a fast machine has 0.2 s
 
 
 def free_port() -> int:
@@ -138,7 +138,7 @@ def test_a_stream_in_and_out_is_not_late():
         sender.close()
     late = sorted(late[15:])  # while both ends begin, there is a backlog
     told = json.loads(out)
-    assert late[len(late) // 2] < MOST_LATENCY_S, (late, err)
+    assert late[len(late) // 2] < MAX_LATENCY_S, (late, err)
     assert told["shown"] > 60
 
 

@@ -32,7 +32,7 @@ COMMANDS = {  # imported when it is used: torch takes seconds
     "models": "List, check, fetch and remove network weights.",
     "styles": "List the built-in styles.",
     "presets": "List and explain the presets.",
-    "doctor": "Show machine, speed, memory, versions, folders: for a bug report.",
+    "doctor": "Describe this machine and installation for a bug report.",
 }
 
 

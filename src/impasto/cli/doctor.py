@@ -1,4 +1,4 @@
-"""``impasto doctor``: what this machine has, and what is made of it."""
+"""``impasto doctor``: a description of this machine and installation for bug reports."""
 
 from __future__ import annotations
 
@@ -20,50 +20,43 @@ from impasto.recipe_files import user_preset_folder
 from impasto.studio.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")
-EXTRAS = {"pillow-heif": "reads HEIC photos; install impasto[heic]"}
+EXTRAS = {"pillow-heif": "needed to read HEIC photos; install impasto[heic]"}
 
 
 @click.command
-@click.option(
-    "--clear", is_flag=True, help="Forget the measured speeds, and remove fetched weights."
-)
+@click.option("--clear", is_flag=True, help="Delete stored measurements and downloaded weights.")
 @json_option
 @debug_option
 def doctor(clear: bool, as_json: bool, debug: bool) -> None:
-    """Show the machine, what impasto computes with on it and how fast that is, memory, versions,
-    weights and folders: what a bug report needs. Nothing of it names you.
+    """Show the machine, the selected precision and kernel, memory, versions, weights and folders.
+
+    Paste the output into a bug report. It contains neither your user name nor access tokens.
     """
     if clear:
-        removed = [shown(path) for path in cleared()]
-        click.echo(json.dumps({"removed": removed}) if as_json else removed_in_words(removed))
+        deleted = [without_user_name(path) for path in delete_cached_files()]
+        if as_json:
+            click.echo(json.dumps({"deleted": deleted}))
+        else:
+            click.echo("\n".join(f"deleted {path}" for path in deleted) or "nothing to delete")
         return
-    found = findings()
-    click.echo(json.dumps(found) if as_json else "\n".join(lines(found)))
+    report = build_report()
+    click.echo(json.dumps(report) if as_json else "\n".join(format_report(report)))
 
 
-def cleared() -> Iterator[Path]:
-    """Remove what was measured and fetched; yields each file that was there."""
-    fetched = [entry.path for entry in weights.CATALOGUE.values() if entry.url is not None]
-    for path in (
-        weights.cache_folder() / kernels.MEASURED,
-        *fetched,
-        *map(download.partial_path, fetched),
-    ):
-        if path.is_file():
-            path.unlink()
-            yield path
-    kernels.forget()
+def delete_cached_files() -> list[Path]:
+    """Delete stored measurements and downloaded weights. Returns the deleted files."""
+    deleted = kernels.forget_measurements()
+    for entry in weights.CATALOGUE.values():
+        if entry.url is not None:  # the others belong to an installed package
+            deleted += download.remove(entry.path)
+    return deleted
 
 
-def removed_in_words(removed: list[str]) -> str:
-    """A line for each file."""
-    return "\n".join(f"removed {path}" for path in removed) or "there was nothing to remove"
-
-
-def findings() -> dict[str, Any]:
-    """Everything that is shown."""
-    chosen = kernels.choose()
-    speeds = kernels.speeds() or {}
+def build_report() -> dict[str, Any]:
+    """Return the report as JSON values; on a CPU, measures its kernels if that was never done."""
+    selected = kernels.choose()
+    on_cpu = selected.device.type == "cpu"
+    measured = (kernels.measured_seconds() if on_cpu else None) or {}
     folders = {
         "cache": weights.cache_folder(),
         "presets": user_preset_folder(),
@@ -71,79 +64,76 @@ def findings() -> dict[str, Any]:
     }
     return {
         "machine": {**devices.machine(), "threads": torch.get_num_threads()},
-        "choice": {
-            "device": str(chosen.device),
-            "precision": chosen.precision,
-            "kernel": chosen.kernel,
-            "why": chosen.why,
+        "selected": {
+            "device": str(selected.device),
+            "precision": selected.precision,
+            "kernel": selected.kernel,
+            "why": selected.why,
         },
-        "milliseconds": {str(way): round(seconds * 1e3, 1) for way, seconds in speeds.items()},
-        "memory_free_gb": round(devices.memory_available_mb(chosen.device) / 1e3, 1),
+        "milliseconds": {str(each): round(value * 1e3, 1) for each, value in measured.items()},
+        "memory_available_gb": round(devices.memory_available_mb(selected.device) / 1e3, 1),
         "versions": {
             "python": platform.python_version(),
-            **{package: installed(package) for package in PACKAGES},
+            **{package: installed_version(package) for package in PACKAGES},
         },
-        "extras": {package: installed(package) for package in EXTRAS},
+        "extras": {package: installed_version(package) for package in EXTRAS},
         "weights": {name: weights.state(entry) for name, entry in weights.CATALOGUE.items()},
         "folders": {
-            name: {"path": shown(path), "writable": is_writable(path)}
+            name: {"path": without_user_name(path), "is_writable": is_writable(path)}
             for name, path in folders.items()
         },
         "environment": {
-            name: shown(Path(value)) if Path(value).is_absolute() else value
+            name: without_user_name(Path(value)) if Path(value).is_absolute() else value
             for name, value in sorted(os.environ.items())
             if name.startswith("IMPASTO_") and "TOKEN" not in name
         },
     }
 
 
-def lines(found: dict[str, Any]) -> Iterator[str]:
-    """The findings in words, two columns."""
+def format_report(report: dict[str, Any]) -> Iterator[str]:
+    """Yield the report as lines of two columns."""
 
     def row(name: str, value: object) -> str:
         return f"{name:<14}{value}"
 
-    for name, value in found["machine"].items():
+    for name, value in report["machine"].items():
         yield row(name, value)
-    choice = found["choice"]
-    yield row(
-        "computing on",
-        f"{choice['device']} in {choice['precision']}, {choice['kernel']} ({choice['why']})",
-    )
-    for way, milliseconds in found["milliseconds"].items():
-        yield row("", f"{way:<18}{milliseconds:8.1f} ms for three layers")
-    yield row("memory free", f"{found['memory_free_gb']} GB")
-    yield row(
-        "versions", ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    )
-    for name, number in found["extras"].items():
-        yield row("extras", f"{name} {number or f'is missing: it {EXTRAS[name]}'}")
+    selected = report["selected"]
+    chosen = f"{selected['device']}, {selected['precision']}, {selected['kernel']}"
+    yield row("selected", f"{chosen} ({selected['why']})")
+    for candidate, milliseconds in report["milliseconds"].items():
+        yield row("measured", f"{candidate:<18}{milliseconds:8.1f} ms")
+    yield row("memory", f"{report['memory_available_gb']} GB available")
+    versions = [f"{name} {number or 'missing'}" for name, number in report["versions"].items()]
+    yield row("versions", ", ".join(versions))
+    for name, number in report["extras"].items():
+        yield row("extras", f"{name} {number or f'missing ({EXTRAS[name]})'}")
     for state in ("ok", "missing", "damaged"):
-        names = [name for name, is_so in found["weights"].items() if is_so == state]
+        names = [name for name, its_state in report["weights"].items() if its_state == state]
         if names:
             yield row("weights", f"{state}: {', '.join(names)}")
-    for name, folder in found["folders"].items():
-        can = "can be written" if folder["writable"] else "can't be written"
-        yield row("folder", f"{name}: {folder['path']} ({can})")
-    for name, value in found["environment"].items():
+    for name, folder in report["folders"].items():
+        access = "writable" if folder["is_writable"] else "not writable"
+        yield row("folder", f"{name}: {folder['path']} ({access})")
+    for name, value in report["environment"].items():
         yield row("environment", f"{name}={value}")
 
 
-def installed(package: str) -> str | None:
-    """The version of a package, or None."""
+def installed_version(package: str) -> str | None:
+    """Return the version of a package, or None if it is not installed."""
     try:
         return version(package)
     except PackageNotFoundError:
         return None
 
 
-def shown(path: Path) -> str:
-    """A path without the user's name."""
+def without_user_name(path: Path) -> str:
+    """Return a path as text, with the home folder written as ~."""
     home = Path.home()
     return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be put there, or it can be made."""
-    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    """Return whether files can be created in a folder, which may not exist yet."""
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -106,9 +106,6 @@ def rm(name: str, debug: bool) -> None:
     entry = weights.find(name)
     if entry.url is None:
         raise WeightsError(f"{name} belongs to the package {entry.source}; it isn't ours to remove")
-    partial = download.partial_path(entry.path)
-    if not entry.path.exists() and not partial.exists():
+    if not download.remove(entry.path):
         raise WeightsError(f"the weights {name} aren't here; there is nothing to remove")
-    partial.unlink(missing_ok=True)
-    entry.path.unlink(missing_ok=True)
     click.echo(f"removed {entry.path}")

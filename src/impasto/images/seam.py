@@ -22,8 +22,10 @@ def wrapped(image: Tensor, margin: int = WRAP_PX) -> Tensor:
 
 
 def mirrored(image: Tensor, margin: int = WRAP_PX) -> Tensor:
-    """(N, C, H, W) with ``margin`` px of its reflection on every side, of the size of the
-    ``wrapped`` picture; the pixels at the edge come twice.
+    """Return the image with ``margin`` px of its reflection on every side.
+
+    (N, C, H, W) → (N, C, H + 2·margin, W + 2·margin), the size of the ``wrapped`` image; H and W
+    are at least ``margin``. The reflection repeats the outermost pixels.
     """
     for side in (-2, -1):
         before = image.narrow(side, 0, margin).flip(side)
@@ -33,8 +35,9 @@ def mirrored(image: Tensor, margin: int = WRAP_PX) -> Tensor:
 
 
 def framed(mask: Tensor | None, image: Tensor, margin: int = WRAP_PX) -> Tensor:
-    """The mask (N, 1, H, W) of an ``image``, or None for all of it, with zeros on every side: of
-    the size of the ``wrapped`` image.
+    """Return the mask with ``margin`` px of zeros on every side, the size of the ``wrapped`` image.
+
+    ``mask`` (N, 1, H, W) belongs to ``image``; None means all of it.
     """
     mask = torch.ones_like(image[:, :1]) if mask is None else mask
     return functional.pad(mask, (margin,) * 4)

@@ -16,6 +16,7 @@ from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
 from impasto.losses.moments import MomentsTap
+from impasto.losses.nearest import NearestTap
 from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
 from impasto.losses.total_variation import total_variation
 from impasto.networks.engine import Engine, Pass, Tap, Taps
@@ -84,8 +85,8 @@ class Objective:
     more term, of a film.
 
     ``recipe.style_goal`` makes the style loss steeper, see ``steepened``: a style that is hard to
-    reach pulls harder, one that is reached leaves more of the content. Not with ``nearest`` in it,
-    whose distances are no share of the style's own spread.
+    reach pulls harder, one that is reached leaves more of the content. The loss ``nearest`` stays
+    as it is: its mean cosine distance is far above the goal even in a finished picture.
 
     With ``shifts`` the network sees the image moved by one of them, which ``view`` chooses. Max
     pooling sees an image on one grid; what is optimised on several has no mesh.
@@ -199,19 +200,21 @@ class Objective:
         return Losses(content, style, tv, content + style + tv + temporal, dict(layers)), slope
 
     def _steepen(self, parts: list[float]) -> list[float]:
-        """The style's parts, and their pull, so that they sum to the steepened style loss."""
+        """Return the parts of the style loss, scaled so that they sum to the steepened loss.
+
+        Scales the weights of the losses, and so their gradients, likewise.
+        """
         recipe = self.recipe
         unit = recipe.style_weight * recipe.strength**2 * self.painted
-        if recipe.loss_form != "relative" or not (recipe.style_goal and parts and unit):
+        steep = [i for i, (_, tap) in enumerate(self.style) if not isinstance(tap, NearestTap)]
+        if recipe.loss_form != "relative" or not (recipe.style_goal and steep and unit):
             return parts
-        if recipe.style_loss.get("nearest"):
-            return parts  # of another scale, and never near zero
-        total = sum(parts) / unit  # may be a little below zero: distances are rounded
+        total = sum(parts[i] for i in steep) / unit  # rounding may put it slightly below zero
         loss, slope = steepened(total, recipe.style_goal)
-        for weight, (_, tap) in zip(self.style_weights, self.style, strict=True):
-            tap.weight = weight * slope
-        share = loss / total if total else 0.0
-        return [part * share for part in parts]
+        for i in steep:
+            self.style[i][1].weight = self.style_weights[i] * slope
+            parts[i] *= loss / total if total else 0.0
+        return parts
 
     def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
@@ -259,10 +262,11 @@ class Objective:
     def _gather(
         self, style: Style, layers: Sequence[str], kinds: Sequence[str]
     ) -> dict[Key, MomentsTap | Sampler]:
-        """Look at a painting for each layer and kind of loss.
+        """Collect the statistics of a painting for each layer and kind of loss.
 
-        Where an image ends, the network sees an edge. A seamless picture has no end, and would get
-        specks that make up for it; so the painting is shown mirrored beyond its edges.
+        The zero padding at an image's border changes the features there. A seamless picture has no
+        border and would imitate these features with coloured specks. So its painting is continued
+        by its reflection, and the statistics leave the reflection out.
         """
         rgb = mirrored(style.rgb) if self.recipe.seamless else style.rgb
         height, width = rgb.shape[-2:]

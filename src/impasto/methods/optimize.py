@@ -367,7 +367,7 @@ def make_engine(job: Job) -> Engine:
         dtype=job.device.dtype,
     )
     style_layers = {**recipe.style_layers, **recipe.plain_style_layers}
-    return Engine(encoder, [*style_layers, *recipe.content_layers], kind=job.device.kernel)
+    return Engine(encoder, [*style_layers, *recipe.content_layers], kernel=job.device.kernel)
 
 
 def memory_plan(job: Job) -> Plan:

@@ -20,6 +20,14 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.part")
 
 
+def remove(path: Path) -> list[Path]:
+    """Delete a downloaded file and what an unfinished download left. Returns the deleted files."""
+    found = [file for file in (path, partial_path(path)) if file.is_file()]
+    for file in found:
+        file.unlink()
+    return found
+
+
 def fetch(
     url: str, path: Path, digest: str, *, stall_seconds: float = STALL_SECONDS
 ) -> Iterator[int]:

@@ -17,7 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from impasto.devices import Kind
+from impasto.devices import Kernel
 from impasto.errors import ImageError
 from impasto.networks.convolution import Convolution
 from impasto.networks.layers import LAYER_NAMES, canonical
@@ -67,7 +67,7 @@ class Engine:
     """Runs ``encoder``, as far as the highest of ``layers``.
 
     ``bands`` has a number for each block: KEEP, or in how many bands of rows to compute it anew on
-    the way back. ``kind``: see ``convolution``.
+    the way back. ``kernel``: see ``convolution``.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class Engine:
         layers: Iterable[str],
         *,
         bands: Sequence[int] = (KEEP,) * 5,
-        kind: Kind | None = None,
+        kernel: Kernel | None = None,
     ) -> None:
         self.encoder, self.bands = encoder, bands
         names = _up_to_the_highest(layers)
         self.convolutions = {
-            name: Convolution(*encoder.kernel(name), kind) for name in names if "conv" in name
+            name: Convolution(*encoder.kernel(name), kernel) for name in names if "conv" in name
         }
         self.memory_format = self.convolutions[names[0]].memory_format
 

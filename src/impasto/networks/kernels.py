@@ -1,8 +1,8 @@
-"""What to compute with: the device that is there, and the precision and the convolutions that are
-the fastest on it. On CPUs these are measured, once, and kept in the cache folder.
+"""Selection of the device, the precision and the convolution kernel.
 
-Instructions alone don't tell: with AVX-512 BF16, bfloat16 is twice as fast as float32 on one CPU
-and slower on another.
+On a CPU, precision and kernel are selected by measurement, and the measurement is stored in the
+cache folder. The instruction set alone does not predict the result: with AVX-512 BF16, bfloat16 is
+faster than float32 on AMD's Zen 4 and slower on an Intel CPU without AMX.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from typing import NamedTuple, get_args
 import torch
 
 from impasto import devices, files
-from impasto.devices import Device, Kind
+from impasto.devices import Device, Kernel
 from impasto.errors import DeviceError, OutputError, unknown
 from impasto.networks.convolution import Convolution, has_fast_bfloat16, has_winograd
 from impasto.networks.weights import cache_folder
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-WORTH_IT = 1.1
-"""bfloat16, which is less exact, has to be so many times as fast as float32."""
-LAYERS = ((64, 128, 192), (256, 64, 96), (512, 32, 48))
-"""Channels, height and width of the convolutions that are timed: VGG-19's in blocks 1, 3 and 4."""
-ROUNDS = 3
-MOST_SECONDS = 2.0
-"""After that no new round is begun."""
-MEASURED = "speeds.json"
+MIN_BFLOAT16_SPEEDUP = 1.1
+"""Lowest speed relative to float32 at which bfloat16, which is less exact, is selected."""
+PROBE_SHAPES = ((64, 128, 192), (256, 64, 96), (512, 32, 48))
+"""Channels, height and width, px, of the timed convolutions: VGG-19's blocks 1, 3 and 4."""
+PROBE_ROUNDS = 3
+MAX_PROBE_SECONDS = 2.0
+"""Time after which the probe starts no further round."""
+CACHE_FILE = "speeds.json"
 
 
-class Way(NamedTuple):
-    """A way to compute convolutions on the CPU."""
+class Candidate(NamedTuple):
+    """A precision and a convolution kernel that this CPU can use."""
 
     precision: str
-    kernel: Kind
+    kernel: Kernel
 
     def __str__(self) -> str:
         return f"{self.precision} {self.kernel}"
@@ -47,101 +47,127 @@ class Way(NamedTuple):
 def choose(
     device: str = "auto", precision: str = "auto", kernel: str = "auto", *, strict: bool = True
 ) -> Device:
-    """CUDA before MPS before the CPU, and what is the fastest there of what is asked for.
+    """Select the device, and the fastest precision and kernel on it that match the request.
 
-    A ``kernel`` that isn't there is replaced by one that is. ``IMPASTO_KERNEL`` says what ``auto``
-    means: winograd, onednn, plain, or ``guess`` to go by the CPU's instructions, not measuring.
-    Unless it is ``strict``, bfloat16 isn't taken where it would be a hundred times slower: a
-    picture made on a GPU may be made again on a CPU.
-    Raises DeviceError: no such device or precision on this machine.
+    Args:
+        device: "auto" prefers CUDA to MPS to the CPU; otherwise a device name.
+        precision: "auto", "float32" or "bfloat16".
+        kernel: "auto" or a convolution kernel; ignored on GPUs. The environment variable
+            ``IMPASTO_KERNEL`` replaces "auto"; its value "guess" selects by instruction set,
+            without a measurement.
+        strict: Whether to use bfloat16 on request even where it is a hundred times slower than
+            float32. False suits the recipe of a picture that was painted on a GPU.
+
+    Returns:
+        The selection. Its ``why`` names every request that could not be met.
+
+    Raises:
+        DeviceError: This machine has no such device, or there is no such precision or kernel.
     """
-    where = devices.find(device)
+    target = devices.find(device)
     if precision not in ("auto", *PRECISIONS):
         raise DeviceError(unknown("precision", precision, ("auto", *PRECISIONS)))
-    usual = os.environ.get("IMPASTO_KERNEL", "").strip().lower()
-    asked = usual if usual and kernel == "auto" else kernel
-    if asked not in (known := ("auto", "guess", *get_args(Kind))):
-        raise DeviceError(unknown("kernel", asked, known))
-    if where.type != "cpu":
-        fast, why = devices.bfloat16_support(where)
+    if kernel == "auto":
+        kernel = os.environ.get("IMPASTO_KERNEL", "").strip().lower() or "auto"
+    known_kernels = ("auto", "guess", *get_args(Kernel))
+    if kernel not in known_kernels:
+        raise DeviceError(unknown("kernel", kernel, known_kernels))
+    if target.type != "cpu":
+        is_fast, reason = devices.bfloat16_support(target)
         if precision == "auto":
-            return Device(where, torch.bfloat16 if fast else torch.float32, "plain", why)
-        return Device(where, PRECISIONS[precision], "plain", "as asked")
-    possible = [way for way in ways() if precision in ("auto", way.precision)]
-    if not possible and strict:
-        return Device(where, torch.bfloat16, "plain", "as asked, though slower than float32")
-    possible = possible or ways()
-    named = [way for way in possible if way.kernel == asked]
-    if len(named or possible) == 1:
-        (way,) = named or possible
-        why = "as asked" if named or precision != "auto" else "there is no other way here"
+            return Device(target, torch.bfloat16 if is_fast else torch.float32, "plain", reason)
+        return Device(target, PRECISIONS[precision], "plain", "as requested")
+    matching = [each for each in candidates() if precision in ("auto", each.precision)]
+    unmet = ""
+    if not matching and strict:
+        return Device(target, torch.bfloat16, "plain", "as requested, though slower than float32")
+    if not matching:
+        matching, unmet = candidates(), "this CPU has no bfloat16 instructions; "
+    requested = [each for each in matching if each.kernel == kernel]
+    if requested:
+        selected, reason = requested[0], "as requested"
     else:
-        way, why = _best(named or possible, guess=asked == "guess")
-    return Device(where, PRECISIONS[way.precision], way.kernel, why)
+        if kernel in get_args(Kernel):
+            unmet += f"{kernel} is not available here; "
+        selected, reason = _fastest(matching, should_measure=kernel != "guess")
+    return Device(target, PRECISIONS[selected.precision], selected.kernel, unmet + reason)
 
 
-def ways() -> list[Way]:
-    """The sensible ways to compute on this CPU. bfloat16 without instructions for it, a hundred
-    times slower, isn't one.
+def candidates() -> list[Candidate]:
+    """Return the combinations worth measuring on this CPU.
+
+    bfloat16 without instructions for it is a hundred times slower and therefore never among them.
     """
-    found = [Way("float32", "plain")]
+    found = [Candidate("float32", "plain")]
     if has_winograd():
-        found.append(Way("float32", "winograd"))
+        found.append(Candidate("float32", "winograd"))
     if has_fast_bfloat16():
-        found.append(Way("bfloat16", "onednn"))
+        found.append(Candidate("bfloat16", "onednn"))
     return found
 
 
-def _best(possible: list[Way], *, guess: bool) -> tuple[Way, str]:
-    """The fastest way, and why in half a sentence."""
-    measured = None if guess else speeds()
+def _fastest(matching: list[Candidate], *, should_measure: bool) -> tuple[Candidate, str]:
+    """Return the fastest candidate and the reason, a clause for the user."""
+    if len(matching) == 1:
+        return matching[0], "the only option here"
+    measured = measured_seconds() if should_measure else None
     if measured is None:
-        order = guesses()
-        return min(possible, key=order.index), "going by this CPU's instructions"
-    seconds = {way: measured[way] for way in possible}
-    handicap = {"float32": 1, "bfloat16": WORTH_IT}
-    best = min(seconds, key=lambda way: seconds[way] * handicap[way.precision])
-    second = min((way for way in seconds if way != best), key=lambda way: seconds[way])
-    ratio = seconds[second] / seconds[best]
-    if ratio < 1:
-        return best, f"{second} is hardly faster here"
-    return best, f"{best} is {ratio:.1f} times as fast as {second} here"
+        return min(matching, key=ranked_by_instructions().index), "selected by instruction set"
+    penalty = {"float32": 1.0, "bfloat16": MIN_BFLOAT16_SPEEDUP}
+    best = min(matching, key=lambda each: measured[each] * penalty[each.precision])
+    runner_up = min((each for each in matching if each != best), key=measured.__getitem__)
+    speedup = measured[runner_up] / measured[best]
+    if speedup < 1:
+        return best, f"{runner_up} is hardly faster here"
+    return best, f"{best} is {speedup:.1f} times as fast as {runner_up} here"
 
 
-def guesses() -> list[Way]:
-    """All ways, the one first that is likely the fastest on a CPU with such instructions."""
-    can = torch.cpu.get_capabilities()
-    short, winograd = Way("bfloat16", "onednn"), Way("float32", "winograd")
-    wide = Way("float32", "plain")
-    if can.get("amx_bf16") or (can.get("avx512_bf16") and "AMD" in devices.processor()):
-        return [short, winograd, wide]
-    return [wide, winograd, short] if can.get("avx512_f") else [winograd, wide, short]
+def ranked_by_instructions() -> list[Candidate]:
+    """Return all candidates, the fastest first, as measured on CPUs with these instructions."""
+    supported = torch.cpu.get_capabilities()
+    plain, winograd = Candidate("float32", "plain"), Candidate("float32", "winograd")
+    bfloat16 = Candidate("bfloat16", "onednn")
+    is_amd = "AMD" in devices.processor()
+    if supported.get("amx_bf16") or (supported.get("avx512_bf16") and is_amd):
+        return [bfloat16, winograd, plain]
+    if supported.get("avx512_f"):
+        return [plain, winograd, bfloat16]
+    return [winograd, plain, bfloat16]
 
 
-def speeds() -> dict[Way, float] | None:
-    """Seconds that the three layers take in each way: kept from before, or measured now. None where
-    they couldn't be kept: measuring each time would take longer than it saves.
+def measured_seconds() -> dict[Candidate, float] | None:
+    """Return the seconds that each candidate takes for ``PROBE_SHAPES``.
+
+    The first call on a machine measures and stores them. Returns None where they cannot be stored:
+    a measurement in every process would take longer than it saves.
     """
-    return _speeds(cache_folder() / MEASURED, _machine(), tuple(ways()))
+    return _cached_seconds(cache_folder() / CACHE_FILE, _machine_key(), tuple(candidates()))
 
 
-def forget() -> None:
-    """Have it measured anew."""
-    (cache_folder() / MEASURED).unlink(missing_ok=True)
-    _speeds.cache_clear()
+def forget_measurements() -> list[Path]:
+    """Delete the stored measurements. Returns the deleted files."""
+    _cached_seconds.cache_clear()
+    file = cache_folder() / CACHE_FILE
+    if not file.is_file():
+        return []
+    file.unlink()
+    return [file]
 
 
 @lru_cache(maxsize=8)
-def _speeds(file: Path, machine: str, wanted: tuple[Way, ...]) -> dict[Way, float] | None:
-    kept = _read(file)
-    known = kept.get(machine)
-    if isinstance(known, dict) and all(isinstance(known.get(str(way)), float) for way in wanted):
-        return {way: known[str(way)] for way in wanted}
+def _cached_seconds(
+    file: Path, machine: str, wanted: tuple[Candidate, ...]
+) -> dict[Candidate, float] | None:
+    stored = _read(file)
+    known = stored.get(machine)
+    if isinstance(known, dict) and all(isinstance(known.get(str(each)), float) for each in wanted):
+        return {each: known[str(each)] for each in wanted}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(file, kept)  # whether it can be written
-        measured = measure(list(wanted))
-        seconds = {str(way): value for way, value in measured.items()}
+        files.write_json(file, stored)  # fails before two seconds are spent, not after
+        measured = probe(list(wanted))
+        seconds = {str(each): value for each, value in measured.items()}
+        # Read again: another process may have stored its measurement in the meantime.
         files.write_json(file, {**_read(file), machine: seconds})
     except (OSError, OutputError):
         return None
@@ -149,45 +175,48 @@ def _speeds(file: Path, machine: str, wanted: tuple[Way, ...]) -> dict[Way, floa
 
 
 def _read(file: Path) -> dict[str, object]:
-    """What is kept; nothing if it is damaged."""
+    """Return the stored measurements by machine; an empty mapping if the file is damaged."""
     try:
-        kept = json.loads(file.read_bytes())
+        stored = json.loads(file.read_bytes())
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return stored if isinstance(stored, dict) else {}
 
 
-def _machine() -> str:
-    """All that a measurement holds for."""
-    can = torch.cpu.get_capabilities()
-    instructions = " ".join(sorted(name for name, there in can.items() if there is True))
+def _machine_key() -> str:
+    """Return a text that changes with anything that a measurement depends on."""
+    supported = torch.cpu.get_capabilities()
+    instructions = " ".join(sorted(name for name, value in supported.items() if value is True))
     versions = f"torch {torch.__version__}, impasto {version('impasto')}"
     return f"{devices.processor()}; {torch.get_num_threads()} threads; {instructions}; {versions}"
 
 
 @torch.no_grad()
-def measure(candidates: list[Way]) -> dict[Way, float]:
-    """Seconds that ``LAYERS`` take in each way, the shortest of up to ``ROUNDS``, by turns."""
+def probe(wanted: list[Candidate]) -> dict[Candidate, float]:
+    """Return each candidate's shortest time for ``PROBE_SHAPES``, in seconds.
+
+    The candidates take turns, so that a busy moment of the machine affects all of them.
+    """
     generator = torch.Generator().manual_seed(0)
-    tasks = {}
-    for way in candidates:
-        dtype = PRECISIONS[way.precision]
-        layers = []
-        for channels, height, width in LAYERS:
+    layers: dict[Candidate, list[tuple[Convolution, torch.Tensor]]] = {}
+    for each in wanted:
+        dtype = PRECISIONS[each.precision]
+        layers[each] = []
+        for channels, height, width in PROBE_SHAPES:
             weight = torch.randn(channels, channels, 3, 3, generator=generator).to(dtype)
-            layer = Convolution(weight, weight.new_zeros(channels), way.kernel)
+            layer = Convolution(weight, weight.new_zeros(channels), each.kernel)
             x = torch.rand(1, channels, height, width, generator=generator).to(dtype)
-            layers.append((layer, x.contiguous(memory_format=layer.memory_format)))
-        tasks[way] = layers
+            layers[each].append((layer, x.contiguous(memory_format=layer.memory_format)))
     started = time.perf_counter()
-    shortest = dict.fromkeys(candidates, float("inf"))
-    for turn in range(1 + ROUNDS):
-        for way, layers in tasks.items():
-            begun = time.perf_counter()
-            for layer, x in layers:
+    shortest = dict.fromkeys(wanted, float("inf"))
+    for round_number in range(1 + PROBE_ROUNDS):
+        for each in wanted:
+            round_started = time.perf_counter()
+            for layer, x in layers[each]:
                 layer.forward(x)
-            if turn:  # the first one warms up
-                shortest[way] = min(shortest[way], time.perf_counter() - begun)
-        if turn and time.perf_counter() - started > MOST_SECONDS:
+            elapsed = time.perf_counter() - round_started
+            if round_number > 0:  # round 0 only warms up
+                shortest[each] = min(shortest[each], elapsed)
+        if round_number > 0 and time.perf_counter() - started > MAX_PROBE_SECONDS:
             break
     return shortest
