@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import torch
+from safetensors.torch import save_file
 
 from impasto.networks.formats import CONVOLUTION_NAMES, TOP_NAMES
 
@@ -78,16 +79,17 @@ def write_torchvision(path: Path, parameters) -> None:
     torch.save(state, path)
 
 
-def write_q8(path: Path, parameters) -> None:
-    """Each kernel as indexes into a table of 256 of its values."""
-    archive = {}
+def write_palettes(path: Path, parameters) -> None:
+    """The convolutions, each kernel as indexes into a palette of 256 of its values."""
+    stored = {}
     for name in CONVOLUTION_NAMES:
         kernel = parameters[f"{name}.weight"]
-        table = torch.quantile(kernel.flatten(), torch.linspace(0, 1, 256))
-        archive[f"{name}_W_q"] = (kernel[..., None] - table).abs().argmin(-1).to(torch.uint8)
-        archive[f"{name}_W_table"] = table
-        archive[f"{name}_b"] = parameters[f"{name}.bias"]
-    torch.save(archive, path)
+        palette = torch.quantile(kernel.flatten(), torch.linspace(0, 1, 256))
+        indexes = (kernel[..., None] - palette).abs().argmin(-1).to(torch.uint8)
+        stored[f"{name}.weight.indexes"] = indexes
+        stored[f"{name}.weight.palette"] = palette
+        stored[f"{name}.bias"] = parameters[f"{name}.bias"]
+    save_file(stored, path)
 
 
 def digest_of(path: Path) -> str:

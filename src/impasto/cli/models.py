@@ -80,7 +80,7 @@ def pull(name: str, force: bool, debug: bool) -> None:
     entry = weights.find(name)
     if entry.url is None:
         weights.verified_path(entry)
-        click.echo(f"{name} came with the package {entry.source} and is in order")
+        click.echo(f"{name} comes with impasto and is in order")
         return
     if not force and weights.state(entry) == "ok":
         click.echo(f"{name} is here already: {entry.path}")
@@ -105,7 +105,7 @@ def rm(name: str, debug: bool) -> None:
     """Remove the fetched file of NAME from the cache."""
     entry = weights.find(name)
     if entry.url is None:
-        raise WeightsError(f"{name} belongs to the package {entry.source}; it isn't ours to remove")
+        raise WeightsError(f"{name} comes with impasto and can't be removed")
     if not download.remove(entry.path):
         raise WeightsError(f"the weights {name} aren't here; there is nothing to remove")
     click.echo(f"removed {entry.path}")

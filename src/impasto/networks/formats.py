@@ -1,8 +1,9 @@
-"""Readers of the file formats that VGG-19's weights come in.
+"""Readers of the file formats that weights come in.
 
-All give the same thing: ``{"block1_conv1.weight": (O, I, 3, 3), "block1_conv1.bias": (O,), …}`` in
-float32, and where the file has the top ``fc1``, ``fc2`` and ``predictions`` with weights (out, in).
-Shapes are whatever the file says, so a network of another width is read just the same.
+All return tensors in float32 by name. For VGG-19 these are ``block1_conv1.weight`` (O, I, 3, 3),
+``block1_conv1.bias`` (O,) and so on, and where the file has the top ``fc1``, ``fc2`` and
+``predictions`` with weights (out, in). Shapes are whatever the file says, so a network of another
+width is read just the same.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from impasto.errors import WeightsError
@@ -23,13 +27,22 @@ Parameters = dict[str, Tensor]
 
 CONVOLUTION_NAMES = tuple(name for name in LAYER_NAMES if "conv" in name)
 TOP_NAMES = ("fc1", "fc2", "predictions")
+UNREADABLE = (
+    OSError, RuntimeError, ValueError, KeyError, EOFError,
+    pickle.UnpicklingError, SafetensorError,
+)  # fmt: skip
+"""What the readers raise for a file that is something else."""
 
 
 def read(path: Path, format: Format) -> Parameters:
-    """Read ``path``. Raises WeightsError: not a file of that format, or layers missing."""
+    """Read VGG-19's weights from ``path``.
+
+    Raises:
+        WeightsError: The file does not have that format, or layers are missing.
+    """
     try:
         parameters = READERS[format](path)
-    except (OSError, RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise WeightsError(f"{path} isn't a readable {format} file of VGG-19's weights") from error
     missing = [name for name in CONVOLUTION_NAMES if f"{name}.weight" not in parameters]
     if missing:
@@ -51,15 +64,29 @@ def format_of(path: Path) -> Format:
     raise WeightsError(f"{path} is neither a Keras .h5 nor a torchvision .pth file")
 
 
-def read_q8(path: Path) -> Parameters:
-    """Each kernel as 8-bit indexes into a table of its own 256 float32 values."""
-    archive = _torch_archive(path)
-    parameters: Parameters = {}
-    for name in CONVOLUTION_NAMES:
-        table, indexes = archive[f"{name}_W_table"], archive[f"{name}_W_q"]
-        parameters[f"{name}.weight"] = table[indexes.long()]  # (O, I, 3, 3)
-        parameters[f"{name}.bias"] = archive[f"{name}_b"]
-    return parameters
+def read_safetensors(path: Path) -> Parameters:
+    """Read one of impasto's own files; 8-bit weights become float32.
+
+    A tensor NAME is stored as it is, or in one of two ways that take a quarter of the space:
+    ``NAME.indexes`` into the table ``NAME.palette``, or ``NAME.integers`` times ``NAME.scale``,
+    which has one value per output channel.
+    """
+    # The library maps the file and copies each tensor out of it. So nothing stays mapped, which
+    # would keep the file from being replaced on Windows.
+    stored = load_file(path)
+    # numpy computes in this thread alone. torch would use all cores, which is no faster for so
+    # little work, and several times slower while another process uses them.
+    decoded: dict[str, np.ndarray] = {}
+    for key, values in stored.items():
+        name, _, encoding = key.rpartition(".")
+        if encoding == "indexes":
+            decoded[name] = np.take(stored[f"{name}.palette"], values)
+        elif encoding == "integers":
+            per_channel = (-1, *[1] * (values.ndim - 1))
+            decoded[name] = values.astype(np.float32) * stored[f"{name}.scale"].reshape(per_channel)
+        elif encoding not in ("palette", "scale"):
+            decoded[key] = values
+    return {name: torch.from_numpy(values) for name, values in decoded.items()}
 
 
 def read_keras(path: Path) -> Parameters:
@@ -102,7 +129,7 @@ def read_torchvision(path: Path) -> Parameters:
 
 
 READERS: dict[Format, Callable[[Path], Parameters]] = {
-    "q8": read_q8,
+    "safetensors": read_safetensors,
     "keras": read_keras,
     "torchvision": read_torchvision,
 }

@@ -13,7 +13,6 @@ from impasto.networks import formats, weights
 from impasto.networks.classifier import VGG19Classifier
 from impasto.networks.magenta import Magenta
 from impasto.networks.multistyle import Multistyle
-from impasto.networks.onnx_weights import read_onnx
 from impasto.networks.vgg19 import VGG19, Pooling
 
 
@@ -51,7 +50,9 @@ def load_magenta(device: torch.device, dtype: torch.dtype) -> Magenta:
     """The networks for any painting, hash-checked; kept for the next call. Styles are predicted on
     the CPU, in float32. Raises WeightsError.
     """
-    network = Magenta(_onnx(weights.MAGENTA_PREDICT), _onnx(weights.MAGENTA_TRANSFORM))
+    network = Magenta(
+        _feed_forward(weights.MAGENTA_PREDICT), _feed_forward(weights.MAGENTA_TRANSFORM)
+    )
     network.transformer.to(device, dtype)
     return network
 
@@ -59,13 +60,13 @@ def load_magenta(device: torch.device, dtype: torch.dtype) -> Magenta:
 @lru_cache(maxsize=2)
 def load_multistyle(device: torch.device, dtype: torch.dtype) -> Multistyle:
     """The network with 26 styles of its own, likewise."""
-    network = Multistyle(_onnx(weights.MULTISTYLE))
+    network = Multistyle(_feed_forward(weights.MULTISTYLE))
     network.transformer.to(device, dtype)
     return network
 
 
-def _onnx(name: str) -> dict[str, Tensor]:
-    return read_onnx(weights.verified_path(weights.find(name)))
+def _feed_forward(name: str) -> dict[str, Tensor]:
+    return formats.read_safetensors(weights.verified_path(weights.find(name)))
 
 
 def load_classifier(file: Path | None = None) -> VGG19Classifier:

