@@ -18,7 +18,7 @@ import impasto
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
-from impasto.networks.engine import Engine
+from impasto.networks.engine import FeatureEngine
 from impasto.result import Job
 
 REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
@@ -39,7 +39,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def prepared(
     pair: str, size: int, precision: str, device: str = "auto"
-) -> tuple[Job, Objective, Engine]:
+) -> tuple[Job, Objective, FeatureEngine]:
     """The tutorial's objective for one of PAIRS."""
     job = impasto.prepare(
         *PAIRS[pair], preset="tutorial", size=size, precision=precision, device=device

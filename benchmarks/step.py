@@ -69,6 +69,7 @@ def measure(size: int, precision: str, device: str) -> dict[str, Any]:
     job, objective, engine = common.prepared("reference", size, precision, device)
     image = job.content.rgb.to(job.device.device)
     with impasto.devices.freed_memory(stays=True), torch.no_grad():
+        assert isinstance(engine, Engine)
         bare = convolutions_of(engine, image)
         solver = LBFGS()
         step_times, bare_times, solver_times = [], [], []

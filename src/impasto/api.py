@@ -27,7 +27,7 @@ from impasto.methods.registry import METHODS
 from impasto.networks import kernels, styles
 from impasto.networks import weights as catalogue
 from impasto.recipe import INITS, Recipe, build
-from impasto.result import Job, Progress, Result, Snapshot
+from impasto.result import Job, Progress, Result, Snapshot, last
 
 GLANCE_PX = 512
 """Long side of a painting for the method instant, whose network sees 256 px of it."""
@@ -55,8 +55,7 @@ def stylize(
     >>> result.save("stylized.png")
     """
     events = iterate(content, style, preset=preset, recipe=recipe, limits=limits, **settings)
-    *_, finished = events
-    return finished.result()
+    return last(events).result()
 
 
 def iterate(
@@ -106,8 +105,7 @@ def prepare(
         chosen.device, chosen.precision, chosen.kernel, strict="precision" in settings
     )
     # The recipe records the selection, so that the picture can be reproduced byte for byte.
-    uses_kernel = chosen.method == "optimize" and device.device.type == "cpu"
-    kernel = device.kernel if uses_kernel else "auto"
+    kernel = device.kernel if chosen.method == "optimize" else "auto"
     chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
     photo = read(content, limits=limits)
     pictures = [_read_style(source, chosen, limits) for source, _ in pairs]

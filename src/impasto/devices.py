@@ -25,8 +25,10 @@ INSTRUCTIONS = {
     "amx_bf16": "AMX",
 }
 """CPU instruction sets that speed up convolutions: PyTorch's key → name."""
-Kernel = Literal["winograd", "onednn", "plain"]
-"""Implementation of a convolution; ``networks.convolution`` describes each."""
+Kernel = Literal["winograd", "onednn", "cudnn", "plain", "autograd"]
+"""Implementation of the encoder. The first four are kernels of ``networks.convolution``, run by
+``networks.engine.Engine``; ``autograd`` is ``AutogradEngine``, which PyTorch differentiates.
+"""
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 

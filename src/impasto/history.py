@@ -32,7 +32,8 @@ class History:
     """Collects the losses of a run while somebody else looks at it.
 
     >>> history = impasto.History()
-    >>> *_, last = history.keep(impasto.iterate("photo.jpg", "painting.jpg"))
+    >>> for progress in history.keep(impasto.iterate("photo.jpg", "painting.jpg")):
+    ...     pass
     >>> impasto.plots.losses(history, over="seconds").savefig("losses.png")
     """
 

@@ -336,7 +336,7 @@ class Recipe(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="what the network computes in"
     )
-    kernel: Literal["auto", "winograd", "onednn", "plain"] = Field(
+    kernel: Literal["auto", "winograd", "onednn", "cudnn", "plain", "autograd"] = Field(
         "auto", description="convolution kernel on CPUs; auto: the fastest one measured here"
     )
     max_memory: Annotated[float | None, BeforeValidator(_gigabytes)] = Field(

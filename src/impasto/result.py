@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import platform
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -186,6 +188,16 @@ class Progress:
             row = Row(step=self.step, scale=self.scale, **self.losses.as_dict())  # type: ignore[typeddict-item]
             rows = (*rows, row)
         return Trace(rows)
+
+
+def last(events: Iterable[Progress]) -> Progress:
+    """Return the last event of a run.
+
+    ``*_, last = events`` would hold all of them, and with each its picture and the state of the
+    solver: 7 GB for 1,000 steps at 512 px.
+    """
+    (event,) = deque(events, maxlen=1)
+    return event
 
 
 @dataclass(frozen=True, eq=False)

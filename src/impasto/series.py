@@ -18,7 +18,7 @@ from impasto.images.limits import Limits
 from impasto.images.read import Source, read
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.recipe import Recipe
-from impasto.result import Job, Result
+from impasto.result import Job, Result, last
 
 Grid = Mapping[str, Iterable[Any]]
 """One or two settings, each with the values it takes. The first goes across, the second down."""
@@ -67,8 +67,7 @@ def variations(
     )
 
     def finished(job: Job) -> Result:
-        *_, last = api.run(job)
-        return last.result()
+        return last(api.run(job)).result()
 
     return ((dict(variation.settings), finished(variation.prepare())) for variation in planned)
 

@@ -19,7 +19,7 @@ from impasto.images.read import Source, read
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.networks.layers import alias
 from impasto.recipe import Recipe
-from impasto.result import Job, Result
+from impasto.result import Job, Result, last
 
 Term = Literal["content", "style"]
 Layers = str | Sequence[str] | Mapping[str, float]
@@ -180,5 +180,4 @@ def _one_term(from_: Term, settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finished(job: Job) -> Result:
-    *_, last = api.run(job)
-    return last.result()
+    return last(api.run(job)).result()

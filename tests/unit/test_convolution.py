@@ -37,6 +37,8 @@ def test_the_kind_follows_precision_and_hardware(monkeypatch):
     monkeypatch.setattr(torch, "_nnpack_available", lambda: True)
     assert convolution.default_kernel(CPU, torch.float32) == "winograd"
     assert convolution.default_kernel(CPU, torch.float64) == "plain"
+    assert convolution.default_kernel(torch.device("cuda"), torch.float32) == "cudnn"
+    monkeypatch.delattr(torch, "cudnn_convolution_relu")
     assert convolution.default_kernel(torch.device("cuda"), torch.float32) == "plain"
     monkeypatch.setattr(torch, "_nnpack_available", lambda: False)
     assert convolution.default_kernel(CPU, torch.float32) == "plain"

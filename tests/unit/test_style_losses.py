@@ -10,7 +10,12 @@ from impasto.losses.moments import Moments, MomentsTap, gram_distance, moments_d
 from impasto.losses.nearest import NearestTap, nearest_feature_loss
 from impasto.losses.objective import Objective
 from impasto.losses.style import DISTANCES, SAMPLES, Region, Style
-from impasto.losses.wasserstein import SlicedTap, gaussian_distance
+from impasto.losses.wasserstein import (
+    SlicedTap,
+    _roots_by_eigenvalues,
+    _roots_by_iteration,
+    gaussian_distance,
+)
 from impasto.networks.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import STYLE_LOSSES, build
@@ -254,3 +259,14 @@ def test_balanced_layers_have_their_share_of_the_gradient():
     plain = recipe.model_copy(update={"balance": "weights"})
     shares = Objective(engine, plain, content, [Region([Style(style)])]).gradient_shares(content)
     assert shares != pytest.approx(weights, abs=0.05)
+
+
+def test_roots_by_iteration_are_those_by_eigenvalues():
+    """On a GPU the square root of a matrix is computed by matrix products alone."""
+    factor = torch.rand(48, 40, dtype=torch.float64) * torch.logspace(0, -3, 48)[:, None]
+    matrix = factor @ factor.T  # singular, with eigenvalues from 1e3 down to 1e-3
+    ridge = 1e-6 * float(matrix.diagonal().mean())
+    trace, inverse = _roots_by_iteration(matrix, ridge)
+    expected_trace, expected_inverse = _roots_by_eigenvalues(matrix, ridge)
+    assert trace.item() == pytest.approx(expected_trace.item(), rel=1e-9)
+    torch.testing.assert_close(inverse, expected_inverse, rtol=1e-6, atol=1e-6)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -29,28 +33,51 @@ def _factor(target: Tensor, form: Form) -> float:
     return 1 / target.numel() if form == "tutorial" else 0.5
 
 
-class ContentTap:
-    """Pulls the features of a layer to ``target`` (1, C, H, W): see ``content_layer_loss``."""
+class Target:
+    """The target of the current step: that of the view which the step sees.
 
-    def __init__(self, target: Tensor, form: Form) -> None:
-        self.target, self.factor = target, _factor(target, form)
-        self.weight = 1.0
+    ``current`` stays at one place in memory, as captured graphs require.
+    """
+
+    def __init__(self, views: Sequence[Tensor]) -> None:
+        self.views = views
+        self.current = views[0].clone() if len(views) > 1 else views[0]
+
+    def select(self, step: int) -> None:
+        if len(self.views) > 1:
+            self.current.copy_(self.views[step % len(self.views)])
+
+
+class ContentTap:
+    """Pulls the features of a layer to a target: see ``content_layer_loss``.
+
+    ``targets`` are the features (1, C, H, W) of the content image in each view. In the relative
+    form, those of the first view are the measure for all.
+    """
+
+    def __init__(self, targets: Sequence[Tensor], form: Form) -> None:
+        self.target, self.factor = Target(targets), _factor(targets[0], form)
+        self.weight: float | Tensor = 1.0
         self.start()
 
+    def begin_step(self, step: int) -> None:
+        self.target.select(step)
+
     def start(self) -> None:
-        self.squares = torch.zeros((), device=self.target.device, dtype=exact(self.target))
+        target = self.target.current
+        self.squares = torch.zeros((), device=target.device, dtype=exact(target))
 
     def look(self, features: Tensor, top: int) -> None:
-        difference = features - rows_of(self.target, features, top)
+        difference = features - rows_of(self.target.current, features, top)
         self.squares += torch.linalg.vector_norm(difference, dtype=self.squares.dtype).square()
 
     def loss(self) -> Tensor:
         return self.squares * self.factor
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
-        slope = 2 * self.weight * self.factor
+        slope: Any = 2 * self.weight * self.factor
         gradient.add_(features, alpha=slope)
-        gradient.add_(rows_of(self.target, features, top), alpha=-slope)
+        gradient.add_(rows_of(self.target.current, features, top), alpha=-slope)
 
 
 def self_similarity_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -72,21 +99,33 @@ def _arrangement(features: Tensor) -> Tensor:
 
 
 class SelfSimilarityTap:
-    """Pulls the features of a layer to the arrangement that ``target`` (1, C, H, W) has, seen at
-    evenly spread locations: see ``self_similarity_loss``.
+    """Pulls the features of a layer to the arrangement of a target, compared at evenly spread
+    locations: see ``self_similarity_loss``.
+
+    ``targets`` are the features (1, C, H, W) of the content image in each view.
     """
 
-    def __init__(self, target: Tensor) -> None:
-        self.width = target.shape[3]
-        count = target.shape[2] * self.width
-        chosen = torch.linspace(0, count - 1, min(count, SIMILARITY_SAMPLES)).round().long()
-        self.places = chosen.to(target.device)
-        self.target = flattened(target)[:, self.places].to(exact(target))
-        self.weight = 1.0
+    def __init__(self, targets: Sequence[Tensor]) -> None:
+        first = targets[0]
+        self.width = first.shape[3]
+        count = first.shape[2] * self.width
+        samples = min(count, SIMILARITY_SAMPLES)
+        # Ascending, and on the host too, where the bands of the image are.
+        self.sorted_places = [
+            round(number * (count - 1) / max(1, samples - 1)) for number in range(samples)
+        ]
+        self.places = torch.tensor(self.sorted_places).to(first.device)
+        self.target = Target(
+            [flattened(target)[:, self.places].to(exact(target)) for target in targets]
+        )
+        self.weight: float | Tensor = 1.0
         self.start()
 
+    def begin_step(self, step: int) -> None:
+        self.target.select(step)
+
     def start(self) -> None:
-        self.samples = torch.zeros_like(self.target)
+        self.samples = torch.zeros_like(self.target.current)
 
     def look(self, features: Tensor, top: int) -> None:
         here, places = self._here(features, top)
@@ -95,7 +134,7 @@ class SelfSimilarityTap:
     def loss(self) -> Tensor:
         with torch.enable_grad():
             samples = self.samples.detach().requires_grad_()
-            loss = self_similarity_loss(samples, self.target)
+            loss = self_similarity_loss(samples, self.target.current)
             (self.slopes,) = torch.autograd.grad(loss, samples)
         return loss.detach()
 
@@ -104,8 +143,8 @@ class SelfSimilarityTap:
         slopes = (self.weight * self.slopes[:, here]).to(gradient.dtype)
         flattened(gradient).index_add_(1, places, slopes)
 
-    def _here(self, features: Tensor, top: int) -> tuple[Tensor, Tensor]:
-        """Which of the locations lie in these rows, and where."""
-        places = self.places - top * self.width
-        here = (places >= 0) & (places < features.shape[2] * self.width)
-        return here, places[here]
+    def _here(self, features: Tensor, top: int) -> tuple[slice, Tensor]:
+        """Return which of the locations lie in these rows, and where."""
+        start, stop = top * self.width, (top + features.shape[2]) * self.width
+        here = slice(bisect_left(self.sorted_places, start), bisect_left(self.sorted_places, stop))
+        return here, self.places[here] - start

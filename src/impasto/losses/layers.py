@@ -18,20 +18,39 @@ Form = Literal["tutorial", "paper", "relative"]
 
 
 class LayerLoss(Tap, Protocol):
-    """The loss of one layer: gathers what it needs while an image goes up, then adds its gradient
-    on the way back.
+    """The loss of one layer, evaluated in four steps.
+
+    ``start``, then ``look`` for each band of the forward pass, then ``loss``, then ``pull`` for
+    each band of the backward pass. On a GPU the four are captured as a graph and replayed for the
+    next images. They must therefore neither read a number on the host nor choose by one, and what
+    changes from step to step must be a tensor that ``begin_step`` overwrites in place.
     """
 
-    weight: float
-    """The loss's weight in the objective, for its gradient."""
+    weight: float | Tensor
+    """The loss's weight in the objective: a factor of its gradient, not of ``loss``. A 0-dim tensor
+    where it depends on the image.
+    """
+
+    def begin_step(self, step: int) -> None:
+        """Overwrite what changes from step to step, such as the target of a shifted view or matches
+        that are kept for several steps. Runs before every evaluation and is never captured.
+        """
+        ...
 
     def start(self) -> None:
         """Forget the last image."""
         ...
 
     def loss(self) -> Tensor:
-        """The loss of the image that went up, a scalar, without ``weight``."""
+        """Return the loss of the image that went forward, a scalar, without ``weight``."""
         ...
+
+
+class Steady:
+    """The ``begin_step`` of a loss in which nothing changes from step to step."""
+
+    def begin_step(self, step: int) -> None:
+        """Do nothing."""
 
 
 def shares(layer_weights: Mapping[str, float], form: Form) -> dict[str, float]:

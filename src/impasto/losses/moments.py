@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from impasto.losses.gram import style_layer_loss
-from impasto.losses.layers import Form, exact, rows_of
+from impasto.losses.layers import Form, Steady, exact, rows_of
 
 CHUNKS = 16
 """In how many parts a bfloat16 product is summed up, so that the parts add up in float32."""
@@ -71,14 +71,14 @@ def moments_distance(target: Moments) -> Distance:
     return distance
 
 
-class MomentsTap:
+class MomentsTap(Steady):
     """Gathers the moments of a layer, in the region that ``guide`` (h, w) says or everywhere, and
     pulls them to where ``distance`` is least. Without a distance it only gathers.
     """
 
     def __init__(self, distance: Distance | None = None, guide: Tensor | None = None) -> None:
         self.distance, self.guide = distance, guide
-        self.weight = 1.0
+        self.weight: float | Tensor = 1.0
         self.start()
 
     def start(self) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.losses.layers import exact, rows_of
+from impasto.losses.layers import Steady, exact, rows_of
 from impasto.losses.moments import flattened
 
 CHUNK = 4096
@@ -25,7 +25,7 @@ def nearest_feature_loss(features: Tensor, samples: Tensor) -> Tensor:
     return 1 - (theirs.T @ ours).max(dim=0).values.mean()
 
 
-class NearestTap:
+class NearestTap(Steady):
     """Pulls each location of a layer to the nearest of the style's features in ``samples`` (C, n),
     by cosine distance; in a region as far as ``guide`` (h, w) says.
     """
@@ -33,7 +33,7 @@ class NearestTap:
     def __init__(self, samples: Sequence[Tensor], guide: Tensor | None = None) -> None:
         self.samples = functional.normalize(torch.cat(list(samples), dim=1), dim=0)  # (C, n)
         self.guide = guide
-        self.weight = 1.0
+        self.weight: float | Tensor = 1.0
         self.start()
 
     def start(self) -> None:

@@ -6,12 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from impasto.images.seam import folded, framed, mirrored, wrapped
-from impasto.images.shift import shifted, unshifted
+from impasto.images.shift import Shift, Views
 from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
@@ -19,14 +20,13 @@ from impasto.losses.moments import MomentsTap
 from impasto.losses.nearest import NearestTap
 from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
 from impasto.losses.total_variation import total_variation
-from impasto.networks.engine import Engine, Pass, Tap, Taps
+from impasto.networks.engine import FeatureEngine, Tap, Taps
+from impasto.networks.graph import GraphedFunction
 from impasto.networks.layers import reduction
 from impasto.recipe import Recipe
 
 Key = tuple[str, str]
 """A layer and a kind of style loss."""
-Shift = tuple[int, int]
-"""How far a view is moved, px down and px right."""
 TERMS = ("content", "style", "tv", "total")
 
 
@@ -88,13 +88,15 @@ class Objective:
     reach pulls harder, one that is reached leaves more of the content. The loss ``nearest`` stays
     as it is: its mean cosine distance is far above the goal even in a finished picture.
 
-    With ``shifts`` the network sees the image moved by one of them, which ``view`` chooses. Max
-    pooling sees an image on one grid; what is optimised on several has no mesh.
+    With ``shifts`` the network sees the image shifted by one of them, which ``begin_step`` selects.
+    Max pooling sees an image on one grid; what is optimised on several has no mesh.
+
+    On CUDA an evaluation is captured as a graph, see ``networks.graph``.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: FeatureEngine,
         recipe: Recipe,
         content: Tensor,
         regions: Sequence[Region],
@@ -103,35 +105,54 @@ class Objective:
     ) -> None:
         self.engine, self.recipe, self.anchor = engine, recipe, anchor
         self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
-        self.shift = shifts[0]
+        height, width = content.shape[-2:]
+        self.views = Views(shifts, height, width, content.device, seamless=recipe.seamless)
         self.style = [loss for region in regions for loss in self._style_losses(region, content)]
         self.painted = sum(_area(region) for region in regions)
-        self.views = []
-        for self.shift in shifts:
-            self.views.append((self.shift, list(self._content_losses(self._shown(content)))))
-        self.view(0)
+        self.content = list(self._content_losses(content, len(shifts)))
+        self.taps = _by_layer([*self.content, *self.style])
+        self.begin_step(0)
         if recipe.balance == "gradient":
             self._balance(content)
         self.style_weights = [loss.weight for _, loss in self.style]
+        self.streams: list[torch.cuda.Stream] = []
+        if content.is_cuda:
+            self.streams = [torch.cuda.Stream() for _ in self.style]  # type: ignore[no-untyped-call]
+        self.evaluate = GraphedFunction(self._evaluate)
 
-    def view(self, number: int) -> None:
-        """Look at the image with one of the shifts, in turn."""
-        self.shift, self.content = self.views[number % len(self.views)]
-        self.taps = _by_layer([*self.content, *self.style])
+    @property
+    def graph_failure(self) -> str | None:
+        """Why evaluations run without a CUDA graph, if capturing one failed."""
+        return self.evaluate.failure
+
+    def forget_graph(self) -> None:
+        """Release the CUDA graph and its memory, before the engine's bands change."""
+        self.evaluate.forget()
+
+    def begin_step(self, step: int) -> None:
+        """Update what changes from step to step: the view, and whatever the losses update."""
+        self.views.select(step)
+        for _, loss in (*self.content, *self.style):
+            loss.begin_step(step)
 
     def losses(self, image: Tensor) -> Losses:
-        """The weighted terms for ``image`` (1, 3, H, W)."""
+        """Return the weighted terms for ``image`` (1, 3, H, W)."""
         self._forward(image, keep=False)
-        losses, _ = self._losses_and_slope(image)
-        return losses
+        terms, _ = self._terms_and_slope(image)
+        return self.read(terms)
 
     def losses_and_gradient(self, image: Tensor) -> tuple[Losses, Tensor]:
-        """The terms, and the gradient of their sum with respect to ``image``, of its shape."""
+        """Return the terms, and the gradient of their sum with respect to ``image``."""
+        terms, gradient = self.evaluate(image)
+        return self.read(terms), gradient
+
+    def _evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the terms as ``_terms_and_slope`` does, and the gradient, both on the device."""
         done = self._forward(image, keep=True)
-        losses, gradient = self._losses_and_slope(image)
+        terms, gradient = self._terms_and_slope(image)
         if self.taps:
             gradient = gradient + self._seen(self.engine.backward(done, self.taps))
-        return losses, gradient
+        return terms, gradient
 
     def gradient_shares(self, image: Tensor) -> dict[str, float]:
         """What share each style layer has in the style's gradient at ``image``: the norm of its
@@ -150,27 +171,28 @@ class Objective:
         total = sum(norms.values())
         return {layer: norm / total if total else 0.0 for layer, norm in norms.items()}
 
-    def _forward(self, image: Tensor, *, keep: bool) -> Pass:
+    def _forward(self, image: Tensor, *, keep: bool) -> Any:
         for _, loss in (*self.content, *self.style):
             loss.start()
         if not self.taps:
-            return Pass([])  # smoothness alone needs no network
+            return None  # total variation alone needs no network
         return self.engine.forward(self._shown(image), self.taps, keep=keep)
 
     def _shown(self, image: Tensor) -> Tensor:
-        """What the network sees of an image."""
-        seamless = self.recipe.seamless
-        image = shifted(image, *self.shift, seamless=seamless)
-        return wrapped(image) if seamless else image
+        """Return what the network sees of an image."""
+        view = self.views.of(image)
+        return wrapped(view) if self.recipe.seamless else view
 
     def _seen(self, gradient: Tensor) -> Tensor:
-        """The gradient of the image from that of what the network saw."""
-        seamless = self.recipe.seamless
-        gradient = folded(gradient) if seamless else gradient
-        return unshifted(gradient, *self.shift, seamless=seamless)
+        """Return the gradient of the image, given that of what the network saw."""
+        return self.views.adjoint(folded(gradient) if self.recipe.seamless else gradient)
 
-    def _losses_and_slope(self, image: Tensor) -> tuple[Losses, Tensor]:
-        """The terms after a forward pass, and the gradient of the total variation."""
+    def _terms_and_slope(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the terms after a forward pass, and the gradient of those that need no network.
+
+        The terms (n,) are weighted: total variation, the anchor, then the content losses and the
+        style losses one by one.
+        """
         with torch.enable_grad():
             pixels = image.detach().requires_grad_()
             variation = self.tv_weight * total_variation(
@@ -181,13 +203,33 @@ class Objective:
         if self.anchor is not None:
             held, pull = self.anchor.at(image.detach())
             slope = slope + pull
+        content = [loss.weight * loss.loss() for _, loss in self.content]
+        style = self._steepen(
+            [
+                weight * part
+                for weight, part in zip(self.style_weights, self._style_parts(), strict=True)
+            ]
+        )
+        return torch.stack([variation.detach(), held, *content, *style]), slope
+
+    def _style_parts(self) -> list[Tensor]:
+        """Return the style losses; a GPU computes them side by side, because they are small."""
+        if not self.streams:
+            return [loss.loss() for _, loss in self.style]
+        current, parts = torch.cuda.current_stream(), []
+        for stream, (_, loss) in zip(self.streams, self.style, strict=True):
+            stream.wait_stream(current)
+            with torch.cuda.stream(stream):
+                parts.append(loss.loss())
+        for stream in self.streams:
+            current.wait_stream(stream)
+        return parts
+
+    def read(self, terms: Tensor) -> Losses:
+        """Return the terms of ``evaluate`` as numbers, which waits for the device."""
         names = [f"content {layer}" for layer, _ in self.content]
         names += [f"style {layer}" for layer, _ in self.style]
-        parts = [loss.weight * loss.loss() for _, loss in self.content]
-        weighted = zip(self.style_weights, self.style, strict=True)
-        parts += [weight * loss.loss() for weight, (_, loss) in weighted]
-        tv, temporal, *numbers = torch.stack([variation.detach(), held, *parts]).tolist()
-        numbers[len(self.content) :] = self._steepen(numbers[len(self.content) :])
+        tv, temporal, *numbers = terms.tolist()
         layers: dict[str, float] = defaultdict(float)
         for name, number in zip(names, numbers, strict=True):
             layers[name] += number  # of several losses and regions
@@ -197,38 +239,43 @@ class Objective:
         )
         if self.anchor is not None:
             layers["temporal"] = temporal
-        return Losses(content, style, tv, content + style + tv + temporal, dict(layers)), slope
+        return Losses(content, style, tv, content + style + tv + temporal, dict(layers))
 
-    def _steepen(self, parts: list[float]) -> list[float]:
+    def _steepen(self, parts: list[Tensor]) -> list[Tensor]:
         """Return the parts of the style loss, scaled so that they sum to the steepened loss.
 
-        Scales the weights of the losses, and so their gradients, likewise.
+        Scales the weights of the losses, and so their gradients, by the steepened loss's slope.
         """
         recipe = self.recipe
         unit = recipe.style_weight * recipe.strength**2 * self.painted
         steep = [i for i, (_, tap) in enumerate(self.style) if not isinstance(tap, NearestTap)]
         if recipe.loss_form != "relative" or not (recipe.style_goal and steep and unit):
             return parts
-        total = sum(parts[i] for i in steep) / unit  # rounding may put it slightly below zero
-        loss, slope = steepened(total, recipe.style_goal)
+        total = torch.stack([parts[i] for i in steep]).sum() / unit
+        ratio, slope = steepened(total, recipe.style_goal)
         for i in steep:
             self.style[i][1].weight = self.style_weights[i] * slope
-            parts[i] *= loss / total if total else 0.0
+            parts[i] = parts[i] * ratio
         return parts
 
-    def _content_losses(self, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
+    def _content_losses(self, content: Tensor, views: int) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
         if not recipe.content_weight:
             return
         weights = shares(recipe.content_layers, recipe.loss_form)
-        recorders = {layer: Recorder() for layer in weights}
-        self.engine.forward(content, _by_layer(list(recorders.items())), keep=False)
-        for layer, recorder in recorders.items():
-            target = recorder.features()
+        targets: dict[str, list[Tensor]] = {layer: [] for layer in weights}
+        for view in range(views):
+            self.views.select(view)
+            recorders = {layer: Recorder() for layer in weights}
+            shown = self._shown(content)
+            self.engine.forward(shown, _by_layer(list(recorders.items())), keep=False)
+            for layer, recorder in recorders.items():
+                targets[layer].append(recorder.features())
+        for layer, of_views in targets.items():
             loss: LayerLoss = (
-                ContentTap(target, recipe.loss_form)
+                ContentTap(of_views, recipe.loss_form)
                 if recipe.content_loss == "features"
-                else SelfSimilarityTap(target)
+                else SelfSimilarityTap(of_views)
             )
             loss.weight = recipe.content_weight * weights[layer]
             yield layer, loss
@@ -293,17 +340,19 @@ class Objective:
 
 
 STEEPEST = 2.0
-"""So many times its goal, a style loss goes on in a straight line."""
+"""Ratio of a loss to its goal from which on the steepened loss is a straight line."""
 
 
-def steepened(loss: float, goal: float) -> tuple[float, float]:
-    """A loss that pulls the harder the further it is from 0, and as it did where it is ``goal``:
-    loss³ / 3 goal², from ``STEEPEST`` goals on a straight line; and its derivative.
+def steepened(loss: Tensor, goal: float) -> tuple[Tensor, Tensor]:
+    """Return a steepened loss relative to ``loss``, and its derivative: 0-dim tensors.
+
+    The steepened loss is loss³ / 3 goal², and from ``STEEPEST`` goals on the tangent there. Its
+    derivative is 1 at the goal, so that it pulls as ``loss`` does there, and harder further away.
     """
     x = loss / goal
-    if x < STEEPEST:
-        return goal * x**3 / 3, x**2
-    return goal * STEEPEST**2 * (x - 2 * STEEPEST / 3), STEEPEST**2
+    far = x.clamp(min=STEEPEST)
+    line = STEEPEST**2 * (1 - 2 * STEEPEST / (3 * far))
+    return torch.where(x < STEEPEST, x.square() / 3, line), x.clamp(max=STEEPEST).square()
 
 
 def _area(region: Region) -> float:

@@ -34,7 +34,7 @@ from impasto.methods.regions import (
     suited,
     underpainted,
 )
-from impasto.networks.engine import Engine
+from impasto.networks.engine import AutogradEngine, Engine, FeatureEngine
 from impasto.networks.load import load_encoder
 from impasto.recipe import Recipe
 from impasto.result import Job, Progress, Row, Snapshot
@@ -183,7 +183,7 @@ class _Run:
         last_scale = index == len(self.scales) - 1
         self.last_seconds = self._seconds()
         for count in itertools.count(start):
-            objective.view(count)
+            objective.begin_step(count)
             losses, gradient, trouble = self._evaluated(objective)
             message = message or trouble
             if not _is_good(losses, best):
@@ -241,16 +241,23 @@ class _Run:
 
     def _evaluated(self, objective: Objective) -> tuple[Losses, Tensor, str | None]:
         """The losses and the gradient of the image; with less memory if there isn't enough."""
-        message = None
+        message, known_failure = None, objective.graph_failure
         while True:
             try:
-                return *objective.losses_and_gradient(self.image), message
+                losses, gradient = objective.losses_and_gradient(self.image)
+                if objective.graph_failure != known_failure:
+                    message = (
+                        "the steps run without a CUDA graph, and therefore more slowly:"
+                        f" {objective.graph_failure}"
+                    )
+                return losses, gradient, message
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
             # Outside of the except clause, which would hold on to the feature maps.
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
+            objective.forget_graph()
             self.available_mb = 0.6 * self.plan.needed_mb
             message = f"out of memory at step {self.step}; {self._fit_memory(self.scale)}"
 
@@ -356,7 +363,7 @@ class _Run:
         return self.seconds_before + time.perf_counter() - self.started
 
 
-def make_engine(job: Job) -> Engine:
+def make_engine(job: Job) -> FeatureEngine:
     """The encoder of a recipe, ready to run on its device."""
     recipe = job.recipe
     encoder = load_encoder(
@@ -367,6 +374,8 @@ def make_engine(job: Job) -> Engine:
         dtype=job.device.dtype,
     )
     style_layers = {**recipe.style_layers, **recipe.plain_style_layers}
+    if job.device.kernel == "autograd":
+        return AutogradEngine(encoder)
     return Engine(encoder, [*style_layers, *recipe.content_layers], kernel=job.device.kernel)
 
 

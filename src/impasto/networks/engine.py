@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from impasto.devices import Kernel
 from impasto.errors import ImageError
-from impasto.networks.convolution import Convolution
+from impasto.networks.convolution import Convolution, best_memory_format
 from impasto.networks.layers import LAYER_NAMES, canonical
 from impasto.networks.vgg19 import VGG19
 
@@ -40,7 +40,24 @@ class Tap(Protocol):
 
 
 Taps = Mapping[str, Sequence[Tap]]
-"""The taps in each layer, by its name."""
+"""The taps in each layer, by its canonical name."""
+
+
+class FeatureEngine(Protocol):
+    """Runs the encoder forward and backward for the losses."""
+
+    encoder: VGG19
+    bands: Sequence[int]
+
+    def forward(self, image: Tensor, taps: Taps, *, keep: bool = True) -> Any:
+        """Pass the features of ``image`` (1, 3, H, W) to ``taps``. Returns what ``backward`` needs,
+        nothing without ``keep``.
+        """
+        ...
+
+    def backward(self, done: Any, taps: Taps) -> Tensor:
+        """Return the gradient, with respect to the image (1, 3, H, W), of what ``taps`` pull."""
+        ...
 
 
 @dataclass
@@ -218,6 +235,49 @@ class Engine:
         return torch.empty(
             shape, dtype=like.dtype, device=like.device, memory_format=self.memory_format
         )
+
+
+class AutogradEngine:
+    """The encoder as PyTorch computes it, its gradient by autograd: the reference for ``Engine``.
+
+    It has the same interface and the same results, keeps all features, and ignores ``bands``.
+    """
+
+    def __init__(self, encoder: VGG19) -> None:
+        self.memory_format = best_memory_format(encoder.device)
+        self.encoder = encoder.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.bands: Sequence[int] = (KEEP,) * 5
+
+    def forward(self, image: Tensor, taps: Taps, *, keep: bool = True) -> AutogradPass:
+        """Pass the features of ``image`` (1, 3, H, W) to ``taps``."""
+        with torch.set_grad_enabled(keep):
+            image = image.detach().requires_grad_(keep)
+            x = self.encoder.preprocess(image).to(self.encoder.dtype)
+            x = x.contiguous(memory_format=self.memory_format)
+            features = self.encoder.features(x, taps)
+        for layer, output in features.items():
+            for tap in taps[layer]:
+                tap.look(output.detach(), 0)
+        return AutogradPass(image, features)
+
+    def backward(self, done: AutogradPass, taps: Taps) -> Tensor:
+        """Return the gradient, with respect to the image (1, 3, H, W), of what ``taps`` pull."""
+        gradients = []
+        for layer, output in done.features.items():
+            gradient = torch.zeros_like(output)
+            for tap in taps[layer]:
+                tap.pull(output.detach(), gradient, 0)
+            gradients.append(gradient)
+        (result,) = torch.autograd.grad(list(done.features.values()), done.image, gradients)
+        return result
+
+
+@dataclass
+class AutogradPass:
+    """What a forward pass leaves for the backward pass: the image and the tapped outputs."""
+
+    image: Tensor  # (1, 3, H, W)
+    features: dict[str, Tensor]  # (1, C, h, w) each
 
 
 def _look(taps: Taps, output: Output, rows: Tensor, top: int) -> None:

@@ -20,7 +20,12 @@ import torch
 from impasto import devices, files
 from impasto.devices import Device, Kernel
 from impasto.errors import DeviceError, OutputError, unknown
-from impasto.networks.convolution import Convolution, has_fast_bfloat16, has_winograd
+from impasto.networks.convolution import (
+    Convolution,
+    has_cudnn,
+    has_fast_bfloat16,
+    has_winograd,
+)
 from impasto.networks.weights import cache_folder
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -52,7 +57,7 @@ def choose(
     Args:
         device: "auto" prefers CUDA to MPS to the CPU; otherwise a device name.
         precision: "auto", "float32" or "bfloat16".
-        kernel: "auto" or a convolution kernel; ignored on GPUs. The environment variable
+        kernel: "auto" or a kernel. The environment variable
             ``IMPASTO_KERNEL`` replaces "auto"; its value "guess" selects by instruction set,
             without a measurement.
         strict: Whether to use bfloat16 on request even where it is a hundred times slower than
@@ -73,10 +78,10 @@ def choose(
     if kernel not in known_kernels:
         raise DeviceError(unknown("kernel", kernel, known_kernels))
     if target.type != "cpu":
-        is_fast, reason = devices.bfloat16_support(target)
-        if precision == "auto":
-            return Device(target, torch.bfloat16 if is_fast else torch.float32, "plain", reason)
-        return Device(target, PRECISIONS[precision], "plain", "as requested")
+        return _on_gpu(target, precision, kernel)
+    if kernel == "autograd":
+        dtype = PRECISIONS.get(precision, torch.float32)
+        return Device(target, dtype, "autograd", "as requested")
     matching = [each for each in candidates() if precision in ("auto", each.precision)]
     unmet = ""
     if not matching and strict:
@@ -91,6 +96,18 @@ def choose(
             unmet += f"{kernel} is not available here; "
         selected, reason = _fastest(matching, should_measure=kernel != "guess")
     return Device(target, PRECISIONS[selected.precision], selected.kernel, unmet + reason)
+
+
+def _on_gpu(device: torch.device, precision: str, requested: str) -> Device:
+    """Select precision and kernel on a GPU, by its type: see docs/performance.md."""
+    fastest: Kernel = "cudnn" if device.type == "cuda" and has_cudnn() else "plain"
+    known: dict[str, Kernel] = {"plain": "plain", "autograd": "autograd", fastest: fastest}
+    kernel = known.get(requested, fastest)
+    unmet = "" if requested in ("auto", "guess", kernel) else f"{requested} is not available here; "
+    if precision != "auto":
+        return Device(device, PRECISIONS[precision], kernel, unmet + "as requested")
+    is_fast, reason = devices.bfloat16_support(device)
+    return Device(device, torch.bfloat16 if is_fast else torch.float32, kernel, unmet + reason)
 
 
 def candidates() -> list[Candidate]:

@@ -5,7 +5,7 @@ style (Gatys et al. 2016).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -78,6 +78,7 @@ class VGG19(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.preprocessing = preprocessing
+        self.constants: dict[tuple[Any, ...], Tensor] = {}
         self.convolutions = nn.ModuleDict()
         below = 1.0  # the rescaling of the layer below, undone by this layer's kernel
         for name in (n for n in LAYER_NAMES if "conv" in n):
@@ -117,12 +118,9 @@ class VGG19(nn.Module):
         (Caffe), or RGB with mean 0 and deviation 1 (torchvision). Shape (N, 3, H, W) stays.
         """
         if self.preprocessing == "torchvision":
-            mean, std = (
-                image.new_tensor(TORCHVISION_MEAN_RGB),
-                image.new_tensor(TORCHVISION_STD_RGB),
-            )
-            return (image - mean.view(3, 1, 1)) / std.view(3, 1, 1)
-        return image.flip(1) * 255 - image.new_tensor(CAFFE_MEAN_BGR).view(3, 1, 1)
+            mean = self._constant(TORCHVISION_MEAN_RGB, image)
+            return (image - mean) / self._constant(TORCHVISION_STD_RGB, image)
+        return image.flip(1) * 255 - self._constant(CAFFE_MEAN_BGR, image)
 
     def kernel(self, layer: str) -> tuple[Tensor, Tensor]:
         """Weight (O, I, 3, 3) and bias (O,) of a convolution."""
@@ -134,8 +132,21 @@ class VGG19(nn.Module):
     def preprocess_gradient(self, gradient: Tensor) -> Tensor:
         """From a gradient with respect to the preprocessed image to that of the image itself."""
         if self.preprocessing == "torchvision":
-            return gradient / gradient.new_tensor(TORCHVISION_STD_RGB).view(3, 1, 1)
+            return gradient / self._constant(TORCHVISION_STD_RGB, gradient)
         return gradient.flip(1) * 255
+
+    def _constant(self, values: tuple[float, ...], like: Tensor) -> Tensor:
+        """Return a constant (3, 1, 1). It is kept, because a CUDA graph can't copy from the CPU."""
+        key = (values, like.device, like.dtype)
+        if key not in self.constants:
+            constant = torch.tensor(values, dtype=like.dtype).to(like.device)
+            self.constants[key] = constant.view(3, 1, 1)
+        return self.constants[key]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network computes."""
+        return next(self.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -162,19 +163,18 @@ class Pairs:
 
     def _two_loops(self, products: Tensor) -> tuple[Tensor, float]:
         """−H·g as a sum: the weights of each s and y (slots, 2), and that of −g."""
-        sg, yg = products.unbind(1)
-        alpha, beta = torch.zeros(2, self.slots, dtype=torch.float64)
+        # In NumPy, whose calls take a third of PyTorch's time on such small vectors.
+        sg, yg = products.T.numpy()
+        sy, yy = self.sy.numpy(), self.yy.numpy()
+        alpha, beta = np.zeros((2, self.slots))
         for i in reversed(self.order):
-            alpha[i] = (sg[i] - alpha @ self.sy[i]) / self.sy[i, i]
+            alpha[i] = (sg[i] - alpha @ sy[i]) / sy[i, i]
         newest = self.order[-1]
-        gamma = self.sy[newest, newest] / self.yy[newest, newest]
+        gamma = sy[newest, newest] / yy[newest, newest]
         for i in self.order:
             # beta holds α − β of the pairs older than this one
-            beta[i] = (
-                alpha[i]
-                - (gamma * (yg[i] - alpha @ self.yy[i]) + beta @ self.sy[:, i]) / self.sy[i, i]
-            )
-        return torch.stack([-beta, gamma * alpha], dim=1), gamma.item()
+            beta[i] = alpha[i] - (gamma * (yg[i] - alpha @ yy[i]) + beta @ sy[:, i]) / sy[i, i]
+        return torch.from_numpy(np.stack([-beta, gamma * alpha], axis=1)), float(gamma)
 
     def state(self) -> State:
         order, sy, yy, written = list(self.order), self.sy.clone(), self.yy.clone(), self.written

@@ -35,7 +35,7 @@ from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.methods import instant
 from impasto.networks import kernels
-from impasto.result import Job, Progress
+from impasto.result import Job, Progress, last
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 
 CHECKPOINT_EVERY_S = 10.0
@@ -178,9 +178,8 @@ def run_instantly(id: str, folder: Path, request: Message, news: Any) -> None:
 def stylized(message: Message) -> Message:
     """An instant picture at once, as a file in the request's folder."""
     folder = Path(message["folder"])
-    *_, last = api.run(prepared(message["request"], folder))
     path = folder / "result.png"
-    last.result().save(path, force=True)
+    last(api.run(prepared(message["request"], folder))).result().save(path, force=True)
     return {"file": path.name}
 
 

@@ -13,6 +13,7 @@ import torch
 from impasto import api
 from impasto.errors import RecipeError
 from impasto.losses.objective import Anchor
+from impasto.result import last
 from impasto.video.flow import Motion, warped
 from impasto.video.painting import Key, as_array, as_picture
 
@@ -60,8 +61,8 @@ class OptimizingPainter:
                 init=replace(picture, rgb=begun),
                 anchor=Anchor(begun, trust, TEMPORAL_WEIGHT),
             )
-        *_, last = api.run(job)
-        self.last = as_array(torch.from_numpy(last.result().array[..., :3]).permute(2, 0, 1)[None])
+        painted = torch.from_numpy(last(api.run(job)).result().array[..., :3])
+        self.last = as_array(painted.permute(2, 0, 1)[None])
         return self.last
 
     def state(self) -> dict[str, Any]:
