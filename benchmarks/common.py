@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 from datetime import date
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 import impasto
+from impasto import devices
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
@@ -38,12 +38,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def prepared(
-    pair: str, size: int, precision: str, device: str = "auto"
+    pair: str, size: int, precision: str, device: str = "auto", **settings: Any
 ) -> tuple[Job, Objective, FeatureEngine]:
-    """The tutorial's objective for one of PAIRS."""
-    job = impasto.prepare(
-        *PAIRS[pair], preset="tutorial", size=size, precision=precision, device=device
-    )
+    """Return the job, objective and engine for one of PAIRS; the preset is the tutorial's."""
+    settings = {"preset": "tutorial", **settings}
+    job = impasto.prepare(*PAIRS[pair], size=size, precision=precision, device=device, **settings)
     engine, on = make_engine(job), job.device.device
     objective = Objective(
         engine, job.recipe, job.content.rgb.to(on), [Region([Style(job.styles[0].rgb.to(on))])]
@@ -58,15 +57,11 @@ def float32_total(pair: str, size: int, image: torch.Tensor) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Where and when the figures were measured."""
-    can = torch.cpu.get_capabilities()
-    features = [n for n in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if can.get(n)]
+    """Return where and when the figures were measured."""
     return {
         "date": date.today().isoformat(),
-        "processor": str(can.get("cpu_name") or platform.processor()),
+        **devices.machine(),
         "cores": os.cpu_count(),
-        "instructions": features,
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
     }
 

@@ -3,7 +3,8 @@
     python benchmarks/memory.py [--sizes 256,512,1024] [--precisions auto] [--output memory.json]
 
 Every run is a process of its own: six steps of the tutorial's objective with L-BFGS (history 5),
-first with all the memory it wants and then with caps below that.
+first with all the memory it wants and then with caps below that. On CUDA, the memory is that which
+PyTorch reserves on the device.
 """
 
 from __future__ import annotations
@@ -14,20 +15,23 @@ import common
 
 RUN = """
 import json, sys
+import torch
 import impasto
 from impasto import devices
-from impasto.methods.optimize import memory_plan
+from impasto.methods.optimize import plan_of
 content, style, size, cap, steps, precision = sys.argv[1:]
 settings = {"preset": "tutorial", "solver": "lbfgs", "size": int(size), "steps": int(steps),
             "lbfgs_history": int(steps) - 1, "precision": precision}
 job = impasto.prepare(content, style, max_memory=float(cap) or None, **settings)
-plan = memory_plan(job)
-events = list(impasto.run(job))
-seconds = [b.seconds - a.seconds for a, b in zip(events[:-1], events[1:])]
+plan = plan_of(job).memory
+times = [event.seconds for event in impasto.run(job)]
+seconds = [later - earlier for earlier, later in zip(times[:-1], times[1:])]
+on_gpu = job.device.device.type == "cuda"
+peak_mb = torch.cuda.max_memory_reserved() / 1e6 if on_gpu else devices.peak_rss_mb()
 print(json.dumps({
     "width": job.content.width, "height": job.content.height, "precision": job.device.precision,
     "plan": str(plan), "bands": plan.bands, "history": plan.history, "model_mb": plan.needed_mb,
-    "measured_mb": devices.peak_rss_mb(), "seconds_per_step": min(seconds),
+    "measured_mb": peak_mb, "seconds_per_step": min(seconds),
 }))
 """
 CAPS = "1,0.85,0.7,0.6,0.5"

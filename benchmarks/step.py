@@ -1,11 +1,15 @@
-"""Time of one step of the tutorial's objective, and of the bare convolutions in it.
+"""Time of one step of an objective, of the bare convolutions in it, and of whole runs.
 
-    python benchmarks/step.py [--sizes 256,512] [--precisions float32,bfloat16]
+    python benchmarks/step.py [--presets tutorial] [--sizes 256,512] [--precisions auto]
+                              [--kernels auto] [--runs tutorial:512,studio:512]
                               [--peer-python PATH] [--output step.json]
 
-The bare convolutions are the step's own, forward and with respect to the input, of the same shapes,
-warm and measured in the same run, by turns with the step. With ``--peer-python``, a Python that has
-TensorFlow, the tutorial's own step in TensorFlow is timed by turns with ours.
+A step is an evaluation, the solver's own arithmetic, and reading the losses. The bare convolutions
+are the step's own, forward and with respect to the input, of the same shapes, measured by turns
+with the step. On CUDA, both are captured as graphs, and "eager" is the evaluation without a graph.
+``--runs`` times whole runs, each in a process of its own, the second of two in it. With
+``--peer-python``, a Python that has TensorFlow, the tutorial's own step in TensorFlow is timed by
+turns with ours.
 """
 
 from __future__ import annotations
@@ -18,7 +22,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +33,73 @@ import numpy as np
 import torch
 
 import impasto
+from impasto.methods.optimize import make_engine, make_solver
 from impasto.networks.engine import Engine
 from impasto.networks.load import load_encoder
-from impasto.solvers.lbfgs import LBFGS
+from impasto.plan import Scale
+from impasto.result import Job
 
 ROUNDS = 9
 PEER_STEPS = 6
+RUN = """
+import json, sys, time
+import torch
+import impasto
+from impasto import devices
+content, style, preset, size, device = sys.argv[1:]
+seconds = []
+for _ in range(2):
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    result = impasto.stylize(content, style, preset=preset, size=int(size), device=device)
+    seconds.append(time.perf_counter() - started)
+on_gpu = result.job.device.device.type == "cuda"
+peak_mb = torch.cuda.max_memory_allocated() / 1e6 if on_gpu else devices.peak_rss_mb()
+print(json.dumps({"preset": preset, "size": int(size), "steps": result.steps,
+                  "precision": result.job.device.precision, "kernel": result.job.device.kernel,
+                  "first_seconds": seconds[0], "seconds": seconds[1], "peak_mb": peak_mb}))
+"""
 
 
 def main() -> None:
     parser = common.parser(__doc__)
+    parser.add_argument("--presets", default="tutorial")
     parser.add_argument("--sizes", default="256,512")
     parser.add_argument("--precisions", default="auto")
+    parser.add_argument("--kernels", default="auto")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--runs", default="", metavar="PRESET:SIZE,…", help="whole runs to time")
     parser.add_argument("--peer-python", type=Path, metavar="PATH")
     arguments = parser.parse_args()
     rows = []
-    print("   size   precision  step ms  convolutions ms  ratio  L-BFGS ms")
-    for precision in arguments.precisions.split(","):
-        for size in map(int, arguments.sizes.split(",")):
-            row = measure(size, precision, arguments.device)
-            rows.append(row)
-            print(
-                f"{row['width']:4}×{row['height']:<4} {row['precision']:>8} {row['step_ms']:8.0f}"
-                f" {row['convolutions_ms']:16.0f} {row['ratio']:6.2f} {row['lbfgs_ms']:10.1f}",
-                flush=True,
-            )
+    print("preset        size  precision     kernel  step ms   eager  convolutions  ratio  solver")
+    for preset, size, precision, kernel in product(
+        arguments.presets.split(","),
+        map(int, arguments.sizes.split(",")),
+        arguments.precisions.split(","),
+        arguments.kernels.split(","),
+    ):
+        row = measure(preset, size, precision, kernel, arguments.device)
+        rows.append(row)
+        eager = f"{row['eager_ms']:7.2f}" if row["eager_ms"] else " " * 7
+        print(
+            f"{preset:8} {row['width']:4}×{row['height']:<4} {row['precision']:>9}"
+            f" {row['kernel']:>10} {row['step_ms']:8.2f} {eager} {row['convolutions_ms']:13.2f}"
+            f" {row['ratio']:6.2f} {row['solver_ms']:7.2f}",
+            flush=True,
+        )
+    runs = []
+    for preset, _, size_text in (run.partition(":") for run in arguments.runs.split(",") if run):
+        paths = map(str, common.PAIRS["reference"])
+        run = common.measured_elsewhere(RUN, *paths, preset, size_text, arguments.device)
+        runs.append(run)
+        print(
+            "{preset} {size} px, {steps} steps, {precision} {kernel}: {seconds:.2f} s"
+            " (first {first_seconds:.2f} s), peak {peak_mb:.0f} MB".format(**run),
+            flush=True,
+        )
     peer = None
     if arguments.peer_python:
         peer = by_turns_with(arguments.peer_python)
@@ -61,41 +108,51 @@ def main() -> None:
             f"TensorFlow {peer['version']}: {peer['theirs_ms']:.0f} ms a step,"
             f" {times}: {peer['ratio']:.2f} times as fast"
         )
-    common.finish(arguments, {"rows": rows, "tensorflow": peer})
+    common.finish(arguments, {"rows": rows, "runs": runs, "tensorflow": peer})
 
 
-def measure(size: int, precision: str, device: str) -> dict[str, Any]:
-    """Median times of a step, of its convolutions, and of L-BFGS' own arithmetic."""
-    job, objective, engine = common.prepared("reference", size, precision, device)
-    image = job.content.rgb.to(job.device.device)
+def measure(preset: str, size: int, precision: str, kernel: str, device: str) -> dict[str, Any]:
+    """Return the median times of a step, of its convolutions, and of the solver."""
+    job, objective, _ = common.prepared(
+        "reference", size, precision, device, preset=preset, kernel=kernel
+    )
+    start = image = job.content.rgb.to(job.device.device)
+    eager = None
     with impasto.devices.freed_memory(stays=True), torch.no_grad():
-        assert isinstance(engine, Engine)
-        bare = convolutions_of(engine, image)
-        solver = LBFGS()
+        if image.is_cuda:
+            eager = statistics.median(timed(objective._evaluate, image)[1] for _ in range(ROUNDS))
+        bare = graphed(convolutions_of(job, image))
+        height, width = image.shape[-2:]
+        solver = make_solver(job.recipe, job.recipe.lbfgs_history, Scale(height, width, 1))
         step_times, bare_times, solver_times = [], [], []
         for _ in range(ROUNDS):
             (losses, gradient), seconds = timed(objective.losses_and_gradient, image)
-            step_times.append(seconds)
-            image, seconds = timed(solver.step, image, losses.total, gradient)
-            solver_times.append(seconds)
-            bare_times.append(sum(timed(convolution)[1] for convolution in bare))
-    step, floor = statistics.median(step_times[2:]), statistics.median(bare_times[2:])
+            image, solver_seconds = timed(solver.step, image, losses.total, gradient)
+            step_times.append(seconds + solver_seconds)
+            solver_times.append(solver_seconds)
+            bare_times.append(timed(bare)[1])
+    step, floor = statistics.median(step_times[4:]), statistics.median(bare_times[4:])
     return {
-        "width": job.content.width,
-        "height": job.content.height,
+        "preset": preset,
+        "width": start.shape[-1],
+        "height": start.shape[-2],
         "device": str(job.device.device),
         "precision": job.device.precision,
-        "kernels": next(iter(engine.convolutions.values())).kernel,
+        "kernel": job.device.kernel,
         "step_ms": step * 1e3,
+        "eager_ms": eager and eager * 1e3,
         "convolutions_ms": floor * 1e3,
         "ratio": step / floor,
-        "lbfgs_ms": statistics.median(solver_times[2:]) * 1e3,
+        "solver_ms": statistics.median(solver_times[4:]) * 1e3,
     }
 
 
-def convolutions_of(engine: Engine, image: torch.Tensor) -> list[Callable[[], object]]:
-    """A call for each convolution of a step, both ways, on inputs of its shape."""
+def convolutions_of(job: Job, image: torch.Tensor) -> Callable[[], None]:
+    """Return a call of all convolutions of a step, both ways, on inputs of their shapes."""
     height, width = image.shape[-2:]
+    kernel_of_floor = "plain" if job.device.kernel == "autograd" else job.device.kernel
+    engine = make_engine(replace(job, device=replace(job.device, kernel=kernel_of_floor)))
+    assert isinstance(engine, Engine)
     calls: list[Callable[[], object]] = []
     for name, convolution in engine.convolutions.items():
         halvings = int(name[5]) - 1
@@ -109,7 +166,24 @@ def convolutions_of(engine: Engine, image: torch.Tensor) -> list[Callable[[], ob
             )
             x = x.to(kernel.dtype).contiguous(memory_format=engine.memory_format)
             calls.append(partial(call, x))
-    return calls
+
+    def all_calls() -> None:
+        for call in calls:
+            call()
+
+    return all_calls
+
+
+def graphed(call: Callable[[], None]) -> Callable[[], None]:
+    """Return the call, captured as a graph where there is CUDA."""
+    if not torch.cuda.is_available():
+        return call
+    call()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
 
 
 def timed(call: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
@@ -139,7 +213,7 @@ def by_turns_with(python: Path) -> dict[str, Any]:
                 sys.exit(f"{python} can't run TensorFlow: {done.stderr.strip().splitlines()[-1]}")
             report = json.loads(done.stdout.strip().splitlines()[-1])
             theirs += report["seconds"][1:]  # the first one traces the graph
-            row = measure(512, "auto", "auto")
+            row = measure("tutorial", 512, "auto", "auto", "auto")
             ours.append(row["step_ms"])
     return {
         "version": report["version"],

@@ -12,12 +12,32 @@ import clips
 import numpy as np
 import pytest
 from PIL import Image
+from torch.utils import backend_registration
 
 pytest_plugins = ["browser_page"]
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples/photos/chelsea.png"
 PAINTING = ROOT / "examples/paintings/harvest.webp"
+
+
+FAKE_GPU = "fakegpu"
+"""A device that PyTorch knows by name only, for tensors without values. A CPU build of PyTorch
+can't differentiate fake CUDA tensors."""
+# Here, because PyTorch counts the devices at the first gradient of the process.
+_register = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
+if _register is not None:
+    _register(FAKE_GPU)
+
+
+@pytest.fixture(scope="session")
+def fake_gpu():
+    """A device for fake tensors, which fails as a GPU does where it meets the CPU."""
+    if _register is None:
+        pytest.skip("this PyTorch can't register a backend in Python")
+    import torch
+
+    return torch.device(FAKE_GPU, 0)
 
 
 @pytest.fixture(autouse=True)

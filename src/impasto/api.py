@@ -19,13 +19,12 @@ from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
-from impasto.memory import Plan
 from impasto.methods import instant
-from impasto.methods.estimate import Estimate
-from impasto.methods.optimize import painted_size, room_mb
+from impasto.methods.optimize import plan_run
 from impasto.methods.registry import METHODS
 from impasto.networks import kernels, styles
 from impasto.networks import weights as catalogue
+from impasto.plan import Estimate, RunPlan
 from impasto.recipe import INITS, Recipe, build
 from impasto.result import Job, Progress, Result, Snapshot, last
 
@@ -116,7 +115,7 @@ def prepare(
     regions = [(path, _read_style(style, chosen, limits)) for path, style in chosen.region.items()]
     # Before anything is resized: a large size is too much for that already.
     size = chosen.long_side(photo.height, photo.width)
-    plan = _checked(chosen, device, *fit_long_side(photo.height, photo.width, size, chosen.resize))
+    plan = _planned(chosen, device, *fit_long_side(photo.height, photo.width, size, chosen.resize))
     fitted_photo = photo.fitted(size, chosen.resize)
     masks = [read_mask(path, limits) for path, _ in regions]
 
@@ -128,10 +127,11 @@ def prepare(
 
     paintings = [painting(p) for p in _style_masked(pictures, chosen.style_mask, limits)]
     region_paintings = [painting(picture) for _, picture in regions]
-    if plan is not None and plan.plain and chosen.style_scale > 1:  # in bands, any size can be
+    # In bands, paintings of any size can be looked at.
+    if plan is not None and plan.memory.plain and chosen.style_scale > 1:
         limit_mb = memory.limit_mb(chosen, device.device)
         for seen in (*paintings, *region_paintings):
-            memory.check_glance(seen.height, seen.width, device.dtype.itemsize, limit_mb)
+            memory.check_glance(seen.height, seen.width, device, limit_mb)
     return Job(
         recipe=chosen,
         content=fitted_photo,
@@ -141,11 +141,12 @@ def prepare(
         init=None if chosen.init in INITS else _initial(chosen.init, limits),
         mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits)),
         regions=tuple(zip(map(fitted_mask, masks), region_paintings, strict=True)),
+        plan=plan,
     )
 
 
-def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | None:
-    """The plan for the memory of a result of (height, width) px, for the method that has one.
+def _planned(recipe: Recipe, device: Device, height: int, width: int) -> RunPlan | None:
+    """Return the plan for a result of (height, width) px, for the method that has one.
 
     Raises DeviceError: it doesn't fit; WeightsError: sooner rather than later.
     """
@@ -153,8 +154,7 @@ def _checked(recipe: Recipe, device: Device, height: int, width: int) -> Plan | 
         instant.check_size(recipe, device.device, height, width)
         return None
     catalogue.verified_path(catalogue.find_encoder(recipe.weights))
-    demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device.dtype)
-    return memory.plan(demand, room_mb(recipe, device.device, height, width))
+    return plan_run(recipe, device, height, width)
 
 
 def read_styles(

@@ -13,7 +13,7 @@ from math import ceil
 
 import torch
 
-from impasto.devices import BYTES_PER_MB, memory_available_mb
+from impasto.devices import BYTES_PER_MB, Device, memory_available_mb
 from impasto.errors import DeviceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import WRAP_PX
@@ -31,6 +31,8 @@ MIN_HISTORY = 3
 # Measured on CPUs, see benchmarks/memory.py.
 START_UP_MB = {4: 560, 2: 450}
 """Python and torch with a network's weights loaded, by the bytes of a feature."""
+GPU_START_UP_MB = {4: 300, 2: 150}
+"""A network's weights, forward and backward, and the work space of cuDNN."""
 IMAGES = 6
 """Tensors of the picture's size: images, the solver's, and what is computed from them."""
 HOLES = 0.5
@@ -84,8 +86,8 @@ class Plan(Need):
 @dataclass(frozen=True)
 class Demand:
     """What the memory of a run depends on: the picture's size, px; the highest layer; the bytes of
-    a feature; the pairs of vectors of the picture's size that the solver keeps; the px that the
-    network sees around the picture.
+    a feature; the pairs of vectors of the picture's size that the solver keeps; what is taken
+    whatever the size; the px that the network sees around the picture.
     """
 
     height: int
@@ -93,11 +95,12 @@ class Demand:
     top_layer: str
     itemsize: int
     history: int
+    start_up_mb: float
     margin: int = 0
 
     @classmethod
-    def of(cls, recipe: Recipe, height: int, width: int, dtype: torch.dtype) -> Demand:
-        """The demand of a recipe."""
+    def of(cls, recipe: Recipe, height: int, width: int, device: Device) -> Demand:
+        """Return the demand of a recipe for a result of (height, width) px."""
         layers = [
             canonical(layer)
             for layer in (*recipe.style_layers, *recipe.plain_style_layers, *recipe.content_layers)
@@ -106,8 +109,9 @@ class Demand:
             height,
             width,
             max(layers, key=LAYER_NAMES.index),
-            dtype.itemsize,
+            device.dtype.itemsize,
             recipe.lbfgs_history if recipe.solver == "lbfgs" else 0,
+            start_up_mb(device.device, device.dtype),
             WRAP_PX if recipe.seamless else 0,
         )
 
@@ -150,8 +154,8 @@ def plan(demand: Demand, available_mb: float) -> Plan:
 
 
 def _too_large(least: Plan, demand: Demand, available_mb: float) -> DeviceError:
-    start_up_mb = START_UP_MB[demand.itemsize]
-    share = max(0.0, available_mb - start_up_mb) / (least.needed_mb - start_up_mb)
+    fixed_mb = demand.start_up_mb
+    share = max(0.0, available_mb - fixed_mb) / (least.needed_mb - fixed_mb)
     fits = int(max(demand.height, demand.width) * share**0.5 * 0.9) // 32 * 32  # bands have margins
     advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
     return DeviceError(
@@ -168,20 +172,29 @@ def limit_mb(recipe: Recipe, device: torch.device) -> float:
 
 def check_kept(height: int, width: int, top_layer: str) -> None:
     """Raise DeviceError if all features of (height, width) px in float32 don't fit at once."""
-    demand = Demand(height, width, top_layer, itemsize=4, history=0)
+    fixed_mb = start_up_mb(torch.device("cpu"), torch.float32)
+    demand = Demand(height, width, top_layer, itemsize=4, history=0, start_up_mb=fixed_mb)
     everything = min((p for p in plans_for(demand) if p.plain), key=lambda p: p.needed_mb)
     available = memory_available_mb(torch.device("cpu"))
     if everything.needed_mb > available:
         raise _too_large(everything, demand, available)
 
 
-def check_glance(height: int, width: int, itemsize: int, available_mb: float) -> None:
+def start_up_mb(device: torch.device, dtype: torch.dtype) -> float:
+    """Return what a network takes on a device whatever the image's size: its weights, and where
+    the process counts too, Python and PyTorch.
+    """
+    table = GPU_START_UP_MB if device.type == "cuda" else START_UP_MB
+    return table[dtype.itemsize]
+
+
+def check_glance(height: int, width: int, device: Device, available_mb: float) -> None:
     """Raise DeviceError if a painting of (height, width) px is too large to be looked at once,
     with nothing kept.
     """
-    output = CHANNELS[0] * height * width * itemsize
+    output = CHANNELS[0] * height * width * device.dtype.itemsize
     held = 12 * 3 * height * width + (2 + 2 * WINOGRAD_FACTOR) * output
-    needed_mb = START_UP_MB[itemsize] + held / BYTES_PER_MB
+    needed_mb = start_up_mb(device.device, device.dtype) + held / BYTES_PER_MB
     if needed_mb > available_mb:
         raise DeviceError(
             f"a painting of {width}×{height} px needs {needed_mb / 1000:.1f} GB of memory, and"
@@ -227,8 +240,7 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
         stays=stays,
-        needed_mb=START_UP_MB[demand.itemsize]
-        + (fixed + peak) * (1 + HOLES * stays) / BYTES_PER_MB,
+        needed_mb=demand.start_up_mb + (fixed + peak) * (1 + HOLES * stays) / BYTES_PER_MB,
         slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 

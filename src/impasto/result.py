@@ -26,6 +26,7 @@ from impasto.images.masks import only_inside
 from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.losses.objective import Anchor, Losses
+from impasto.plan import RunPlan
 from impasto.recipe import Recipe
 from impasto.solvers import State
 
@@ -68,7 +69,7 @@ class Job:
     ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file. ``mask``
     (1, 1, H, W) is where to paint, None for everywhere; ``regions`` are parts of it, masks, with
     paintings of their own. Where a painting is transparent it doesn't count. ``anchor`` is the
-    frame before, of a film.
+    frame before, of a film. ``plan`` is how the method ``optimize`` is going to run.
     """
 
     recipe: Recipe
@@ -80,6 +81,7 @@ class Job:
     mask: Tensor | None = None
     regions: tuple[tuple[Tensor, Picture], ...] = ()
     anchor: Anchor | None = None
+    plan: RunPlan | None = None
 
     def finished(self, pixels: Tensor) -> Tensor:
         """A picture (1, 3, h, w) as it is to be seen, on the CPU: in the colours that the recipe

@@ -22,7 +22,7 @@ TOY_ARGUMENTS = {
     "poster": "--megapixels 0.01,0.02",
     "precision": "--pairs astronaut --size 48 --steps 1",
     "scaling": "--sizes 64",
-    "step": "--sizes 64",
+    "step": "--sizes 64 --presets tutorial,studio --kernels auto,autograd --runs draft:48",
     "thumbnails": "--into thumbnails",
     "video": "--seconds 0.1 --clips cut --paintings 1 --sizes 64x48",
 }

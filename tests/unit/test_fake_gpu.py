@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.utils import backend_registration
 
 import impasto
 from impasto.devices import Device
@@ -26,7 +25,6 @@ from impasto.recipe import build
 from impasto.result import last
 from impasto.solvers.adam import Adam, AveragedAdam
 
-NAME = "fakegpu"
 FAKE = FakeTensorMode()
 SETTINGS = {
     "tutorial": {"preset": "tutorial"},
@@ -41,15 +39,9 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def device():
-    """A device that PyTorch knows by name only; a CPU build can't compute on fake CUDA tensors."""
-    setup = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
-    if setup is None:
-        pytest.skip("this PyTorch can't register a backend in Python")
-    if backend_registration._get_privateuse1_backend_name() != NAME:
-        setup(NAME)
-    return torch.device(NAME, 0)
+@pytest.fixture
+def device(fake_gpu):
+    return fake_gpu
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ import torch
 import impasto
 from impasto.devices import Kernel
 from impasto.errors import DeviceError
-from impasto.networks import convolution, kernels
+from impasto.networks import convolution, kernels, speeds
 from impasto.networks.convolution import Convolution
 from impasto.networks.kernels import Candidate
-from impasto.networks.weights import cache_folder
 from impasto.recipe import Recipe
 
 PLAIN = Candidate("float32", "plain")
@@ -42,9 +41,9 @@ def probe(monkeypatch):
     monkeypatch.delenv("IMPASTO_KERNEL")
     monkeypatch.setattr(kernels, "candidates", lambda: ALL)
     monkeypatch.setattr(kernels, "probe", probe)
-    kernels._cached_seconds.cache_clear()
+    kernels._measured_seconds.cache_clear()
     yield probe
-    kernels._cached_seconds.cache_clear()
+    kernels._measured_seconds.cache_clear()
 
 
 def selected(*request: str, **options: bool) -> tuple[str, str]:
@@ -99,22 +98,22 @@ def test_a_request_needs_no_measurement(probe):
 
 def test_a_machine_is_measured_once(probe):
     assert selected() == selected() == BFLOAT16
-    kernels._cached_seconds.cache_clear()  # as in another process
+    kernels._measured_seconds.cache_clear()  # as in another process
     probe.seconds[BFLOAT16] = 9.0
     assert selected() == BFLOAT16
     assert probe.calls == 1
-    assert kernels.forget_measurements() == [cache_folder() / kernels.CACHE_FILE]
+    assert kernels.forget_measurements() == [speeds.path()]
     assert selected() == WINOGRAD
-    (stored,) = json.loads((cache_folder() / kernels.CACHE_FILE).read_text()).values()
+    (stored,) = json.loads(speeds.path().read_text()).values()
     assert stored == {"float32 plain": 0.3, "float32 winograd": 0.2, "bfloat16 onednn": 9.0}
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x": 1', "\0"])
 def test_a_damaged_file_is_replaced(content, probe):
-    cache_folder().mkdir(parents=True)
-    (cache_folder() / kernels.CACHE_FILE).write_text(content)
+    speeds.path().parent.mkdir(parents=True)
+    speeds.path().write_text(content)
     assert selected() == BFLOAT16
-    assert json.loads((cache_folder() / kernels.CACHE_FILE).read_text())
+    assert json.loads(speeds.path().read_text())
 
 
 def test_nothing_is_measured_where_it_cannot_be_stored(probe, monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from impasto.memory import Demand, plan, plans_for
 from impasto.networks.engine import KEEP
 from impasto.recipe import build
 
-LARGE = Demand(height=2730, width=4096, top_layer="block5_conv2", itemsize=4, history=20)
+LARGE = Demand(2730, 4096, "block5_conv2", itemsize=4, history=20, start_up_mb=560)
 
 
 def test_everything_is_kept_where_it_fits():
@@ -37,12 +37,12 @@ def test_what_cannot_fit_is_refused_with_a_size_that_does():
     with pytest.raises(DeviceError, match=r"4096×2730 px need at least .* would fit") as error:
         plan(LARGE, 2_000)
     size = int(str(error.value).rsplit("size ", 1)[1].split()[0])
-    assert plan(Demand(size * 2 // 3, size, "block5_conv2", 4, 20), 2_000)
+    assert plan(Demand(size * 2 // 3, size, "block5_conv2", 4, 20, 560), 2_000)
 
 
 def test_what_is_not_computed_takes_no_memory():
-    lower = plan(Demand(1000, 1000, "block1_conv1", 4, 0), 100_000)
-    both = plan(Demand(1000, 1000, "block1_conv2", 4, 0), 100_000)
+    lower = plan(Demand(1000, 1000, "block1_conv1", 4, 0, 560), 100_000)
+    both = plan(Demand(1000, 1000, "block1_conv2", 4, 0, 560), 100_000)
     assert both.needed_mb > lower.needed_mb + 200, "256 bytes for each of a million pixels"
 
 
@@ -62,7 +62,7 @@ def test_a_run_in_bands_makes_the_same_picture(photo, painting, monkeypatch):
     settings = {"preset": "studio", "size": 96, "steps": 6, "scales": 2, "polish": 0}
     settings["precision"] = "float32"  # in bfloat16, rounding makes the two runs diverge
     whole = impasto.stylize(photo, painting, **settings)
-    least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20)), key=lambda p: p.needed_mb)
+    least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20, 560)), key=lambda p: p.needed_mb)
     monkeypatch.setattr(memory, "memory_available_mb", lambda _device: least.needed_mb)
     events = list(impasto.iterate(photo, painting, **settings))
     assert any("computed twice in up to" in (event.message or "") for event in events)

@@ -17,15 +17,14 @@ import torch
 from torch import Tensor
 
 from impasto import devices, memory
+from impasto.devices import Device
 from impasto.errors import DeviceError, DivergenceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.style import Region, Style
-from impasto.memory import Plan
 from impasto.methods import instant
-from impasto.methods.estimate import Estimate, Scale
 from impasto.methods.regions import (
     LEAST_CONTRAST,
     in_palettes,
@@ -34,8 +33,10 @@ from impasto.methods.regions import (
     suited,
     underpainted,
 )
+from impasto.networks import speeds
 from impasto.networks.engine import AutogradEngine, Engine, FeatureEngine
 from impasto.networks.load import load_encoder
+from impasto.plan import Estimate, RunPlan, Scale
 from impasto.recipe import Recipe
 from impasto.result import Job, Progress, Row, Snapshot
 from impasto.solvers import Solver
@@ -52,7 +53,10 @@ to the picture, whatever that is enlarged to.
 ENLARGED_BYTES_PER_PIXEL = 125
 """The photo, its underpainting and the picture at the size that it is enlarged to."""
 PROBE_PX = 256
-"""Side of what a run's time is told from."""
+"""Side of the image whose steps are timed where the speed is unknown; smaller images take longer
+for each pixel."""
+PROBE_STEPS = 4
+"""On CUDA the fourth is the first that is nothing but a graph."""
 POLISH_LR = (0.008, 0.001)
 """First and last step length of the polish."""
 POLISH_DECAY = 0.9
@@ -72,13 +76,15 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
     ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
     not finite from the start.
     """
-    with devices.freed_memory(stays=memory_plan(job).stays):
-        run = _Run(job, resume)
+    plan = plan_of(job)
+    with devices.freed_memory(stays=plan.memory.stays):
+        run = _Run(job, plan, resume)
         for index, scale in enumerate(run.scales):
             if resume is not None and index < resume.scale_index:
                 continue
             for progress in run.at_scale(index, scale):
                 yield progress
+        run.store_speed()
     if job.recipe.enlarge == "instant":
         for pixels in instant.carried_up(job, progress.pixels):
             yield replace(progress, pixels=pixels, scale=max(pixels.shape[-2:]))
@@ -129,9 +135,10 @@ def _leaves_the_photo(recipe: Recipe) -> bool:
 class _Run:
     """The state that the scales of one run share."""
 
-    def __init__(self, job: Job, resume: Snapshot | None) -> None:
+    def __init__(self, job: Job, plan: RunPlan, resume: Snapshot | None) -> None:
         self.job, self.recipe, self.device = job, job.recipe, job.device.device
-        self.planned = plan_scales(job.recipe, job.content.height, job.content.width)
+        self.planned, self.available_mb = plan.scales, plan.available_mb
+        self.expected_seconds_per_pixel = speeds.stored(_kind_of_step(job)) or math.inf
         self.scales = list(self.planned)  # with as many steps as were really taken
         self.resume = resume
         if resume is not None:
@@ -142,7 +149,6 @@ class _Run:
         self.seconds_before = resume.seconds if resume else 0.0
         self.photo = underpainted(job)
         self.image = resume.image.to(self.device) if resume else self._initial_image()
-        self.available_mb = room_mb(self.recipe, self.device, job.content.height, job.content.width)
         self.engine = make_engine(job)
         self.plain = plain_places(job, self.engine.encoder)
         self.recipe = suited(job.recipe, self.plain)
@@ -264,7 +270,7 @@ class _Run:
     def _fit_memory(self, scale: Scale) -> str | None:
         """Plan the memory for a scale. Returns what there is to say about it."""
         self.scale = scale
-        demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device.dtype)
+        demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device)
         self.plan = memory.plan(demand, self.available_mb)
         self.engine.bands = self.plan.bands
         if self.plan.plain and self.plan.history == demand.history:
@@ -334,7 +340,8 @@ class _Run:
         done = self._work_done() - self.work_done_before
         left = sum(scale.work for scale in self.scales) - self._work_done()
         here = snapshot.seconds - self.seconds_before
-        eta = left * here / done if done else math.inf if left else 0.0
+        seconds_per_pixel = here / done if done else self.expected_seconds_per_pixel
+        eta = left * seconds_per_pixel if left else 0.0
         if self.recipe.time_budget is not None:
             eta = min(eta, max(0.0, self.recipe.time_budget - snapshot.seconds))
         return Progress(
@@ -349,6 +356,13 @@ class _Run:
             pixels=shown,
             snapshot=snapshot,
         )
+
+    def store_speed(self) -> None:
+        """Store the speed of a finished run, for estimates of later ones."""
+        work = self._work_done() - self.work_done_before
+        is_typical = self.plan.plain and self.planned[-1].long_side >= PROBE_PX
+        if is_typical and work:
+            speeds.store(_kind_of_step(self.job), (self._seconds() - self.seconds_before) / work)
 
     def _work_done(self) -> float:
         """Pixels updated so far: what time is proportional to."""
@@ -379,16 +393,27 @@ def make_engine(job: Job) -> FeatureEngine:
     return Engine(encoder, [*style_layers, *recipe.content_layers], kernel=job.device.kernel)
 
 
-def memory_plan(job: Job) -> Plan:
-    """How the job's full size is kept within the memory. Raises DeviceError: it can't be."""
-    height, width = painted_size(job.recipe, job.content.height, job.content.width)
-    demand = memory.Demand.of(job.recipe, height, width, job.device.dtype)
-    size = job.content.height, job.content.width
-    return memory.plan(demand, room_mb(job.recipe, job.device.device, *size))
+def plan_of(job: Job) -> RunPlan:
+    """Return the job's plan, or a new one for a job without. Raises DeviceError: see plan_run."""
+    height, width = job.content.height, job.content.width
+    if job.plan is not None and (job.plan.height, job.plan.width) == (height, width):
+        return job.plan
+    return plan_run(job.recipe, job.device, height, width)
 
 
-def room_mb(recipe: Recipe, device: torch.device, height: int, width: int) -> float:
-    """What is left for painting of the memory that a result of (height, width) px may take."""
+def plan_run(recipe: Recipe, device: Device, height: int, width: int) -> RunPlan:
+    """Plan a run for a result of (height, width) px.
+
+    Raises DeviceError: no plan keeps it within the memory.
+    """
+    available_mb = _available_mb(recipe, device.device, height, width)
+    demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device)
+    scales = tuple(plan_scales(recipe, height, width))
+    return RunPlan(height, width, scales, available_mb, memory.plan(demand, available_mb))
+
+
+def _available_mb(recipe: Recipe, device: torch.device, height: int, width: int) -> float:
+    """Return how much of the memory for a result of (height, width) px is left for painting."""
     limit = memory.limit_mb(recipe, device)
     if painted_size(recipe, height, width) == (height, width):
         return limit
@@ -402,18 +427,34 @@ def room_mb(recipe: Recipe, device: torch.device, height: int, width: int) -> fl
 
 
 def estimate(job: Job) -> Estimate:
-    """Estimate a run by doing two steps of it in small: a step's time grows with the pixels."""
-    recipe = job.recipe
-    scales = tuple(plan_scales(recipe, job.content.height, job.content.width))
+    """Estimate a run from the speed of earlier ones, or of a few steps in small."""
+    plan = plan_of(job)
+    per_pixel = speeds.stored(_kind_of_step(job))
+    if per_pixel is None:
+        per_pixel = _measured_seconds_per_pixel(job)
+        speeds.store(_kind_of_step(job), per_pixel)
+    seconds = per_pixel * sum(scale.work for scale in plan.scales) * plan.memory.slowdown
+    return Estimate(plan.scales, plan.memory, min(seconds, job.recipe.time_budget or math.inf))
+
+
+def _kind_of_step(job: Job) -> str:
+    """Return the name under which the speed of a job's steps is stored: what their time depends on,
+    besides the number of pixels.
+    """
+    recipe, device = job.recipe, job.device
+    highest = max((*recipe.style_layers, *recipe.content_layers))
+    losses = "+".join(sorted(kind for kind, share in recipe.style_loss.items() if share))
+    return f"{device.device.type} {device.precision} {device.kernel} {losses} {highest}"
+
+
+def _measured_seconds_per_pixel(job: Job) -> float:
+    """Return the time of a step for a pixel: grey images serve, since no value changes it."""
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
-    objective = Objective(make_engine(job), recipe, probe, [Region([Style(probe)])])
-    objective.losses_and_gradient(probe)  # the first call also warms up
-    started = time.perf_counter()
-    objective.losses_and_gradient(probe)
-    per_pixel = (time.perf_counter() - started) / PROBE_PX**2
-    plan = memory_plan(job)
-    seconds = per_pixel * sum(scale.work for scale in scales) * plan.slowdown
-    return Estimate(scales, plan, min(seconds, recipe.time_budget or math.inf))
+    objective = Objective(make_engine(job), job.recipe, probe, [Region([Style(probe)])])
+    for _ in range(PROBE_STEPS):  # the last one is timed, the others warm up
+        started = time.perf_counter()
+        objective.losses_and_gradient(probe)
+    return (time.perf_counter() - started) / PROBE_PX**2
 
 
 def make_solver(recipe: Recipe, history: int, scale: Scale) -> Solver:

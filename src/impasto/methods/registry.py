@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from impasto.methods import instant, optimize
-from impasto.methods.estimate import Estimate
+from impasto.plan import Estimate
 from impasto.result import Job, Progress, Snapshot
 
 
@@ -22,6 +22,6 @@ class Method:
 
 
 METHODS = {
-    "optimize": Method(optimize.optimize, optimize.memory_plan, optimize.estimate),
+    "optimize": Method(optimize.optimize, optimize.plan_of, optimize.estimate),
     "instant": Method(instant.instant, instant.check, instant.estimate),
 }

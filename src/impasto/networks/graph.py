@@ -67,6 +67,7 @@ class GraphedFunction:
     def _capture(self, image: Tensor) -> None:
         self.image, graph = image.clone(), torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # a graph has memory of its own; that of the first calls is free
         with torch.cuda.graph(graph):
             self.results = self.function(self.image)
         self.graph = graph

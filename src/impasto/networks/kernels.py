@@ -7,26 +7,24 @@ faster than float32 on AMD's Zen 4 and slower on an Intel CPU without AMX.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from functools import lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple, get_args
 
 import torch
 
-from impasto import devices, files
+from impasto import devices
 from impasto.devices import Device, Kernel
-from impasto.errors import DeviceError, OutputError, unknown
+from impasto.errors import DeviceError, unknown
+from impasto.networks import speeds
 from impasto.networks.convolution import (
     Convolution,
     has_cudnn,
     has_fast_bfloat16,
     has_winograd,
 )
-from impasto.networks.weights import cache_folder
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 MIN_BFLOAT16_SPEEDUP = 1.1
@@ -36,7 +34,6 @@ PROBE_SHAPES = ((64, 128, 192), (256, 64, 96), (512, 32, 48))
 PROBE_ROUNDS = 3
 MAX_PROBE_SECONDS = 2.0
 """Time after which the probe starts no further round."""
-CACHE_FILE = "speeds.json"
 
 
 class Candidate(NamedTuple):
@@ -158,54 +155,28 @@ def measured_seconds() -> dict[Candidate, float] | None:
     The first call on a machine measures and stores them. Returns None where they cannot be stored:
     a measurement in every process would take longer than it saves.
     """
-    return _cached_seconds(cache_folder() / CACHE_FILE, _machine_key(), tuple(candidates()))
+    return _measured_seconds(speeds.path(), speeds.machine_key(), tuple(candidates()))
 
 
 def forget_measurements() -> list[Path]:
-    """Delete the stored measurements. Returns the deleted files."""
-    _cached_seconds.cache_clear()
-    file = cache_folder() / CACHE_FILE
-    if not file.is_file():
-        return []
-    file.unlink()
-    return [file]
+    """Delete the stored speeds. Returns the deleted files."""
+    _measured_seconds.cache_clear()
+    return speeds.forget()
 
 
 @lru_cache(maxsize=8)
-def _cached_seconds(
-    file: Path, machine: str, wanted: tuple[Candidate, ...]
+def _measured_seconds(
+    _file: Path, _machine: str, wanted: tuple[Candidate, ...]
 ) -> dict[Candidate, float] | None:
-    stored = _read(file)
-    known = stored.get(machine)
-    if isinstance(known, dict) and all(isinstance(known.get(str(each)), float) for each in wanted):
-        return {each: known[str(each)] for each in wanted}
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        files.write_json(file, stored)  # fails before two seconds are spent, not after
-        measured = probe(list(wanted))
-        seconds = {str(each): value for each, value in measured.items()}
-        # Read again: another process may have stored its measurement in the meantime.
-        files.write_json(file, {**_read(file), machine: seconds})
-    except (OSError, OutputError):
+    known = {each: speeds.stored(str(each)) for each in wanted}
+    measured = {each: seconds for each, seconds in known.items() if seconds is not None}
+    if len(measured) == len(wanted):
+        return measured
+    if not speeds.store_all({}):  # before two seconds are spent, not after
         return None
-    return measured
-
-
-def _read(file: Path) -> dict[str, object]:
-    """Return the stored measurements by machine; an empty mapping if the file is damaged."""
-    try:
-        stored = json.loads(file.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
-
-
-def _machine_key() -> str:
-    """Return a text that changes with anything that a measurement depends on."""
-    supported = torch.cpu.get_capabilities()
-    instructions = " ".join(sorted(name for name, value in supported.items() if value is True))
-    versions = f"torch {torch.__version__}, impasto {version('impasto')}"
-    return f"{devices.processor()}; {torch.get_num_threads()} threads; {instructions}; {versions}"
+    measured = probe(list(wanted))
+    is_stored = speeds.store_all({str(each): seconds for each, seconds in measured.items()})
+    return measured if is_stored else None
 
 
 @torch.no_grad()
