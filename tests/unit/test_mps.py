@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 import torchgen
 from torch.utils._python_dispatch import TorchDispatchMode
 
