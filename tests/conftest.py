@@ -11,6 +11,7 @@ from pathlib import Path
 import clips
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch.utils import backend_registration
 
@@ -24,19 +25,18 @@ PAINTING = ROOT / "examples/paintings/harvest.webp"
 FAKE_GPU = "fakegpu"
 """A device that PyTorch knows by name only, for tensors without values. A CPU build of PyTorch
 can't differentiate fake CUDA tensors."""
-# Here, because PyTorch counts the devices at the first gradient of the process.
+# Here, because PyTorch counts the devices at the first gradient of the process. A real GPU can't
+# differentiate beside it.
 _register = getattr(backend_registration, "_setup_privateuseone_for_python_backend", None)
-if _register is not None:
+if _register is not None and not torch.accelerator.is_available():
     _register(FAKE_GPU)
 
 
 @pytest.fixture(scope="session")
 def fake_gpu():
     """A device for fake tensors, which fails as a GPU does where it meets the CPU."""
-    if _register is None:
-        pytest.skip("this PyTorch can't register a backend in Python")
-    import torch
-
+    if backend_registration._get_privateuse1_backend_name() != FAKE_GPU:
+        pytest.skip("there is a real GPU, or this PyTorch can't register a backend in Python")
     return torch.device(FAKE_GPU, 0)
 
 

@@ -31,7 +31,7 @@ MIN_HISTORY = 3
 # Measured on CPUs, see benchmarks/memory.py.
 START_UP_MB = {4: 560, 2: 450}
 """Python and torch with a network's weights loaded, by the bytes of a feature."""
-GPU_START_UP_MB = {4: 300, 2: 150}
+GPU_START_UP_MB = {4: 350, 2: 250}
 """A network's weights, forward and backward, and the work space of cuDNN."""
 IMAGES = 6
 """Tensors of the picture's size: images, the solver's, and what is computed from them."""
@@ -87,7 +87,8 @@ class Plan(Need):
 class Demand:
     """What the memory of a run depends on: the picture's size, px; the highest layer; the bytes of
     a feature; the pairs of vectors of the picture's size that the solver keeps; what is taken
-    whatever the size; the px that the network sees around the picture.
+    whatever the size; the px that the network sees around the picture; whether freed memory always
+    stays with the process, as on a GPU.
     """
 
     height: int
@@ -97,6 +98,7 @@ class Demand:
     history: int
     start_up_mb: float
     margin: int = 0
+    always_stays: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe, height: int, width: int, device: Device) -> Demand:
@@ -113,6 +115,7 @@ class Demand:
             recipe.lbfgs_history if recipe.solver == "lbfgs" else 0,
             start_up_mb(device.device, device.dtype),
             WRAP_PX if recipe.seamless else 0,
+            device.device.type == "cuda",
         )
 
     def blocks(self) -> list[_Block]:
@@ -240,7 +243,8 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
         stays=stays,
-        needed_mb=demand.start_up_mb + (fixed + peak) * (1 + HOLES * stays) / BYTES_PER_MB,
+        needed_mb=demand.start_up_mb
+        + (fixed + peak) * (1 + HOLES * (stays or demand.always_stays)) / BYTES_PER_MB,
         slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 

@@ -60,7 +60,7 @@ def test_a_replayed_graph_gives_what_the_function_gives(style_loss, kernel, phot
         torch.testing.assert_close(terms, expected_terms, rtol=1e-4, atol=1e-7)
         assert relative(gradient, expected) < 1e-3
     assert objective.graph_failure is None
-    assert objective.evaluate.graph is not None
+    assert objective.graph.graph is not None
 
 
 def test_pictures_stay_valid_while_a_graph_runs(photo, painting):

@@ -21,7 +21,7 @@ from impasto.losses.nearest import NearestTap
 from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
 from impasto.losses.total_variation import total_variation
 from impasto.networks.engine import FeatureEngine, Tap, Taps
-from impasto.networks.graph import GraphedFunction
+from impasto.networks.graph import FunctionGraph
 from impasto.networks.layers import reduction
 from impasto.recipe import Recipe
 
@@ -118,16 +118,16 @@ class Objective:
         self.streams: list[torch.cuda.Stream] = []
         if content.is_cuda:
             self.streams = [torch.cuda.Stream() for _ in self.style]  # type: ignore[no-untyped-call]
-        self.evaluate = GraphedFunction(self._evaluate)
+        self.graph = FunctionGraph()
 
     @property
     def graph_failure(self) -> str | None:
         """Why evaluations run without a CUDA graph, if capturing one failed."""
-        return self.evaluate.failure
+        return self.graph.failure
 
     def forget_graph(self) -> None:
         """Release the CUDA graph and its memory, before the engine's bands change."""
-        self.evaluate.forget()
+        self.graph.forget()
 
     def begin_step(self, step: int) -> None:
         """Update what changes from step to step: the view, and whatever the losses update."""
@@ -146,8 +146,14 @@ class Objective:
         terms, gradient = self.evaluate(image)
         return self.read(terms), gradient
 
+    def evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the terms for ``read``, and the gradient of their sum, both on the device.
+
+        The terms are valid until the next call.
+        """
+        return self.graph.run(self._evaluate, image)
+
     def _evaluate(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the terms as ``_terms_and_slope`` does, and the gradient, both on the device."""
         done = self._forward(image, keep=True)
         terms, gradient = self._terms_and_slope(image)
         if self.taps:

@@ -19,55 +19,58 @@ WARM_UP_CALLS = 2
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
-class GraphedFunction:
-    """``function`` of an image on CUDA, captured at the third call and replayed from then on.
+class FunctionGraph:
+    """Runs a function of an image: captured at the third call on CUDA, and replayed from then on.
 
-    Everything that ``function`` reads besides its argument has to stay at its place in memory.
-    Images of other shapes, and images on other devices, are passed to ``function`` itself.
-    ``failure`` tells why there is no graph, if the capture failed.
-
-    The results are valid until the next call, except that the second one is a copy.
+    Everything that the function reads besides the image has to stay at its place in memory. Images
+    of other shapes, and images on other devices, are passed to the function itself. ``failure``
+    tells why there is no graph, if the capture failed.
     """
 
-    def __init__(self, function: Function) -> None:
-        self.function = function
+    def __init__(self) -> None:
         self.failure: str | None = None
         self.forget()
 
     def forget(self) -> None:
-        """Release the graph and its memory: something that ``function`` reads was replaced."""
+        """Release the graph and its memory: something that the function reads was replaced."""
         self.calls = 0
         self.graph: torch.cuda.CUDAGraph | None = None
         self.image: Tensor | None = None
         self.results: tuple[Tensor, Tensor] | None = None
 
-    def __call__(self, image: Tensor) -> tuple[Tensor, Tensor]:
+    def run(self, function: Function, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the function's results for an image.
+
+        ``function`` is the same in every call. It isn't an attribute: as a method of the graph's
+        owner, it would make a cycle, and the graph's memory would stay until the next collection.
+        The first result is valid until the next call; the second one is a copy.
+        """
         if not image.is_cuda or self.failure is not None:
-            return self.function(image)
+            return function(image)
         self.calls += 1
         if self.calls <= WARM_UP_CALLS or (
             self.image is not None and self.image.shape != image.shape
         ):
-            return self.function(image)
+            return function(image)
         if self.graph is None or self.image is None or self.results is None:
             try:
-                self._capture(image)
+                self._capture(function, image)
             except RuntimeError as error:
                 self.forget()
                 if is_out_of_memory(error):
                     raise
                 self.failure = str(error).splitlines()[0]
-                return self.function(image)
-            return self(image)
+                return function(image)
+            return self.run(function, image)
         self.image.copy_(image)
         self.graph.replay()
         first, second = self.results
         return first, second.clone()
 
-    def _capture(self, image: Tensor) -> None:
+    def _capture(self, function: Function, image: Tensor) -> None:
         self.image, graph = image.clone(), torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         torch.cuda.empty_cache()  # a graph has memory of its own; that of the first calls is free
         with torch.cuda.graph(graph):
-            self.results = self.function(self.image)
+            self.results = function(self.image)
         self.graph = graph

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -55,17 +55,14 @@ class LBFGS:
         self.last = (image, loss, gradient)
         free = ~(((image <= 0) & (gradient > 0)) | ((image >= 1) & (gradient < 0)))
         masked = gradient * free
-        direction = self._direction(masked, pair).mul_(free)
-        if torch.dot(direction.flatten(), masked.flatten()) >= 0:
+        newton = self.pairs.direction(masked, pair)
+        if newton is not None and newton.slope < 0:
+            direction = newton.direction.mul_(free)
+        else:
             self.pairs.forget()
-            direction = self._direction(masked, None)
+            size = masked.abs().mean().clamp(min=1e-30)
+            direction = -masked * (self.reach * FIRST_STEP / size)
         return direction.mul_(self.lr).add_(image).clamp_(0, 1)
-
-    def _direction(self, gradient: Tensor, pair: tuple[Tensor, ...] | None) -> Tensor:
-        newton = self.pairs.direction(gradient, pair)
-        if newton is not None:
-            return newton
-        return -gradient * (self.reach * FIRST_STEP / gradient.abs().mean().clamp(min=1e-30))
 
     def result(self, image: Tensor) -> Tensor:
         return image
@@ -91,6 +88,15 @@ class LBFGS:
         self.pairs.load(state)
 
 
+class Newton(NamedTuple):
+    """A quasi-Newton direction, and its product with the gradient, which is negative if the loss
+    falls along it.
+    """
+
+    direction: Tensor
+    slope: float
+
+
 class Pairs:
     """The last steps s and changes of the gradient y, and what they tell of the inverse Hessian.
 
@@ -110,56 +116,64 @@ class Pairs:
     def forget(self) -> None:
         self.order = []
 
-    def direction(self, gradient: Tensor, pair: tuple[Tensor, ...] | None) -> Tensor | None:
-        """−H·g, H the inverse Hessian as far as the pairs know it, once ``pair`` (image, the last
-        one, gradient, the last one) is among them; None if there is no pair.
+    def direction(self, gradient: Tensor, pair: tuple[Tensor, ...] | None) -> Newton | None:
+        """Return −H·g, H the inverse Hessian as far as the pairs know it, once ``pair`` (image, the
+        last one, gradient, the last one) is among them; None if there is no pair.
         """
         g = gradient.flatten()
         columns = [g]
         if pair is not None:
-            columns.append(self._write(*pair))
+            columns += self._write(*pair)
         if self.vectors is None:
             return None
-        products = self._products(torch.stack(columns))  # (slots, 2, columns)
+        products, square = self._products(torch.stack(columns))
         if pair is not None:
-            self._accept(products[..., 1])
+            self._accept(products[..., 1:])
         if not self.order:
             return None
         weights, gradient_weight = self._two_loops(products[..., 0])
         flat = torch.mv(self.vectors.flatten(0, 1).T, weights.flatten().to(g))
-        direction: Tensor = flat.sub_(g, alpha=gradient_weight).view_as(gradient)
-        return direction
+        direction = flat.sub_(g, alpha=gradient_weight).view_as(gradient)
+        slope = float((weights * products[..., 0]).sum()) - gradient_weight * square
+        return Newton(direction, slope)
 
-    def _write(self, image: Tensor, last: Tensor, gradient: Tensor, before: Tensor) -> Tensor:
-        """Put the pair into the free slot. Returns y."""
+    def _write(self, image: Tensor, last: Tensor, gradient: Tensor, before: Tensor) -> list[Tensor]:
+        """Put the pair into the free slot. Returns s and y."""
         if self.vectors is None:
             self.vectors = image.new_zeros(self.slots, 2, image.numel())
         s, y = self.vectors[self._free()].unbind()
         torch.sub(image.flatten(), last.flatten(), out=s)
         torch.sub(gradient.flatten(), before.flatten(), out=y)
         self.written += 1
-        return y
+        return [s, y]
 
     def _accept(self, products: Tensor) -> None:
-        """Take the pair in the free slot, if there is curvature in it."""
+        """Take the pair in the free slot, if there is curvature in it.
+
+        ``products`` (slots, 2, 2) are those of each s and y with the pair's s and y.
+        """
         slot = self._free()
         assert self.vectors is not None
-        scale = self.vectors[slot].norm(dim=1).prod().item()
-        if not products[slot, 0].item() > MIN_CURVATURE * scale:
+        (ss, sy), (_, yy) = products[slot].tolist()
+        if not sy > MIN_CURVATURE * (ss * yy) ** 0.5:
             self.vectors[slot] = 0  # it may not even be finite
             return
-        self.sy[:, slot], self.yy[:, slot] = products[:, 0], products[:, 1]
-        self.yy[slot] = products[:, 1]
+        self.sy[:, slot], self.yy[:, slot] = products[:, 0, 1], products[:, 1, 1]
+        self.yy[slot] = products[:, 1, 1]
         self.order = [*self.order, slot][-(self.slots - 1) :]
 
     def _free(self) -> int:
         return next(slot for slot in range(self.slots) if slot not in self.order)
 
-    def _products(self, vectors: Tensor) -> Tensor:
-        """The inner products of each s and y with each row of (k, n): (slots, 2, k), float64."""
+    def _products(self, vectors: Tensor) -> tuple[Tensor, float]:
+        """Return the inner products of each s and y with each row of (k, n): (slots, 2, k), and of
+        the first row with itself, in float64. One copy brings all of them from the device.
+        """
         assert self.vectors is not None
-        products: Tensor = self.vectors.flatten(0, 1) @ vectors.T
-        return products.cpu().double().view(self.slots, 2, -1)
+        products = self.vectors.flatten(0, 1) @ vectors.T
+        square = torch.dot(vectors[0], vectors[0])
+        numbers = torch.cat([products.flatten(), square[None]]).cpu().double()
+        return numbers[:-1].view(self.slots, 2, -1), float(numbers[-1])
 
     def _two_loops(self, products: Tensor) -> tuple[Tensor, float]:
         """−H·g as a sum: the weights of each s and y (slots, 2), and that of −g."""
