@@ -32,9 +32,9 @@ TERMS = ("content", "style", "tv", "total")
 
 @dataclass(frozen=True)
 class Losses:
-    """The terms of the objective, each with its weight, and their sum. ``layers`` are the parts of
-    the first two: ``{"content block4_conv2": …, "style block1_conv1": …}``, and in a film
-    ``"temporal"``, which is in ``total`` too.
+    """The weighted terms of the objective and their sum. ``layers`` has the parts of the first two,
+    ``{"content block4_conv2": …, "style block1_conv1": …}``, and in a film ``"temporal"``, which
+    ``total`` includes.
     """
 
     content: float
@@ -48,7 +48,7 @@ class Losses:
         return math.isfinite(self.total)
 
     def as_dict(self) -> dict[str, float]:
-        """The terms and their sum."""
+        """Return the terms and their sum."""
         return {name: getattr(self, name) for name in TERMS}
 
 
@@ -63,7 +63,7 @@ class Anchor:
     weight: float
 
     def at(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, a number, and its gradient."""
+        """Return the loss, a 0-dim tensor, and its gradient."""
         height, width = image.shape[-2:]
         target, trust = (
             resize(part, height, width, "antialias").to(image)
@@ -161,7 +161,7 @@ class Objective:
         return terms, gradient
 
     def gradient_shares(self, image: Tensor) -> dict[str, float]:
-        """What share each style layer has in the style's gradient at ``image``: the norm of its
+        """Return each style layer's share of the style's gradient at ``image``: the norm of its
         gradient with respect to the pixels, over the sum of all layers' norms.
         """
         norms: dict[str, float] = {}
@@ -337,7 +337,7 @@ class Objective:
         return taps
 
     def _balance(self, image: Tensor) -> None:
-        """Give each style layer the share of the gradient that its weight says."""
+        """Scale the losses so that each style layer's share of the gradient is its weight."""
         wanted = shares(self.recipe.style_layers, "relative")
         measured = self.gradient_shares(image)
         for layer, loss in self.style:
@@ -362,7 +362,7 @@ def steepened(loss: Tensor, goal: float) -> tuple[Tensor, Tensor]:
 
 
 def _area(region: Region) -> float:
-    """The share of the picture that a region covers."""
+    """Return the share of the picture that a region covers."""
     return 1.0 if region.mask is None else float(region.mask.mean())
 
 

@@ -71,9 +71,9 @@ def best_memory_format(device: torch.device) -> torch.memory_format:
 
 
 class Convolution:
-    """One layer: convolution and ReLU upwards, and the way back of a gradient.
+    """One layer: a convolution with padding 1, followed by ReLU, and the convolution's gradient.
 
-    ``weight`` is (O, I, 3, 3), ``bias`` (O,). Padding 1, so that sizes stay.
+    ``weight`` is (O, I, 3, 3), ``bias`` (O,).
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, kernel: Kernel | None = None) -> None:
@@ -93,7 +93,7 @@ class Convolution:
             self.weight, self.turned = _packed(self.weight), _packed(self.turned)
 
     def forward(self, x: Tensor) -> Tensor:
-        """relu(w ∗ x + b): (1, I, H, W) → (1, O, H, W)."""
+        """Return relu(w ∗ x + b), (1, O, H, W), of x (1, I, H, W)."""
         if self.kernel == "onednn":
             return _onednn(x, self.weight, self.bias, "relu")
         if self.kernel == "cudnn":
@@ -108,7 +108,7 @@ class Convolution:
         return self._convolve(x, self.weight, self.bias).relu_()
 
     def backward(self, gradient: Tensor) -> Tensor:
-        """From the gradient with respect to w ∗ x + b (1, O, H, W) to that of x (1, I, H, W)."""
+        """Return the gradient of x (1, I, H, W), given that of w ∗ x + b (1, O, H, W)."""
         if self.kernel == "onednn":
             return _onednn(gradient, self.turned, None, "none")
         return self._convolve(gradient, self.turned, None)

@@ -1,10 +1,11 @@
-"""The encoder forwards and backwards, without autograd: what an optimisation step spends its time
-and memory on.
+"""The forward and backward pass of the encoder, where a step spends its time and memory.
 
-Autograd would keep every intermediate result and make every gradient a new tensor. Here the losses
-work in place on one running gradient, and a block of layers is either kept for the way back, or
-computed again there, in bands of rows if even one block is too large for the memory. Bands overlap
-by as many rows as their convolutions reach, so that the gradient is the same.
+Autograd would keep every intermediate result and allocate every gradient. Here the losses work in
+place on one running gradient. The features of a block of layers are either kept for the backward
+pass or computed again there, in bands of rows if even one block is too large for the memory. Bands
+overlap by as many rows as their convolutions reach, so that the gradient is the same.
+
+``AutogradEngine`` has the same interface and leaves the gradient to PyTorch.
 """
 
 from __future__ import annotations
@@ -24,14 +25,17 @@ from impasto.networks.layers import LAYER_NAMES, canonical
 from impasto.networks.vgg19 import VGG19
 
 KEEP = 0
-"""In place of a number of bands: the block's features are kept for the way back."""
+"""In place of a number of bands: the block's features are kept for the backward pass."""
 
 
 class Tap(Protocol):
-    """What a loss does in one layer."""
+    """The part of a loss that works on the features of one layer."""
 
     def look(self, features: Tensor, top: int) -> None:
-        """Take in some rows of the features, (1, C, h, W) from row ``top`` on; each comes once."""
+        """Gather from some rows of the features, (1, C, h, W), which begin at row ``top``.
+
+        The forward pass calls it once for each row.
+        """
         ...
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
@@ -62,8 +66,8 @@ class FeatureEngine(Protocol):
 
 @dataclass
 class Pass:
-    """What a forward pass leaves for the backward pass: each block's input, and the outputs of the
-    layers of those blocks that are kept.
+    """What the backward pass needs of a forward pass: the input of each block, and the outputs of
+    all layers in those blocks that are kept.
     """
 
     blocks: list[list[str]]
@@ -73,7 +77,7 @@ class Pass:
 
 @dataclass
 class Output:
-    """The output of one layer, and of a max pooling where it came from."""
+    """The output of one layer; for max pooling, also the indices of the maxima."""
 
     name: str
     features: Tensor  # (1, C, H, W)
@@ -81,10 +85,10 @@ class Output:
 
 
 class Engine:
-    """Runs ``encoder``, as far as the highest of ``layers``.
+    """Runs an encoder up to the highest of ``layers``.
 
-    ``bands`` has a number for each block: KEEP, or in how many bands of rows to compute it anew on
-    the way back. ``kernel``: see ``convolution``.
+    ``bands`` has a number for each block: KEEP, or the number of bands of rows in which the
+    backward pass computes the block again. ``kernel`` is one of ``networks.convolution``.
     """
 
     def __init__(
@@ -104,8 +108,8 @@ class Engine:
 
     @torch.no_grad()
     def forward(self, image: Tensor, taps: Taps, *, keep: bool = True) -> Pass:
-        """Show ``taps`` the features of ``image`` (1, 3, H, W). Without ``keep`` there is no way
-        back, and next to nothing stays in memory.
+        """Pass the features of ``image`` (1, 3, H, W) to ``taps``. Without ``keep``, there is no
+        backward pass, and next to nothing stays in memory.
         """
         done = Pass(_blocks(taps))
         x = self.encoder.preprocess(image).to(self.encoder.dtype)
@@ -127,8 +131,8 @@ class Engine:
 
     @torch.no_grad()
     def backward(self, done: Pass, taps: Taps) -> Tensor:
-        """The gradient, with respect to the image (1, 3, H, W), float32, of what ``taps`` pull.
-        Uses up ``done``.
+        """Return the gradient of what ``taps`` pull with respect to the image, (1, 3, H, W),
+        float32. Empties ``done``.
         """
         gradient: Tensor | None = None
         for block, bands in reversed(list(zip(done.blocks, self.bands, strict=False))):
@@ -142,7 +146,7 @@ class Engine:
         return self.encoder.preprocess_gradient(gradient.to(exact)).contiguous()
 
     def _through(self, block: list[str], x: Tensor) -> Iterator[Output]:
-        """The output of each layer of a block for its input."""
+        """Yield the output of each layer of a block for the block's input."""
         for name in block:
             if name in self.convolutions:
                 output = Output(name, self.convolutions[name].forward(x))
@@ -157,7 +161,7 @@ class Engine:
             x = output.features
 
     def _back(self, outputs: list[Output], gradient: Tensor | None, taps: Taps, top: int) -> Tensor:
-        """From the gradient of a block's output to that of its input. Uses up ``outputs``."""
+        """Return the gradient of a block's input, given that of its output. Empties ``outputs``."""
         while outputs:
             output = outputs.pop()
             name, features = output.name, output.features
@@ -183,7 +187,7 @@ class Engine:
         return gradient
 
     def _forward_in_bands(self, block: list[str], x: Tensor, bands: int, taps: Taps) -> Tensor:
-        """The block's output for its input, a band at a time; ``taps`` see each row once."""
+        """Return the block's output for its input, computed band by band."""
         reach = sum(name in self.convolutions for name in block)
         whole: Tensor | None = None
         for first, last in _bands(x.shape[2], bands):
@@ -208,7 +212,7 @@ class Engine:
         gradient: Tensor | None,
         taps: Taps,
     ) -> Tensor:
-        """From the gradient of a block's output to that of its input, a band at a time."""
+        """Return the gradient of a block's input, given that of its output, band by band."""
         # A row's gradient needs the features as far as the convolutions reach, and these again
         # their neighbours.
         reach = 2 * sum(name in self.convolutions for name in block)
@@ -230,7 +234,7 @@ class Engine:
         return x[:, :, top:bottom].contiguous(memory_format=self.memory_format)
 
     def _empty(self, like: Tensor, height: int) -> Tensor:
-        """A new tensor (1, C, ``height``, W)."""
+        """Return a new tensor (1, C, ``height``, W)."""
         shape = (1, like.shape[1], height, like.shape[3])
         return torch.empty(
             shape, dtype=like.dtype, device=like.device, memory_format=self.memory_format
@@ -290,18 +294,20 @@ def _up_to_the_highest(layers: Iterable[str]) -> tuple[str, ...]:
 
 
 def _blocks(layers: Iterable[str]) -> list[list[str]]:
-    """The names of the layers up to the highest of ``layers``, block by block."""
+    """Return the names of the layers up to the highest of ``layers``, block by block."""
     names = _up_to_the_highest(layers)
     return [list(block) for _, block in groupby(names, key=lambda name: name[:6])]
 
 
 def _row(name: str, row: int) -> int:
-    """Where a row of a block's input lies in the output of its layer ``name``."""
+    """Return the row of a layer's output where a row of its block's input lies."""
     return row // 2 if name.endswith("pool") else row
 
 
 def _bands(height: int, count: int) -> Iterator[tuple[int, int]]:
-    """``height`` rows in about ``count`` bands, each from an even row on, as pooling needs it."""
+    """Yield the first and last rows of about ``count`` bands. Each begins at an even row, because
+    pooling requires it.
+    """
     rows = max(2, -(-height // count // 2) * 2)
     for first in range(0, height, rows):
         yield first, min(first + rows, height)
