@@ -39,7 +39,10 @@ def test_a_run_is_planned_once(photo, painting, measurements):
     assert measurements["plan_run"] == 1
 
 
-def test_a_speed_is_measured_once_and_then_taken_from_the_last_run(photo, painting, measurements):
+def test_a_speed_is_measured_once_and_then_taken_from_the_last_run(
+    photo, painting, measurements, monkeypatch
+):
+    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
     job = impasto.prepare(photo, painting, **SETTINGS)
     first = impasto.estimate(job)
     assert impasto.estimate(job).seconds == first.seconds > 0
@@ -50,7 +53,8 @@ def test_a_speed_is_measured_once_and_then_taken_from_the_last_run(photo, painti
     assert measurements["_measured_seconds_per_pixel"] == 1
 
 
-def test_small_pictures_say_nothing_about_the_speed_of_large_ones(photo, painting):
+def test_small_pictures_say_nothing_about_the_speed_of_large_ones(photo, painting, monkeypatch):
+    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
     last(impasto.iterate(photo, painting, **{**SETTINGS, "size": 64}))
     assert not speeds.path().exists()
 

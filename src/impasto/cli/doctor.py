@@ -15,7 +15,7 @@ import torch
 
 from impasto import devices
 from impasto.cli.options import debug_option, json_option
-from impasto.networks import download, kernels, weights
+from impasto.networks import download, kernels, speeds, weights
 from impasto.recipe_files import user_preset_folder
 from impasto.studio.settings import default_data_folder
 
@@ -71,6 +71,11 @@ def build_report() -> dict[str, Any]:
             "why": selected.why,
         },
         "milliseconds": {str(each): round(value * 1e3, 1) for each, value in measured.items()},
+        "seconds_per_megapixel": {
+            name.removeprefix(speeds.STEP): round(seconds * 1e6, 3)
+            for name, seconds in speeds.all_stored().items()
+            if name.startswith(speeds.STEP)
+        },
         "memory_available_gb": round(devices.memory_available_mb(selected.device) / 1e3, 1),
         "versions": {
             "python": platform.python_version(),
@@ -103,6 +108,8 @@ def format_report(report: dict[str, Any]) -> Iterator[str]:
     yield row("selected", f"{chosen} ({selected['why']})")
     for candidate, milliseconds in report["milliseconds"].items():
         yield row("measured", f"{candidate:<18}{milliseconds:8.1f} ms")
+    for step, seconds in report["seconds_per_megapixel"].items():
+        yield row("last run", f"{step}: {seconds:g} s for a step of one megapixel")
     yield row("memory", f"{report['memory_available_gb']} GB available")
     versions = [f"{name} {number or 'missing'}" for name, number in report["versions"].items()]
     yield row("versions", ", ".join(versions))

@@ -55,6 +55,8 @@ ENLARGED_BYTES_PER_PIXEL = 125
 PROBE_PX = 256
 """Side of the image whose steps are timed where the speed is unknown; smaller images take longer
 for each pixel."""
+MIN_TIMED_STEPS = 20
+"""Steps from which on a run stores its speed; the start takes too large a share of a shorter one."""
 PROBE_STEPS = 4
 """On CUDA the fourth is the first that is nothing but a graph."""
 POLISH_LR = (0.008, 0.001)
@@ -360,8 +362,8 @@ class _Run:
     def store_speed(self) -> None:
         """Store the speed of a finished run, for estimates of later ones."""
         work = self._work_done() - self.work_done_before
-        is_typical = self.plan.plain and self.planned[-1].long_side >= PROBE_PX
-        if is_typical and work:
+        is_large = self.planned[-1].long_side >= PROBE_PX
+        if is_large and self.plan.plain and self.step >= MIN_TIMED_STEPS and work:
             speeds.store(_kind_of_step(self.job), (self._seconds() - self.seconds_before) / work)
 
     def _work_done(self) -> float:
@@ -444,7 +446,9 @@ def _kind_of_step(job: Job) -> str:
     recipe, device = job.recipe, job.device
     highest = max((*recipe.style_layers, *recipe.content_layers))
     losses = "+".join(sorted(kind for kind, share in recipe.style_loss.items() if share))
-    return f"{device.device.type} {device.precision} {device.kernel} {losses} {highest}"
+    return (
+        f"{speeds.STEP}{device.device.type} {device.precision} {device.kernel} {losses} {highest}"
+    )
 
 
 def _measured_seconds_per_pixel(job: Job) -> float:

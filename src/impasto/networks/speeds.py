@@ -17,6 +17,8 @@ from impasto.errors import OutputError
 from impasto.networks.weights import cache_folder
 
 CACHE_FILE = "speeds.json"
+STEP = "step "
+"""Prefix of the names of steps, whose seconds are those for one pixel."""
 
 
 def path() -> Path:
@@ -26,8 +28,13 @@ def path() -> Path:
 
 def stored(name: str) -> float | None:
     """Return the seconds that are stored under a name for this machine."""
-    value = _of_this_machine(_read()).get(name)
-    return value if isinstance(value, float) else None
+    return all_stored().get(name)
+
+
+def all_stored() -> dict[str, float]:
+    """Return everything that is stored for this machine, seconds by name."""
+    entry = _of_this_machine(_read())
+    return {name: value for name, value in entry.items() if isinstance(value, float)}
 
 
 def store(name: str, seconds: float) -> bool:
