@@ -52,7 +52,7 @@ def test_a_replayed_graph_gives_what_the_function_gives(style_loss, kernel, phot
     objective, image = make_objective(
         photo, painting, device="cuda", style_loss=style_loss, kernel=kernel
     )
-    for step in range(6):  # captured at the third
+    for step in range(6):  # captured at the second
         objective.begin_step(step)
         image = image.roll(1, -1)
         terms, gradient = objective.evaluate(image)

@@ -56,9 +56,9 @@ PROBE_PX = 256
 """Side of the image whose steps are timed where the speed is unknown; smaller images take longer
 for each pixel."""
 MIN_TIMED_STEPS = 20
-"""Steps from which on a run stores its speed; the start takes too large a share of a shorter one."""
+"""Steps from which on a run stores its speed: the start takes too large a share of fewer."""
 PROBE_STEPS = 4
-"""On CUDA the fourth is the first that is nothing but a graph."""
+"""The last one is timed; on CUDA, the second one captures the graph."""
 POLISH_LR = (0.008, 0.001)
 """First and last step length of the polish."""
 POLISH_DECAY = 0.9
@@ -455,7 +455,7 @@ def _measured_seconds_per_pixel(job: Job) -> float:
     """Return the time of a step for a pixel: grey images serve, since no value changes it."""
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
     objective = Objective(make_engine(job), job.recipe, probe, [Region([Style(probe)])])
-    for _ in range(PROBE_STEPS):  # the last one is timed, the others warm up
+    for _ in range(PROBE_STEPS):
         started = time.perf_counter()
         objective.losses_and_gradient(probe)
     return (time.perf_counter() - started) / PROBE_PX**2

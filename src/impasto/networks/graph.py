@@ -13,14 +13,14 @@ from torch import Tensor
 
 from impasto.devices import is_out_of_memory
 
-WARM_UP_CALLS = 2
+WARM_UP_CALLS = 1
 """Calls before the capture, in which the libraries select kernels and allocate work space."""
 
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class FunctionGraph:
-    """Runs a function of an image: captured at the third call on CUDA, and replayed from then on.
+    """Runs a function of an image: captured at the second call on CUDA, and replayed from then on.
 
     Everything that the function reads besides the image has to stay at its place in memory. Images
     of other shapes, and images on other devices, are passed to the function itself. ``failure``
