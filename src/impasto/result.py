@@ -69,7 +69,8 @@ class Job:
     ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file. ``mask``
     (1, 1, H, W) is where to paint, None for everywhere; ``regions`` are parts of it, masks, with
     paintings of their own. Where a painting is transparent it doesn't count. ``anchor`` is the
-    frame before, of a film. ``plan`` is how the method ``optimize`` is going to run.
+    frame before, of a film. ``plan`` is how the method ``optimize`` is going to run. For the method
+    instant, ``content`` may be a batch of images of one size, on any device.
     """
 
     recipe: Recipe
@@ -84,10 +85,10 @@ class Job:
     plan: RunPlan | None = None
 
     def finished(self, pixels: Tensor) -> Tensor:
-        """A picture (1, 3, h, w) as it is to be seen, on the CPU: in the colours that the recipe
-        asks for, and the photo where nothing is to be painted.
+        """Return a picture (N, 3, h, w) as it is to be seen, on the device of the content image:
+        in the colours that the recipe asks for, and the photo where nothing is to be painted.
         """
-        pixels = pixels.float().cpu()
+        pixels = pixels.float().to(self.content.rgb.device)
         height, width = pixels.shape[-2:]
         photo = resize(self.content.rgb, height, width, "antialias")
         if self.recipe.color == "content":
@@ -95,7 +96,8 @@ class Job:
         if self.recipe.mix < 1:
             pixels = torch.lerp(photo, pixels, self.recipe.mix)
         if self.mask is not None:
-            pixels = only_inside(pixels, photo, resize(self.mask, height, width, "antialias"))
+            mask = resize(self.mask, height, width, "antialias").to(pixels)
+            pixels = only_inside(pixels, photo, mask)
         return pixels
 
     def note(self) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Whose colours a picture has: Oklab, and three ways to take colours from another picture.
 
-Images are (1, 3, H, W) float32, sRGB in [0, 1]. Whatever comes out is a new tensor. A mask
-(1, 1, H, W) says how much each pixel of an image counts; None, all of them the same.
+Images are (1, 3, H, W) float32, sRGB in [0, 1]; ``to_oklab``, ``from_oklab`` and ``keep_colors``
+also take batches (N, 3, H, W). Whatever comes out is a new tensor. A mask (1, 1, H, W) says how
+much each pixel of an image counts; None, all of them the same.
 """
 
 from __future__ import annotations
+
+from functools import cache
 
 import numpy as np
 import torch
@@ -48,10 +51,10 @@ GRAIN_VARIANCE = 1e-3
 
 
 def to_oklab(image: Tensor) -> Tensor:
-    """(1, 3, H, W) sRGB → lightness in [0, 1], a (green to red) and b (blue to yellow)."""
+    """(N, 3, H, W) sRGB → lightness in [0, 1], a (green to red) and b (blue to yellow)."""
     light = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055).pow(2.4))
-    cones = _mix(SRGB_TO_LMS, light.flatten(2)[0]).clamp(min=0)  # (3, H·W)
-    return _mix(CUBE_ROOT_LMS_TO_OKLAB, cones.pow(1 / 3)).view_as(image)
+    cones = _mix(SRGB_TO_LMS, _columns(light)).clamp(min=0)  # (3, N·H·W)
+    return _from_columns(_mix(CUBE_ROOT_LMS_TO_OKLAB, cones.pow(1 / 3)), image)
 
 
 def from_oklab(lab: Tensor) -> Tensor:
@@ -60,13 +63,16 @@ def from_oklab(lab: Tensor) -> Tensor:
     A colour that sRGB lacks keeps its lightness and hue and loses chroma. Clipping its channels
     would be quicker, but turns skies purple and flattens shading.
     """
-    colors = torch.cat([lab[:, :1].clamp(0, 1), lab[:, 1:]], dim=1).flatten(2)[0]  # (3, H·W)
+    colors = _columns(torch.cat([lab[:, :1].clamp(0, 1), lab[:, 1:]], dim=1))  # (3, N·H·W)
     light = _to_light(colors)
-    outside = ~_in_gamut(light)
-    light[:, outside] = _to_light(_less_chroma(colors[:, outside]))
+    inside = _in_gamut(light)
+    if lab.device.type == "cpu":
+        light[:, ~inside] = _to_light(_less_chroma(colors[:, ~inside]))
+    else:  # to select columns, the host would have to wait for the device
+        light = torch.where(inside, light, _to_light(_less_chroma(colors)))
     light = light.clamp(0, 1)
     encoded = torch.where(light <= 0.0031308, light * 12.92, 1.055 * light.pow(1 / 2.4) - 0.055)
-    return encoded.clamp(0, 1).view_as(lab)
+    return _from_columns(encoded.clamp(0, 1), lab)
 
 
 def keep_colors(stylized: Tensor, photo: Tensor) -> Tensor:
@@ -117,16 +123,44 @@ def match_histogram(
     return from_oklab(start + _without_grain(change, start[:, :1]))
 
 
-def _mix(matrix: tuple[tuple[float, ...], ...], channels: Tensor) -> Tensor:
-    mixed: Tensor = torch.tensor(matrix, dtype=channels.dtype, device=channels.device) @ channels
-    return mixed
+Matrix = tuple[tuple[float, ...], ...]
+
+
+def _columns(image: Tensor) -> Tensor:
+    """(N, 3, H, W) → (3, N·H·W)"""
+    return image.transpose(0, 1).flatten(1)
+
+
+def _from_columns(columns: Tensor, like: Tensor) -> Tensor:
+    """(3, N·H·W) → (N, 3, H, W)"""
+    count, channels, height, width = like.shape
+    return columns.view(channels, count, height, width).transpose(0, 1)
+
+
+def _mix(matrix: Matrix, channels: Tensor) -> Tensor:
+    return _constant(matrix, channels) @ channels
 
 
 def _to_light(colors: Tensor) -> Tensor:
     """(3, N) Oklab → linear light, out of [0, 1] where sRGB lacks the colour."""
-    to_cones = torch.tensor(CUBE_ROOT_LMS_TO_OKLAB, dtype=torch.float64).inverse()
-    to_srgb = torch.tensor(SRGB_TO_LMS, dtype=torch.float64).inverse()
-    return to_srgb.to(colors) @ (to_cones.to(colors) @ colors).pow(3)
+    to_cones = _constant(CUBE_ROOT_LMS_TO_OKLAB, colors, inverse=True)
+    to_srgb = _constant(SRGB_TO_LMS, colors, inverse=True)
+    return to_srgb @ (to_cones @ colors).pow(3)
+
+
+def _constant(matrix: Matrix, like: Tensor, *, inverse: bool = False) -> Tensor:
+    """A matrix, or its inverse, in the type and on the device of a tensor."""
+    make = _made if like.device.type == "cpu" else _kept
+    return make(matrix, like.dtype, like.device, inverse)
+
+
+def _made(matrix: Matrix, dtype: torch.dtype, device: torch.device, inverse: bool) -> Tensor:
+    exact = torch.tensor(matrix, dtype=torch.float64)
+    return (exact.inverse() if inverse else exact).to(dtype).to(device)
+
+
+_kept = cache(_made)
+"""Copying a matrix to a GPU would make the host wait for it."""
 
 
 def _in_gamut(light: Tensor) -> Tensor:

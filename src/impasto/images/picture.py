@@ -15,7 +15,8 @@ from impasto.images.sizes import Resize, fit_long_side, resize
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB.
+    """``rgb`` (1, 3, H, W) and ``alpha`` (1, 1, H, W) or None, float32 in [0, 1], sRGB; N instead
+    of 1 for a batch.
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
     file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see; a

@@ -29,6 +29,7 @@ Source = Any
 
 STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
+OUT_OF_RANGE = "a float image must be between 0 and 1 everywhere; divide by its maximum"
 
 
 def read(
@@ -75,6 +76,24 @@ def read(
             f" {min_side} px"
         )
     return picture
+
+
+def read_batch(pixels: Tensor) -> Picture:
+    """Read a batch of images of one size on its device, without making the host wait for it.
+
+    Args:
+        pixels: (N, 1 or 3 or 4, H, W), bool, uint8 or float in [0, 1], which is not checked.
+
+    Returns:
+        A Picture of the batch on the same device. A fourth channel is kept as its transparency,
+        even where all of it is opaque.
+    """
+    most = 255 if pixels.dtype == torch.uint8 else 1
+    pixels = (pixels.float() / most).contiguous()
+    if pixels.shape[1] == 4:
+        rgb, alpha = pixels[:, :3], pixels[:, 3:]
+        return Picture(_filled(rgb, alpha), alpha.contiguous(), "batch")
+    return Picture(pixels.expand(-1, 3, -1, -1).contiguous(), None, "batch")
 
 
 def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
@@ -247,7 +266,7 @@ def _from_array(array: np.ndarray, name: str) -> Picture:
         raise ImageError(
             f"an array of shape {array.shape} isn't an image; it should be (H, W) or (H, W, 3 or 4)"
         )
-    pixels = torch.from_numpy(_unit_range(array)).permute(2, 0, 1)[None]  # (1, C, H, W)
+    pixels = torch.from_numpy(unit_range(array)).permute(2, 0, 1)[None]  # (1, C, H, W)
     return _split_alpha(pixels.contiguous(), name)
 
 
@@ -265,10 +284,11 @@ def _from_tensor(tensor: Tensor) -> Picture:
             f"a tensor of shape {tuple(tensor.shape)} isn't an image; it should be ([1,] 3 or 4,"
             " H, W)"
         )
-    return _split_alpha(torch.from_numpy(_unit_range(array)), "tensor")
+    return _split_alpha(torch.from_numpy(unit_range(array)), "tensor")
 
 
-def _unit_range(array: np.ndarray) -> np.ndarray:
+def unit_range(array: np.ndarray) -> np.ndarray:
+    """Convert the values of an image to float32 in [0, 1]. Raises ImageError."""
     if array.dtype == np.bool_:
         return array.astype(np.float32)
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
@@ -279,7 +299,7 @@ def _unit_range(array: np.ndarray) -> np.ndarray:
             f"an image of {array.dtype} isn't understood; use uint8, uint16 or float in [0, 1]"
         )
     if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails this too
-        raise ImageError("a float image must be between 0 and 1 everywhere; divide by its maximum")
+        raise ImageError(OUT_OF_RANGE)
     return array.astype(np.float32)
 
 
@@ -298,6 +318,7 @@ def _filled(rgb: Tensor, alpha: Tensor) -> Tensor:
     """Give pixels that nobody sees the mean colour of those that are seen: what files have there is
     arbitrary, and the networks would take it for part of the picture.
     """
-    weight = alpha.sum()
-    mean = (rgb * alpha).sum(dim=(2, 3), keepdim=True) / weight if weight > 0 else rgb.new_tensor(1)
+    weight = alpha.sum(dim=(2, 3), keepdim=True)  # (N, 1, 1, 1)
+    mean = (rgb * alpha).sum(dim=(2, 3), keepdim=True) / weight
+    mean = torch.where(weight > 0, mean, torch.ones_like(mean))
     return torch.where(alpha > 0, rgb, mean).contiguous()

@@ -10,6 +10,9 @@ from torch.nn import functional
 
 Resize = Literal["antialias", "tutorial"]
 
+MAX_SHRINKAGE = 32
+"""A GPU shrinks by a larger factor in several steps: CUDA's kernel has shared memory for 47."""
+
 
 def fit_long_side(height: int, width: int, long_side: int, how: Resize) -> tuple[int, int]:
     """(height, width) with the same aspect and a long side of ``long_side`` px.
@@ -34,5 +37,8 @@ def resize(image: Tensor, height: int, width: int, how: Resize) -> Tensor:
         return functional.interpolate(image, size=(height, width), mode="bilinear")
     if image.shape[-2:] == (height, width):
         return image
+    if image.device.type != "cpu":
+        while max(image.shape[-2] / height, image.shape[-1] / width) > MAX_SHRINKAGE:
+            image = functional.interpolate(image, scale_factor=0.5, mode="bilinear")
     resized = functional.interpolate(image, size=(height, width), mode="bicubic", antialias=True)
     return resized.clamp(0, 1)  # bicubic overshoots at edges

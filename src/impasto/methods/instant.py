@@ -47,6 +47,10 @@ STEPS = 100
 START_UP_MB = 450
 BYTES_PER_PIXEL = 52
 """The photo, the picture, and features at a quarter of the size. See benchmarks/poster.py."""
+BATCH_PIXELS = 17_000_000
+"""Largest batch on a GPU: eight pictures of 1920×1080. It keeps any GPU busy."""
+BATCH_BYTES_PER_PIXEL = 200
+"""Peak memory of a batch: 134 in float32, measured on a CPU, and work space for cuDNN."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,24 @@ def check_size(recipe: Recipe, device: torch.device, height: int, width: int) ->
         )
 
 
+def batch_size(recipe: Recipe, device: torch.device, height: int, width: int) -> int:
+    """Return how many pictures of this size to paint at once on this device.
+
+    A CPU takes pictures one by one, because a batch is no faster there. Pictures that are painted
+    in bands are taken one by one as well.
+
+    Raises:
+        DeviceError: There is not enough memory for a single picture.
+    """
+    check_size(recipe, device, height, width)
+    pixels = height * width
+    if device.type == "cpu" or pixels > WHOLE_PIXELS:
+        return 1
+    available_mb = memory.limit_mb(recipe, device) - START_UP_MB
+    most = min(BATCH_PIXELS, available_mb * 1e6 / BATCH_BYTES_PER_PIXEL)
+    return max(1, int(most / pixels))
+
+
 def memory_mb(height: int, width: int) -> float:
     """What a run takes at its peak, MB."""
     return START_UP_MB + height * width * BYTES_PER_PIXEL / 1e6
@@ -110,9 +132,9 @@ def estimate(job: Job) -> Estimate:
     sizes = level_sizes(height, width, job.recipe.style_scale)
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
     tools = brushes(job)
-    tools[0].network.painted(probe, tools[0].style)  # the first call also warms up
+    tools[0].network(probe, tools[0].style).cpu()  # the first call also warms up
     started = time.perf_counter()
-    tools[0].network.painted(probe, tools[0].style)
+    tools[0].network(probe, tools[0].style).cpu()  # which waits for a GPU
     per_pixel = (time.perf_counter() - started) / PROBE_PX**2 * len(tools)
     scales = tuple(Scale(*size, steps=1) for size in sizes)
     seconds = per_pixel * sum(scale.work for scale in scales)
@@ -172,9 +194,10 @@ class _Run:
         self, job: Job, tools: Sequence[Brush] | None = None, memory: Memory | None = None
     ) -> None:
         self.job, self.memory = job, memory
+        self.photo = job.content.rgb.to(job.device.device)
         self.brushes = tools or brushes(job)
         self.sizes = level_sizes(job.content.height, job.content.width, job.recipe.style_scale)
-        self.painted = self._photo(*self.sizes[0])
+        self.painted = self._photo_at(*self.sizes[0])
         self.statistics: list[Statistics | None] = [None] * len(self.brushes)
         self.started = time.perf_counter()
         self.done = 0.0  # pixels
@@ -206,7 +229,7 @@ class _Run:
 
     def at(self, height: int, width: int) -> Generator[Progress, None, Tensor]:
         """The picture painted at one size."""
-        photo = self._photo(height, width).to(self.job.device.device)
+        photo = self._photo_at(height, width)
         shares = self._shares(height, width)
         picture: Tensor | None = None
         for index, (brush, share) in enumerate(zip(self.brushes, shares, strict=True)):
@@ -247,12 +270,12 @@ class _Run:
         )
         return painted.float()
 
-    def _photo(self, height: int, width: int) -> Tensor:
-        rgb = self.job.content.rgb
-        factor = 2 ** round(log2(rgb.shape[-1] / width))
-        if (ceil(rgb.shape[-2] / factor), ceil(rgb.shape[-1] / factor)) == (height, width):
-            return halved(rgb, factor)
-        return resize(rgb, height, width, "antialias")
+    def _photo_at(self, height: int, width: int) -> Tensor:
+        photo = self.photo
+        factor = 2 ** round(log2(photo.shape[-1] / width))
+        if (ceil(photo.shape[-2] / factor), ceil(photo.shape[-1] / factor)) == (height, width):
+            return halved(photo, factor)
+        return resize(photo, height, width, "antialias")
 
     def _shares(self, height: int, width: int) -> list[Tensor | None]:
         """How much each brush counts where: what regions leave, then the regions."""

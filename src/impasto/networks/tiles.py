@@ -75,7 +75,10 @@ class _Gathered:
 
     def add(self, layer: Layer, band: Tensor) -> None:
         self.device = band.device
-        mean, variance = (value.cpu().double() for value in moments(layer, band))  # MPS has none
+        has_float64 = band.device.type != "mps"
+        mean, variance = (
+            (value if has_float64 else value.cpu()).double() for value in moments(layer, band)
+        )
         count = band.shape[-2] * band.shape[-1]
         total = self.count + count
         apart = mean - self.mean
@@ -186,8 +189,8 @@ class _Run:
         top, bottom = 2 * top, 2 * bottom
         x = self.image[..., top : min(bottom, height), :]
         if bottom > height:
-            beyond = [2 * height - 2 - row for row in range(height, bottom)]
-            x = torch.cat([x, self.image[..., beyond, :]], dim=2)
+            beyond = self.image[..., 2 * height - 1 - bottom : height - 1, :].flip(2)
+            x = torch.cat([x, beyond], dim=2)
         if width % STRIDE:
             x = functional.pad(x, (0, -width % STRIDE, 0, 0), "reflect")
         return self.network.phases_of(x)

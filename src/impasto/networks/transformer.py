@@ -184,31 +184,39 @@ class StyleTransformer(nn.Module):
 def normalised(
     layer: Layer, x: Tensor, gain: Tensor, shift: Tensor, known: Moments | None = None
 ) -> tuple[Tensor, Moments]:
-    """Each channel with mean ``shift`` and deviation ``gain``, both (N, C); and the mean and
-    variance that it had, or those that are ``known``.
+    """Normalise each picture of a batch by itself.
+
+    Args:
+        layer: The layer whose output is normalised.
+        x: Feature maps (N, C·phases, H, W).
+        gain: Standard deviation that each channel gets, (N, C) or (1, C).
+        shift: Mean that each channel gets, likewise.
+        known: Moments to normalise with; None for those of ``x``.
+
+    Returns:
+        The normalised feature maps, and the moments that they were normalised with.
     """
-    if known is None and len(x) == layer.phases == 1:
-        return _batch_norm(x, gain[0], shift[0])
-    mean, variance = known or moments(layer, x)
-    statistics = [value.expand(len(x), -1) for value in (gain, shift, mean, variance)]
-    pictures = [
-        _batch_norm(picture, *(per_phase(layer, value) for value in values))[0]
-        for picture, *values in zip(torch.split(x, 1), *statistics, strict=True)
-    ]
-    return (pictures[0] if len(x) == 1 else torch.cat(pictures)), (mean, variance)
+
+    def for_each(value: Tensor) -> Tensor:  # (N or 1, C) → (N, C·phases)
+        return per_phase(layer, value.expand(len(x), -1))
+
+    if known is None and layer.phases == 1:
+        return _batch_norm(x, for_each(gain), for_each(shift))
+    known = known or moments(layer, x)
+    each = for_each(known[0]), for_each(known[1])
+    return _batch_norm(x, for_each(gain), for_each(shift), each)[0], known
 
 
 def moments(layer: Layer, x: Tensor) -> Moments:
-    """Mean and variance of each channel, (N, C), float32."""
-    ones = x.new_ones(x.shape[1], dtype=torch.float32)
-    found = [_batch_norm(picture, ones, ones)[1] for picture in torch.split(x, 1)]
-    mean, variance = (torch.cat(values) for values in zip(*found, strict=True))  # (N, C·phases)
+    """Return the mean and variance of each channel of each picture, (N, C), float32."""
+    ones = x.new_ones(x.shape[:2], dtype=torch.float32)
+    mean, variance = _batch_norm(x, ones, ones)[1]  # (N, C·phases)
     if layer.phases == 1:
         return mean, variance
     means, variances = (torch.unflatten(v, 1, (-1, layer.phases)) for v in (mean, variance))
     mean = means.mean(2)
-    apart = (means - mean[..., None]).square()
-    return mean, (variances + apart).mean(2)
+    difference = (means - mean[..., None]).square()
+    return mean, (variances + difference).mean(2)
 
 
 def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
@@ -218,25 +226,29 @@ def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
 
 
 def per_phase(layer: Layer, value: Tensor) -> Tensor:
-    """(C,) → (C·phases,)."""
-    return value.repeat_interleave(layer.phases) if layer.phases > 1 else value
+    """Repeat a value of each channel for its phases: (…, C) → (…, C·phases)."""
+    return value.repeat_interleave(layer.phases, dim=-1) if layer.phases > 1 else value
 
 
 def _batch_norm(
-    x: Tensor,
-    gain: Tensor,
-    shift: Tensor,
-    mean: Tensor | None = None,
-    variance: Tensor | None = None,
+    x: Tensor, gain: Tensor, shift: Tensor, known: Moments | None = None
 ) -> tuple[Tensor, Moments]:
-    """One picture (1, C, H, W) and four times (C,). Of one picture instance normalisation is batch
-    normalisation, whose kernels are several times quicker, and sum in float32.
+    """Normalise pictures (N, C, H, W), each by itself, to a gain and a shift (N, C).
+
+    Instance normalisation of N pictures is batch normalisation of a single one with N·C channels.
+    Its kernels are several times as fast, and sum in float32.
     """
-    gather = mean is None
+    shape = x.shape
+    if len(x) > 1:  # reshaping a single picture would make its memory format ambiguous
+        x = x.reshape(1, -1, *shape[2:])  # (1, N·C, H, W)
+    mean, variance = (None, None) if known is None else (known[0].flatten(), known[1].flatten())
     x, used_mean, inverse = torch.native_batch_norm(
-        x, gain, shift, mean, variance, gather, 0.0, EPSILON
+        x, gain.flatten(), shift.flatten(), mean, variance, known is None, 0.0, EPSILON
     )
-    return x, (used_mean[None], (inverse.pow(-2) - EPSILON).clamp(min=0)[None])
+    if known is None:
+        variance = (inverse.pow(-2) - EPSILON).clamp(min=0)
+        known = used_mean.view(shape[:2]), variance.view(shape[:2])
+    return (x.reshape(shape) if shape[0] > 1 else x), known
 
 
 def activated(layer: Layer, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -241,14 +241,14 @@ class Film:
         self.complete = True
 
     def _shown(
-        self, painted: Iterator[tuple[Frame, Motion | None, np.ndarray]]
+        self, painted: Iterator[tuple[Frame, Motion | None, Callable[[], np.ndarray]]]
     ) -> Iterator[FilmProgress]:
         started = time.monotonic()
         times, notes = [started], iter(self.notes)
-        for frame, motion, picture in painted:
+        for frame, motion, wait_for_picture in painted:
             if self._is_boundary(frame):
                 self._remember(frame)
-            shown = self._finished(frame, self.stabiliser.shown(picture, motion))
+            shown = self._finished(frame, self.stabiliser.shown(wait_for_picture(), motion))
             self.writer.write(shown, frame.pts - self._shift)
             self.done += 1
             self.reached = float((frame.ends - self.clip.origin) * self.clip.time_base)
@@ -275,14 +275,15 @@ class Film:
 
     def _painted(
         self, frames: Iterator[tuple[Frame, Motion | None]]
-    ) -> Iterator[tuple[Frame, Motion | None, np.ndarray]]:
+    ) -> Iterator[tuple[Frame, Motion | None, Callable[[], np.ndarray]]]:
+        """A GPU may still be painting the frames that are handed over."""
         base = float(self.clip.time_base)
         for frame, motion in frames:
             if self._is_boundary(frame):
                 frame.notes["painter"] = self.painter.state()
             at = (frame.pts - self._shift) * base
             pixels = np.ascontiguousarray(frame.pixels[..., :3])
-            yield frame, motion, self.painter.paint(pixels, at, self.before + frame.index, motion)
+            yield frame, motion, self.painter.start(pixels, at, self.before + frame.index, motion)
 
     def _finished(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
         """Within the mask, with the source's transparency, as bytes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -64,6 +64,12 @@ class OptimizingPainter:
         painted = torch.from_numpy(last(api.run(job)).result().array[..., :3])
         self.last = as_array(painted.permute(2, 0, 1)[None])
         return self.last
+
+    def start(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> Callable[[], np.ndarray]:
+        picture = self.paint(pixels, time, index, motion)
+        return lambda: picture
 
     def state(self) -> dict[str, Any]:
         return {} if self.last is None else {"last": torch.from_numpy(self.last)}

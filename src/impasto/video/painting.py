@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import cv2
@@ -15,9 +16,10 @@ from impasto import api
 from impasto.errors import RecipeError
 from impasto.images.picture import Picture
 from impasto.images.read import Source
+from impasto.images.transfer import Download, channels_last, upload
 from impasto.methods import instant
 from impasto.methods.instant import Brush, Memory
-from impasto.result import Job
+from impasto.result import Job, last
 from impasto.video.flow import Motion
 
 LOOK_AGAIN_EVERY = 8
@@ -52,6 +54,12 @@ class Painter(Protocol):
         """A frame (H, W, 3) of uint8 → (H, W, 3) of float32, 0 to 255. ``motion`` None: the first
         of a shot.
         """
+        ...
+
+    def start(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> Callable[[], np.ndarray]:
+        """Start to paint a frame, and return a function that waits for the result of ``paint``."""
         ...
 
     def state(self) -> dict[str, Any]:
@@ -93,19 +101,25 @@ class InstantPainter:
     def paint(
         self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
     ) -> np.ndarray:
+        return self.start(pixels, time, index, motion)()
+
+    def start(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> Callable[[], np.ndarray]:
         if motion is None:
             self.memory.known.clear()
             if self.by_photo:
                 self._begin(pixels)
-        job = replace(self.jobs[0], content=as_picture(pixels))
+        device = self.jobs[0].device.device
+        job = replace(self.jobs[0], content=as_picture(pixels, device))
         self.memory.own_share = self._own_share(pixels, index)
         if self.memory.own_share == 1:
             self.memory.known.clear()
         memory = self.memory if self.steady else None
-        *_, last = instant.instant(job, tools=self._tools(time), memory=memory)
-        picture = as_array(job.finished(last.pixels))
-        cover = min(1.0, (_deviation(pixels) - EMPTY_GREY) / (FULL_GREY - EMPTY_GREY))
-        return picture if cover == 1 else pixels + max(0.0, cover) * (picture - pixels)
+        event = last(instant.instant(job, tools=self._tools(time), memory=memory))
+        painted = Download(channels_last(job.finished(event.pixels)).mul_(255))
+        cover = (_deviation(pixels) - EMPTY_GREY) / (FULL_GREY - EMPTY_GREY)
+        return partial(_covered, pixels, painted, min(1.0, max(0.0, cover)))
 
     def _own_share(self, pixels: np.ndarray, index: int) -> float:
         """How much of a frame's own statistics it needs."""
@@ -133,7 +147,10 @@ class InstantPainter:
 
     def state(self) -> dict[str, Any]:
         known = {
-            repr(size): [None if moments is None else list(moments) for moments in statistics]
+            repr(size): [
+                None if moments is None else [value.cpu() for value in moments]
+                for moments in statistics
+            ]
             for size, statistics in self.memory.known.items()
         }
         return {
@@ -145,11 +162,19 @@ class InstantPainter:
     def restore(self, state: Mapping[str, Any]) -> None:
         self._begin(state["shot"].numpy())
         self.glance = state["glance"].numpy()
+        device = self.jobs[0].device.device
         for size, statistics in state["known"].items():
             key = tuple(int(part) for part in size.strip("()").split(","))
             self.memory.known[key] = [  # type: ignore[index]
-                None if moments is None else (moments[0], moments[1]) for moments in statistics
+                None if moments is None else (moments[0].to(device), moments[1].to(device))
+                for moments in statistics
             ]
+
+
+def _covered(pixels: np.ndarray, painted: Download, cover: float) -> np.ndarray:
+    """Return the painted frame; ``cover`` 0 to 1 is how much of it is over the original."""
+    picture: np.ndarray = painted.array()[0]
+    return picture if cover == 1 else pixels + cover * (picture - pixels)
 
 
 def _glance(pixels: np.ndarray) -> np.ndarray:
@@ -165,9 +190,10 @@ def _deviation(pixels: np.ndarray) -> float:
     return float(deviation[0, 0])
 
 
-def as_picture(pixels: np.ndarray) -> Picture:
-    """(H, W, 3) of uint8 as the methods take it."""
-    rgb = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().div_(255)
+def as_picture(pixels: np.ndarray, device: torch.device | None = None) -> Picture:
+    """(H, W, 3) of uint8 as the methods take it, on a device."""
+    frame = upload(pixels, device or torch.device("cpu"))
+    rgb = frame.permute(2, 0, 1)[None].float().div_(255)
     return Picture(rgb.contiguous(), name="frame")
 
 

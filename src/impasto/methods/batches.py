@@ -1,0 +1,148 @@
+"""Batches of images painted by the method instant on a GPU.
+
+The pixels are copied to the GPU once and back once, in their own type. They are converted, resized,
+painted and rounded there, a batch at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.devices import is_out_of_memory
+from impasto.errors import ImageError
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.images.read import OUT_OF_RANGE, read_batch, unit_range
+from impasto.images.sizes import fit_long_side
+from impasto.images.transfer import as_bytes, channels_last, download, upload
+from impasto.images.write import quantize
+from impasto.methods import instant
+from impasto.methods.instant import Brush
+from impasto.networks.graph import FunctionGraph
+from impasto.result import Job, last
+
+CHANNELS = (1, 3, 4)
+GRAPH_PIXELS = 2_500_000
+"""Largest batch that is painted by a CUDA graph: eight images of 640×360, or one of 1920×1080. In
+larger ones a kernel runs for longer than the host takes to launch it.
+"""
+MAX_GRAPHS = 4
+"""A graph keeps the memory of its feature maps, some hundred MB."""
+
+
+def uses_graphs(pixels: Tensor) -> bool:
+    """Return whether a batch (N, C, H, W) is painted by a CUDA graph.
+
+    A graph is captured on the current device only.
+    """
+    is_small = pixels[:, 0].numel() <= GRAPH_PIXELS
+    return is_small and pixels.is_cuda and pixels.device.index == torch.cuda.current_device()
+
+
+class BatchPainter:
+    """Paints batches of images of one size with the settings of a job and its brushes."""
+
+    def __init__(self, job: Job, brushes: Sequence[Brush], limits: Limits | None = None) -> None:
+        self.job, self.brushes, self.limits = job, brushes, limits or Limits()
+        self.device = job.device.device
+        self.graphs: dict[tuple[Any, ...], FunctionGraph] = {}
+        self.lock = threading.Lock()
+
+    def takes(self, images: np.ndarray | Tensor) -> bool:
+        """Return whether these are a batch: (N, H, W, C) or a tensor (N, C, H, W), N ≥ 1, of a
+        type and size that an image may have.
+        """
+        if images.ndim != 4 or not len(images):
+            return False
+        if isinstance(images, Tensor):
+            is_image = images.is_floating_point() or images.dtype in (torch.uint8, torch.bool)
+            channels, height, width = images.shape[1:]
+        else:
+            is_image = True  # ``unit_range`` refuses the others
+            height, width, channels = images.shape[1:]
+        fits = height * width <= self.limits.max_megapixels * 1e6
+        return is_image and fits and channels in CHANNELS and min(height, width) >= MIN_SIDE_PX
+
+    def paint(self, images: np.ndarray | Tensor) -> Any:
+        """Paint a batch. Returns one of the same type, and on the same device.
+
+        Raises:
+            ImageError: The type or the values are not those of an image.
+            DeviceError: There is not enough memory.
+        """
+        return self._array(images) if isinstance(images, np.ndarray) else self._tensor(images)
+
+    def _array(self, images: np.ndarray) -> np.ndarray:
+        """Paint (N, H, W, C)."""
+        pixels = images if images.dtype in (np.uint8, np.bool_) else unit_range(images)
+        parts = (
+            channels_last(self.painted(upload(part, self.device).permute(0, 3, 1, 2)))
+            for part in self._split(pixels, *images.shape[1:3])
+        )
+        painted = download(parts, len(images)).numpy()
+        if images.dtype == np.uint16:
+            return quantize(painted, 16)
+        return painted.astype(images.dtype, copy=False) if images.dtype.kind == "f" else painted
+
+    def _tensor(self, images: Tensor) -> Tensor:
+        """Paint (N, C, H, W)."""
+        if images.is_floating_point() and not ((images >= 0) & (images <= 1)).all():
+            raise ImageError(OUT_OF_RANGE)
+        parts = (
+            self.painted(upload(part, self.device))
+            for part in self._split(images, *images.shape[2:])
+        )
+        if images.device.type == "cpu":
+            return download(parts, len(images))
+        whole = list(parts)
+        return (torch.cat(whole) if len(whole) > 1 else whole[0]).to(images.device)
+
+    def _split(self, images: Any, height: int, width: int) -> Iterator[Any]:
+        """Batches that fit into the memory."""
+        recipe = self.job.recipe
+        size = recipe.long_side(height, width)
+        fitted = fit_long_side(height, width, size, recipe.resize)
+        step = instant.batch_size(recipe, self.device, *fitted)
+        for start in range(0, len(images), step):
+            yield images[start : start + step]
+
+    def painted(self, pixels: Tensor) -> Tensor:
+        """Paint (N, C, H, W) that is on the device, small batches by a CUDA graph.
+
+        Returns:
+            (N, 3, H, W), or 4 channels with transparency: uint8, or the type of ``pixels`` if that
+            is float.
+        """
+        if self.job.recipe.max_memory is not None or not uses_graphs(pixels):
+            return self._painted(pixels)
+        # A graph's memory belongs to one stream: on two of them its calls would run at once.
+        stream = torch.cuda.current_stream().cuda_stream if pixels.is_cuda else None
+        key = pixels.shape, pixels.dtype, stream
+        with self.lock:
+            graph = self.graphs.pop(key, None) or FunctionGraph()
+            self.graphs[key] = graph  # the one used last comes last
+            if len(self.graphs) > MAX_GRAPHS:
+                del self.graphs[next(iter(self.graphs))]
+            try:
+                return graph.run(lambda image: (image, self._painted(image)), pixels)[1]
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.graphs.clear()
+        torch.cuda.empty_cache()
+        return self._painted(pixels)
+
+    def _painted(self, pixels: Tensor) -> Tensor:
+        batch, recipe = read_batch(pixels), self.job.recipe
+        size = recipe.long_side(batch.height, batch.width)
+        job = replace(self.job, content=batch.fitted(size, recipe.resize))
+        painted = job.finished(last(instant.instant(job, tools=self.brushes)).pixels)
+        if job.content.alpha is not None:
+            painted = torch.cat([painted, job.content.alpha], dim=1)
+        return painted.to(pixels.dtype) if pixels.is_floating_point() else as_bytes(painted)
