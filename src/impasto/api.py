@@ -101,7 +101,11 @@ def prepare(
         settings["method"] = "instant"
     chosen = build(settings, preset=preset, recipe=recipe)
     device = kernels.choose(
-        chosen.device, chosen.precision, chosen.kernel, strict="precision" in settings
+        chosen.device,
+        chosen.precision,
+        chosen.kernel,
+        strict="precision" in settings,
+        allow_winograd=chosen.method != "instant",
     )
     # The recipe records the selection, so that the picture can be reproduced byte for byte.
     kernel = device.kernel if chosen.method == "optimize" else "auto"

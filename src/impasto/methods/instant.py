@@ -24,10 +24,10 @@ from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.memory import Need
-from impasto.methods.estimate import Estimate, Scale
 from impasto.networks.load import load_magenta, load_multistyle
 from impasto.networks.tiles import paint_in_bands
 from impasto.networks.transformer import Statistics, StyleTransformer
+from impasto.plan import Estimate, Scale
 from impasto.recipe import Recipe
 from impasto.result import Job, Progress, Snapshot
 

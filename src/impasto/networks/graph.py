@@ -71,6 +71,7 @@ class FunctionGraph:
         self.image, graph = image.clone(), torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         torch.cuda.empty_cache()  # a graph has memory of its own; that of the first calls is free
-        with torch.cuda.graph(graph):
+        # Other threads may copy to the device during the capture.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.results = function(self.image)
         self.graph = graph

@@ -47,7 +47,12 @@ class Candidate(NamedTuple):
 
 
 def choose(
-    device: str = "auto", precision: str = "auto", kernel: str = "auto", *, strict: bool = True
+    device: str = "auto",
+    precision: str = "auto",
+    kernel: str = "auto",
+    *,
+    strict: bool = True,
+    allow_winograd: bool = True,
 ) -> Device:
     """Select the device, and the fastest precision and kernel on it that match the request.
 
@@ -59,6 +64,8 @@ def choose(
             without a measurement.
         strict: Whether to use bfloat16 on request even where it is a hundred times slower than
             float32. False suits the recipe of a picture that was painted on a GPU.
+        allow_winograd: Whether the convolutions that decide are 3×3 with a stride of 1. The
+            method instant has others, so that float32 must do without Winograd there.
 
     Returns:
         The selection. Its ``why`` names every request that could not be met.
@@ -79,12 +86,13 @@ def choose(
     if kernel == "autograd":
         dtype = PRECISIONS.get(precision, torch.float32)
         return Device(target, dtype, "autograd", "as requested")
-    matching = [each for each in candidates() if precision in ("auto", each.precision)]
+    usable = [each for each in candidates() if allow_winograd or each.kernel != "winograd"]
+    matching = [each for each in usable if precision in ("auto", each.precision)]
     unmet = ""
     if not matching and strict:
         return Device(target, torch.bfloat16, "plain", "as requested, though slower than float32")
     if not matching:
-        matching, unmet = candidates(), "this CPU has no bfloat16 instructions; "
+        matching, unmet = usable, "this CPU has no bfloat16 instructions; "
     requested = [each for each in matching if each.kernel == kernel]
     if requested:
         selected, reason = requested[0], "as requested"
