@@ -25,6 +25,7 @@ TOY_ARGUMENTS = {
     "step": "--sizes 64 --presets tutorial,studio --kernels auto,autograd --runs draft:48",
     "thumbnails": "--into thumbnails",
     "video": "--seconds 0.1 --clips cut --paintings 1 --sizes 64x48",
+    "winograd": "--size 64x48 --rounds 1",
 }
 NO_BENCHMARKS = {"common", "peer_tutorial"}
 """Shared code, and the script that runs in TensorFlow's own environment."""
