@@ -84,6 +84,12 @@ def test_a_request_is_met(probe, monkeypatch):
     assert selected("auto", "winograd") == WINOGRAD  # the recipe's value wins
 
 
+def test_the_method_instant_does_without_winograd(probe):
+    probe.seconds = dict(zip(ALL, (0.3, 0.1, 0.2), strict=True))
+    assert selected() == WINOGRAD
+    assert selected(allow_winograd=False) == BFLOAT16
+
+
 def test_a_request_that_cannot_be_met_is_reported(probe):
     device = kernels.choose("cpu", "float32", "onednn")
     assert (device.precision, device.kernel) == WINOGRAD

@@ -6,6 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -27,6 +29,7 @@ from impasto.recipe import Recipe
 
 Key = tuple[str, str]
 """A layer and a kind of style loss."""
+SIDE_STREAMS = 3
 TERMS = ("content", "style", "tv", "total")
 
 
@@ -115,9 +118,6 @@ class Objective:
         if recipe.balance == "gradient":
             self._balance(content)
         self.style_weights = [loss.weight for _, loss in self.style]
-        self.streams: list[torch.cuda.Stream] = []
-        if content.is_cuda:
-            self.streams = [torch.cuda.Stream() for _ in self.style]  # type: ignore[no-untyped-call]
         self.graph = FunctionGraph()
 
     @property
@@ -220,14 +220,15 @@ class Objective:
 
     def _style_parts(self) -> list[Tensor]:
         """Return the style losses; a GPU computes them side by side, because they are small."""
-        if not self.streams:
+        if self.views.selected[0].device.type != "cuda":
             return [loss.loss() for _, loss in self.style]
         current, parts = torch.cuda.current_stream(), []
-        for stream, (_, loss) in zip(self.streams, self.style, strict=True):
+        for stream in _side_streams():
             stream.wait_stream(current)
+        for stream, (_, loss) in zip(cycle(_side_streams()), self.style, strict=False):
             with torch.cuda.stream(stream):
                 parts.append(loss.loss())
-        for stream in self.streams:
+        for stream in _side_streams():
             current.wait_stream(stream)
         return parts
 
@@ -359,6 +360,14 @@ def steepened(loss: Tensor, goal: float) -> tuple[Tensor, Tensor]:
     far = x.clamp(min=STEEPEST)
     line = STEEPEST**2 * (1 - 2 * STEEPEST / (3 * far))
     return torch.where(x < STEEPEST, x.square() / 3, line), x.clamp(max=STEEPEST).square()
+
+
+@cache
+def _side_streams() -> list[torch.cuda.Stream]:
+    """Return the streams for what may run side by side, the same ones for all objectives: cuBLAS
+    keeps a work space of some 64 MB for each stream that it has ever seen.
+    """
+    return [torch.cuda.Stream() for _ in range(SIDE_STREAMS)]  # type: ignore[no-untyped-call]
 
 
 def _area(region: Region) -> float:

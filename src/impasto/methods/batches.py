@@ -109,6 +109,8 @@ class BatchPainter:
         size = recipe.long_side(height, width)
         fitted = fit_long_side(height, width, size, recipe.resize)
         step = instant.batch_size(recipe, self.device, *fitted)
+        if self.device.type == "cuda":  # by graphs, and each part is copied during the next one
+            step = min(step, max(1, GRAPH_PIXELS // (height * width)))
         for start in range(0, len(images), step):
             yield images[start : start + step]
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -43,6 +45,7 @@ from impasto.solvers import Solver
 from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS
 
+T = TypeVar("T")
 DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
 COARSEST_PX = 128
@@ -226,10 +229,10 @@ class _Run:
             )
             shown = self.image if finished else solver.result(self.image)
             yield self._progress(snapshot, shown, scale, losses, message)
-            message = None
             if finished:
                 return
-            self.image = solver.step(self.image, losses.total, gradient)
+            take_step = partial(solver.step, self.image, losses.total, gradient)
+            self.image, message = self._within_memory(objective, take_step)
             self.step += 1
 
     def _enough(self, index: int, falls: list[float]) -> bool:
@@ -248,24 +251,31 @@ class _Run:
         return now + step > until
 
     def _evaluated(self, objective: Objective) -> tuple[Losses, Tensor, str | None]:
-        """The losses and the gradient of the image; with less memory if there isn't enough."""
-        message, known_failure = None, objective.graph_failure
+        """Return the losses and the gradient of the image, and what there is to say."""
+        known_failure = objective.graph_failure
+        (losses, gradient), message = self._within_memory(
+            objective, partial(objective.losses_and_gradient, self.image)
+        )
+        if objective.graph_failure != known_failure:
+            message = (
+                "the steps run without a CUDA graph, and therefore more slowly:"
+                f" {objective.graph_failure}"
+            )
+        return losses, gradient, message
+
+    def _within_memory(self, objective: Objective, call: Callable[[], T]) -> tuple[T, str | None]:
+        """Return a call's result; whenever memory runs out, try again with a smaller plan."""
+        message = None
         while True:
             try:
-                losses, gradient = objective.losses_and_gradient(self.image)
-                if objective.graph_failure != known_failure:
-                    message = (
-                        "the steps run without a CUDA graph, and therefore more slowly:"
-                        f" {objective.graph_failure}"
-                    )
-                return losses, gradient, message
+                return call(), message
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
             # Outside of the except clause, which would hold on to the feature maps.
+            objective.forget_graph()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            objective.forget_graph()
             self.available_mb = 0.6 * self.plan.needed_mb
             message = f"out of memory at step {self.step}; {self._fit_memory(self.scale)}"
 
