@@ -260,7 +260,7 @@ def test_damaged_weights(impasto, photo, painting, tmp_path, monkeypatch):
     monkeypatch.setitem(weights.CATALOGUE, weights.DEFAULT, wrong)
     assert "is damaged" in impasto(photo, painting, *QUICK, "--quiet").sentence()
     assert "is damaged" in impasto("models", "verify").sentence()
-    missing = replace(wrong, package="no_such_package")
+    missing = replace(wrong, file="no_such_file.safetensors")
     monkeypatch.setitem(weights.CATALOGUE, weights.DEFAULT, missing)
     assert "are missing" in impasto(photo, painting, *QUICK, "--quiet").sentence()
 

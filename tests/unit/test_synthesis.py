@@ -17,6 +17,7 @@ from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
 from impasto.memory import Demand
+from impasto.networks import kernels
 from impasto.networks.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
 from impasto.recipe import build
@@ -103,9 +104,10 @@ def test_a_seamless_picture_ignores_the_borders_of_its_painting():
 
 def test_the_memory_plan_knows_what_the_network_sees():
     plain, seamless = build({"seamless": False}), build({"seamless": True})
-    ours = Demand.of(seamless, 256, 256, torch.float32).blocks()
+    device = kernels.choose("cpu", "float32")
+    ours = Demand.of(seamless, 256, 256, device).blocks()
     assert ours[0].rows == 256 + 2 * WRAP_PX
-    assert Demand.of(plain, 256, 256, torch.float32).blocks()[0].rows == 256
+    assert Demand.of(plain, 256, 256, device).blocks()[0].rows == 256
 
 
 def test_a_loss_of_nothing_but_smoothness_needs_no_network():

@@ -3,8 +3,8 @@
 - ``winograd``: NNPACK's F(6×6, 3×3) (Lavin & Gray 2016). It needs a quarter to a third of the
   arithmetic; float32 on CPUs only.
 - ``onednn``: oneDNN with the ReLU fused in, for bfloat16 on CPUs that have instructions for it.
-- ``cudnn``: cuDNN with bias and ReLU fused in, on CUDA. A convolution of block 1 takes half the
-  time, because the feature map is written once instead of three times.
+- ``cudnn``: cuDNN with bias and ReLU fused in, on CUDA: a feature map is written once instead of
+  three times.
 - ``plain``: PyTorch's public operator; on a CPU it runs oneDNN on channels-last tensors.
 
 The module ``kernels`` selects the fastest one. All but ``plain`` are private operators of PyTorch;
