@@ -105,7 +105,7 @@ def prepare(
         chosen.precision,
         chosen.kernel,
         strict="precision" in settings,
-        allow_winograd=chosen.method != "instant",
+        method=chosen.method,
     )
     # The recipe records the selection, so that the picture can be reproduced byte for byte.
     kernel = device.kernel if chosen.method == "optimize" else "auto"

@@ -82,7 +82,7 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
             style_weights=tuple(content["style_weights"]),
             mask=content["mask"],
             regions=tuple((mask, Picture(**style)) for mask, style in content["regions"]),
-            device=kernels.choose(recipe.device, content["precision"], recipe.kernel),
+            device=kernels.choose(recipe.device, content["precision"], recipe.kernel, strict=False),
         )
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is a checkpoint of another version of impasto") from error

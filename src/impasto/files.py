@@ -18,6 +18,25 @@ UMASK = os.umask(0o077)
 os.umask(UMASK)
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; False where a folder above it can't be searched.
+
+    Before Python 3.12, ``Path.is_file`` raises PermissionError there.
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def exists(path: Path) -> bool:
+    """Return whether there is a file or folder; False where that can't be told."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def write_atomically(path: Path, data: bytes | Writer) -> None:
     """Write ``data``, or what it writes, to ``path``; as ``make_atomically``."""
 

@@ -138,19 +138,22 @@ class Demand:
         ]
 
 
-def plan(demand: Demand, available_mb: float) -> Plan:
-    """The quickest plan that fits into ``available_mb``.
+def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> Plan:
+    """Return the fastest plan that fits into ``available_mb``; with ``keep_all``, of those that
+    compute nothing twice.
 
-    Where none does, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
+    Where none fits, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
     """
-    plans = sorted(plans_for(demand), key=lambda plan: (plan.slowdown, not plan.stays))
+    plans = [each for each in plans_for(demand) if each.plain or not keep_all]
+    plans.sort(key=lambda each: (each.slowdown, not each.stays))
     for candidate in plans:
         if candidate.needed_mb <= available_mb:
             return candidate
     least = min(plans, key=lambda plan: plan.needed_mb)
     missing = ceil((least.needed_mb - available_mb) / _pair_mb(demand))
     if demand.history - missing >= MIN_HISTORY:
-        return plan(replace(demand, history=demand.history - missing), available_mb)
+        fewer_pairs = replace(demand, history=demand.history - missing)
+        return plan(fewer_pairs, available_mb, keep_all=keep_all)
     if demand.history > MIN_HISTORY:
         least = min(plans_for(replace(demand, history=MIN_HISTORY)), key=lambda p: p.needed_mb)
     raise _too_large(least, demand, available_mb)

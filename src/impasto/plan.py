@@ -1,4 +1,4 @@
-"""What a run is going to take, before it starts."""
+"""Scales, memory and time of a run, planned before it starts."""
 
 from __future__ import annotations
 

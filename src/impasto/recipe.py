@@ -337,7 +337,7 @@ class Recipe(BaseModel):
         "auto", description="what the network computes in"
     )
     kernel: Literal["auto", "winograd", "onednn", "cudnn", "plain", "autograd"] = Field(
-        "auto", description="convolution kernel on CPUs; auto: the fastest one measured here"
+        "auto", description="how convolutions are computed; auto: the fastest way measured here"
     )
     max_memory: Annotated[float | None, BeforeValidator(_gigabytes)] = Field(
         None, gt=0, allow_inf_nan=False, description="use at most so much memory, GB (or 800MB)"

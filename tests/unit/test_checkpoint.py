@@ -7,6 +7,7 @@ import torch
 import impasto
 from impasto import checkpoint
 from impasto.errors import CheckpointError
+from impasto.result import last
 
 RECIPES = {
     "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},
@@ -25,8 +26,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, stop, photo, painting,
             checkpoint.save(progress, path)
             break
     photo.unlink()  # the checkpoint needs nothing else
-    *_, last = impasto.resume(path)
-    resumed = last.result()
+    resumed = last(impasto.resume(path)).result()
     np.testing.assert_array_equal(resumed.array, whole.array)
     assert resumed.encode() == whole.encode()
     assert resumed.losses == whole.losses
@@ -42,15 +42,15 @@ def test_a_resumed_run_converges_at_the_same_step(stop, photo, painting, tmp_pat
         if progress.step == stop:
             checkpoint.save(progress, tmp_path / "c")
             break
-    *_, last = impasto.resume(tmp_path / "c")
-    assert last.step == whole.steps
-    np.testing.assert_array_equal(last.result().array, whole.array)
+    finished = last(impasto.resume(tmp_path / "c"))
+    assert finished.step == whole.steps
+    np.testing.assert_array_equal(finished.result().array, whole.array)
 
 
 def test_more_steps_after_the_end(photo, painting, tmp_path):
     path = tmp_path / "run.checkpoint"
-    *_, last = impasto.iterate(photo, painting, **RECIPES["adam"])
-    checkpoint.save(last, path)
+    finished = last(impasto.iterate(photo, painting, **RECIPES["adam"]))
+    checkpoint.save(finished, path)
     *_, longer = impasto.resume(path, steps=11)
     whole = impasto.stylize(photo, painting, **{**RECIPES["adam"], "steps": 11})
     np.testing.assert_array_equal(longer.result().array, whole.array)
@@ -59,8 +59,8 @@ def test_more_steps_after_the_end(photo, painting, tmp_path):
 def test_steps_that_make_no_sense(photo, painting, tmp_path):
     path = tmp_path / "run.checkpoint"
     for name in ("adam", "scales"):
-        *_, last = impasto.iterate(photo, painting, **RECIPES[name])
-        checkpoint.save(last, path)
+        finished = last(impasto.iterate(photo, painting, **RECIPES[name]))
+        checkpoint.save(finished, path)
         with pytest.raises(CheckpointError, match="lies before that|can't be changed"):
             impasto.resume(path, steps=5 if name == "adam" else 20)
 
@@ -93,3 +93,16 @@ def test_other_files(tmp_path):
         checkpoint.load(tmp_path / "none")
     with pytest.raises(CheckpointError, match="is a folder"):
         checkpoint.load(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [{}, {"solver": "adam"}])
+def test_a_finished_run_goes_on_to_more_steps_as_if_it_had_not_finished(
+    settings, photo, painting, tmp_path
+):
+    """A finished picture is the best one, in the painting's palette; a longer run needs neither."""
+    settings = {"size": 48, "scales": 1, "polish": 0, "palette": 1.0, **settings}
+    path = tmp_path / "run.pt"
+    checkpoint.save(last(impasto.iterate(photo, painting, **settings, steps=4)), path)
+    longer = last(impasto.resume(path, steps=9)).result()
+    straight = impasto.stylize(photo, painting, **settings, steps=9)
+    assert np.array_equal(longer.array, straight.array)

@@ -87,13 +87,14 @@ def test_a_request_is_met(probe, monkeypatch):
 def test_the_method_instant_does_without_winograd(probe):
     probe.seconds = dict(zip(ALL, (0.3, 0.1, 0.2), strict=True))
     assert selected() == WINOGRAD
-    assert selected(allow_winograd=False) == BFLOAT16
+    assert selected(method="instant") == BFLOAT16
 
 
 def test_a_request_that_cannot_be_met_is_reported(probe):
     device = kernels.choose("cpu", "float32", "onednn")
     assert (device.precision, device.kernel) == WINOGRAD
-    assert device.why.startswith("onednn is not available here; float32 winograd is")
+    assert device.why.startswith("onednn has no float32; float32 winograd is")
+    assert kernels.choose("cpu", "float32", "cudnn").why.startswith("cudnn is not available here; ")
 
 
 def test_a_request_needs_no_measurement(probe):
@@ -226,3 +227,53 @@ def test_the_public_operator_replaces_one_that_refuses(monkeypatch):
     monkeypatch.setattr(torch, "_nnpack_spatial_convolution", refuse)
     result = Convolution(weight, bias, "winograd").forward(x)
     torch.testing.assert_close(result, Convolution(weight, bias, "plain").forward(x))
+
+
+@pytest.mark.parametrize("operator", ["_convolution_pointwise", "_reorder_convolution_weight"])
+def test_the_public_operator_replaces_onednns_where_it_refuses(operator, monkeypatch):
+    weight, x = torch.rand(4, 3, 3, 3).bfloat16(), torch.rand(1, 3, 9, 11).bfloat16()
+    bias = torch.rand(4).bfloat16()
+    expected = Convolution(weight, bias, "plain")
+
+    def refuse(*arguments):
+        raise RuntimeError("could not create a primitive descriptor")
+
+    monkeypatch.setattr(torch.ops.mkldnn, operator, refuse)
+    layer = Convolution(weight, bias, "onednn")
+    x = x.contiguous(memory_format=layer.memory_format)
+    gradient = expected.forward(x)
+    assert torch.equal(layer.forward(x), gradient)
+    assert torch.equal(layer.backward(gradient), expected.backward(gradient))
+
+
+def test_the_public_operator_replaces_cudnns_where_it_refuses(monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("GET was unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
+    weight, bias, x = torch.rand(4, 3, 3, 3), torch.rand(4), torch.rand(1, 3, 9, 11)
+    layer = Convolution(weight, bias, "cudnn")
+    x = x.contiguous(memory_format=layer.memory_format)
+    assert torch.equal(layer.forward(x), Convolution(weight, bias, "plain").forward(x))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), "fast", None])
+def test_a_stored_speed_that_is_none_is_measured_again(value, probe):
+    speeds.store_all({str(each): value for each in ALL})
+    kernels._measured_seconds.cache_clear()
+    assert selected() == BFLOAT16
+    assert probe.calls == 1
+
+
+def test_bfloat16_runs_through_the_public_operator_on_request():
+    device = kernels.choose("cpu", "bfloat16", "plain")
+    assert (device.precision, device.kernel) == ("bfloat16", "plain")
+
+
+def test_a_kernel_without_the_precision_is_named(probe):
+    assert kernels.choose("cpu", "bfloat16", "winograd").why.startswith("winograd has no bfloat16")
+
+
+def test_the_method_instant_ignores_the_environments_kernel(monkeypatch):
+    monkeypatch.setenv("IMPASTO_KERNEL", "no such kernel")
+    assert kernels.choose("cpu", "float32", method="instant").precision == "float32"

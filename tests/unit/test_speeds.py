@@ -8,7 +8,8 @@ import pytest
 
 import impasto
 from impasto import api
-from impasto.methods import optimize
+from impasto.errors import DeviceError
+from impasto.methods import instant, optimize
 from impasto.networks import speeds
 from impasto.result import last
 
@@ -68,3 +69,31 @@ def test_without_a_cache_folder_the_speed_is_measured_each_time(
     assert impasto.estimate(job).seconds > 0
     assert impasto.estimate(job).seconds > 0
     assert measurements["_measured_seconds_per_pixel"] == 2
+
+
+def test_what_the_caller_does_between_two_steps_is_not_the_runs_time(photo, painting, monkeypatch):
+    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
+    clock = [0.0]
+    monkeypatch.setattr(optimize.time, "perf_counter", lambda: clock[0])
+    seconds = []
+    for event in impasto.iterate(photo, painting, **SETTINGS):
+        clock[0] += 1000.0
+        seconds.append(event.seconds)
+    assert seconds == [0.0, 0.0, 0.0]
+
+
+def test_the_speed_of_the_method_instant_is_measured_once(photo, painting, monkeypatch):
+    calls = []
+    measure = instant._measured_seconds_per_pixel
+    monkeypatch.setattr(
+        instant, "_measured_seconds_per_pixel", lambda job: (calls.append(job), measure(job))[1]
+    )
+    job = impasto.prepare(photo, painting, method="instant", size=64)
+    assert impasto.estimate(job).seconds == impasto.estimate(job).seconds > 0
+    assert len(calls) == 1
+
+
+def test_autograd_keeps_all_features_or_is_refused(photo, painting):
+    settings = {"size": 1024, "kernel": "autograd", "max_memory": 1.0}
+    with pytest.raises(DeviceError, match="need at least"):
+        impasto.prepare(photo, painting, **settings)

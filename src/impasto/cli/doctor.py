@@ -13,8 +13,9 @@ from typing import Any
 import click
 import torch
 
-from impasto import devices
+from impasto import devices, files
 from impasto.cli.options import debug_option, json_option
+from impasto.errors import DeviceError
 from impasto.networks import download, kernels, speeds, weights
 from impasto.recipe_files import user_preset_folder
 from impasto.studio.settings import default_data_folder
@@ -54,7 +55,10 @@ def delete_cached_files() -> list[Path]:
 
 def build_report() -> dict[str, Any]:
     """Return the report as JSON values; on a CPU, measures its kernels if that was never done."""
-    selected = kernels.choose()
+    try:
+        selected, problem = kernels.choose(), None
+    except DeviceError as error:  # a bad value of IMPASTO_KERNEL, which is listed below
+        selected, problem = kernels.choose(kernel="plain"), str(error)
     on_cpu = selected.device.type == "cpu"
     measured = (kernels.measured_seconds() if on_cpu else None) or {}
     folders = {
@@ -68,7 +72,7 @@ def build_report() -> dict[str, Any]:
             "device": str(selected.device),
             "precision": selected.precision,
             "kernel": selected.kernel,
-            "why": selected.why,
+            "why": problem or selected.why,
         },
         "milliseconds": {str(each): round(value * 1e3, 1) for each, value in measured.items()},
         "seconds_per_megapixel": {
@@ -109,7 +113,7 @@ def format_report(report: dict[str, Any]) -> Iterator[str]:
     for candidate, milliseconds in report["milliseconds"].items():
         yield row("measured", f"{candidate:<18}{milliseconds:8.1f} ms")
     for step, seconds in report["seconds_per_megapixel"].items():
-        yield row("last run", f"{step}: {seconds:g} s for a step of one megapixel")
+        yield row("step", f"{step}: {seconds:g} s for a step of one megapixel")
     yield row("memory", f"{report['memory_available_gb']} GB available")
     versions = [f"{name} {number or 'missing'}" for name, number in report["versions"].items()]
     yield row("versions", ", ".join(versions))
@@ -142,5 +146,5 @@ def without_user_name(path: Path) -> str:
 
 def is_writable(folder: Path) -> bool:
     """Return whether files can be created in a folder, which may not exist yet."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    existing = next(place for place in (folder, *folder.parents) if files.exists(place))
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -24,6 +24,7 @@ from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.memory import Need
+from impasto.networks import speeds
 from impasto.networks.load import load_magenta, load_multistyle
 from impasto.networks.tiles import paint_in_bands
 from impasto.networks.transformer import Statistics, StyleTransformer
@@ -127,18 +128,28 @@ def memory_mb(height: int, width: int) -> float:
 
 
 def estimate(job: Job) -> Estimate:
-    """Estimate a run by painting in small: its time grows with the pixels."""
+    """Estimate a run: its time grows with the pixels, and their time is measured once."""
     height, width = job.content.height, job.content.width
     sizes = level_sizes(height, width, job.recipe.style_scale)
-    probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
-    tools = brushes(job)
-    tools[0].network(probe, tools[0].style).cpu()  # the first call also warms up
-    started = time.perf_counter()
-    tools[0].network(probe, tools[0].style).cpu()  # which waits for a GPU
-    per_pixel = (time.perf_counter() - started) / PROBE_PX**2 * len(tools)
+    network = "multistyle" if job.styles[0].built_in else "magenta"
+    name = f"{speeds.STEP}{job.device.device.type} {job.device.precision} {network}"
+    per_pixel = speeds.stored(name)
+    if per_pixel is None:
+        per_pixel = _measured_seconds_per_pixel(job)
+        speeds.store(name, per_pixel)
     scales = tuple(Scale(*size, steps=1) for size in sizes)
-    seconds = per_pixel * sum(scale.work for scale in scales)
-    return Estimate(scales, Need(memory_mb(height, width)), seconds)
+    work = sum(scale.work for scale in scales) * (1 + len(job.regions))
+    return Estimate(scales, Need(memory_mb(height, width)), per_pixel * work)
+
+
+def _measured_seconds_per_pixel(job: Job) -> float:
+    """Return the time that the network takes for a pixel."""
+    probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
+    brush = brushes(job)[0]
+    brush.network(probe, brush.style).cpu()  # warms up
+    started = time.perf_counter()
+    brush.network(probe, brush.style).cpu()  # which waits for a GPU
+    return (time.perf_counter() - started) / PROBE_PX**2
 
 
 def level_sizes(height: int, width: int, style_scale: float) -> list[tuple[int, int]]:

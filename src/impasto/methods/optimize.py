@@ -203,6 +203,7 @@ class _Run:
                 best = (self.image, losses.total)
             falls = [*falls, min([losses.total, *falls[-1:]])][-WINDOW - 1 :]
             finished = count == scale.steps or self._enough(index, falls)
+            current = self.image  # where a run with more steps goes on
             if finished:
                 self.scales[index] = replace(scale, steps=count)
                 if solver.descends and best is not None and losses.total > best[1]:
@@ -220,7 +221,7 @@ class _Run:
                 scale_index=index,
                 step_in_scale=count,
                 steps_before=tuple(done.steps for done in self.scales[:index]),
-                image=self.image,
+                image=current,
                 solver=solver.state(),
                 best=best,
                 falls=tuple(falls),
@@ -228,7 +229,10 @@ class _Run:
                 seconds=self._seconds(),
             )
             shown = self.image if finished else solver.result(self.image)
-            yield self._progress(snapshot, shown, scale, losses, message)
+            event = self._progress(snapshot, shown, scale, losses, message)
+            paused = time.perf_counter()
+            yield event
+            self.started += time.perf_counter() - paused  # that was the caller's time
             if finished:
                 return
             take_step = partial(solver.step, self.image, losses.total, gradient)
@@ -283,7 +287,8 @@ class _Run:
         """Plan the memory for a scale. Returns what there is to say about it."""
         self.scale = scale
         demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device)
-        self.plan = memory.plan(demand, self.available_mb)
+        keep_all = self.job.device.kernel == "autograd"
+        self.plan = memory.plan(demand, self.available_mb, keep_all=keep_all)
         self.engine.bands = self.plan.bands
         if self.plan.plain and self.plan.history == demand.history:
             return None
@@ -373,7 +378,8 @@ class _Run:
         """Store the speed of a finished run, for estimates of later ones."""
         work = self._work_done() - self.work_done_before
         is_large = self.planned[-1].long_side >= PROBE_PX
-        if is_large and self.plan.plain and self.step >= MIN_TIMED_STEPS and work:
+        is_plain = self.plan.plain and not self.job.regions and self.job.anchor is None
+        if is_large and is_plain and self.step >= MIN_TIMED_STEPS and work:
             speeds.store(_kind_of_step(self.job), (self._seconds() - self.seconds_before) / work)
 
     def _work_done(self) -> float:
@@ -421,7 +427,9 @@ def plan_run(recipe: Recipe, device: Device, height: int, width: int) -> RunPlan
     available_mb = _available_mb(recipe, device.device, height, width)
     demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device)
     scales = tuple(plan_scales(recipe, height, width))
-    return RunPlan(height, width, scales, available_mb, memory.plan(demand, available_mb))
+    keep_all = device.kernel == "autograd"
+    plan = memory.plan(demand, available_mb, keep_all=keep_all)
+    return RunPlan(height, width, scales, available_mb, plan)
 
 
 def _available_mb(recipe: Recipe, device: torch.device, height: int, width: int) -> float:
@@ -450,15 +458,14 @@ def estimate(job: Job) -> Estimate:
 
 
 def _kind_of_step(job: Job) -> str:
-    """Return the name under which the speed of a job's steps is stored: what their time depends on,
-    besides the number of pixels.
+    """Return the name under which the speed of a job's steps is stored: what their time depends on
+    most, besides the number of pixels.
     """
     recipe, device = job.recipe, job.device
     highest = max((*recipe.style_layers, *recipe.content_layers))
     losses = "+".join(sorted(kind for kind, share in recipe.style_loss.items() if share))
-    return (
-        f"{speeds.STEP}{device.device.type} {device.precision} {device.kernel} {losses} {highest}"
-    )
+    words = [device.device.type, device.precision, device.kernel, recipe.solver, losses, highest]
+    return speeds.STEP + " ".join([*words, *(["seamless"] if recipe.seamless else [])])
 
 
 def _measured_seconds_per_pixel(job: Job) -> float:

@@ -38,7 +38,8 @@ def has_fast_bfloat16() -> bool:
 def has_onednn() -> bool:
     """Return whether this PyTorch has oneDNN's fused convolutions."""
     operators = ("_convolution_pointwise", "_reorder_convolution_weight")
-    return torch._C._has_mkldnn and all(hasattr(torch.ops.mkldnn, name) for name in operators)
+    is_built_in = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return is_built_in and all(hasattr(torch.ops.mkldnn, name) for name in operators)
 
 
 def has_cudnn() -> bool:
@@ -90,28 +91,38 @@ class Convolution:
         self.turned = turned.contiguous(memory_format=self.memory_format)
         self.bias = bias
         if self.kernel == "onednn":
-            self.weight, self.turned = _packed(self.weight), _packed(self.turned)
+            try:
+                self.packed, self.packed_turned = _packed(self.weight), _packed(self.turned)
+            except RuntimeError as error:
+                self._refused(error)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return relu(w ∗ x + b), (1, O, H, W), of x (1, I, H, W)."""
-        if self.kernel == "onednn":
-            return _onednn(x, self.weight, self.bias, "relu")
-        if self.kernel == "cudnn":
-            try:
+        try:
+            if self.kernel == "onednn":
+                return _onednn(x, self.packed, self.bias, "relu")
+            if self.kernel == "cudnn":
                 return torch.cudnn_convolution_relu(
                     x, self.weight, self.bias, STRIDE, PADDING, DILATION, GROUPS
                 )
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    raise
-                self.kernel = "plain"  # cuDNN has no fused kernel for this type on this GPU
+        except RuntimeError as error:
+            self._refused(error)
         return self._convolve(x, self.weight, self.bias).relu_()
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Return the gradient of x (1, I, H, W), given that of w ∗ x + b (1, O, H, W)."""
         if self.kernel == "onednn":
-            return _onednn(gradient, self.turned, None, "none")
+            try:
+                return _onednn(gradient, self.packed_turned, None, "none")
+            except RuntimeError as error:
+                self._refused(error)
         return self._convolve(gradient, self.turned, None)
+
+    def _refused(self, error: RuntimeError) -> None:
+        """Use the public operator from now on, unless it was the memory that ran out."""
+        if is_out_of_memory(error):
+            raise error
+        self.kernel = "plain"
 
     def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if self.kernel == "winograd" and x.shape[-2] * x.shape[-1] >= MIN_WINOGRAD_LOCATIONS:

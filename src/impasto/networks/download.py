@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from impasto import files
 from impasto.errors import WeightsError, reason
 from impasto.networks.weights import matches
 
@@ -22,7 +23,7 @@ def partial_path(path: Path) -> Path:
 
 def remove(path: Path) -> list[Path]:
     """Delete a downloaded file and what an unfinished download left. Returns the deleted files."""
-    found = [file for file in (path, partial_path(path)) if file.is_file()]
+    found = [file for file in (path, partial_path(path)) if files.is_file(file)]
     for file in found:
         file.unlink()
     return found

@@ -6,6 +6,7 @@ them. A captured graph launches all of them at once.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 import torch
@@ -15,6 +16,9 @@ from impasto.devices import is_out_of_memory
 
 WARM_UP_CALLS = 1
 """Calls before the capture, in which the libraries select kernels and allocate work space."""
+
+CAPTURE_LOCK = threading.Lock()
+"""Held during a capture, which another thread's synchronization would spoil."""
 
 Function = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -69,9 +73,10 @@ class FunctionGraph:
 
     def _capture(self, function: Function, image: Tensor) -> None:
         self.image, graph = image.clone(), torch.cuda.CUDAGraph()
-        torch.cuda.synchronize()
-        torch.cuda.empty_cache()  # a graph has memory of its own; that of the first calls is free
-        # Other threads may copy to the device during the capture.
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self.results = function(self.image)
+        with CAPTURE_LOCK:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()  # the graph has memory of its own
+            # Other threads may copy to the device during the capture.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self.results = function(self.image)
         self.graph = graph

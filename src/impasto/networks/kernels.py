@@ -11,7 +11,7 @@ import os
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple, cast, get_args
 
 import torch
 
@@ -33,7 +33,7 @@ PROBE_SHAPES = ((64, 128, 192), (256, 64, 96), (512, 32, 48))
 """Channels, height and width, px, of the timed convolutions: VGG-19's blocks 1, 3 and 4."""
 PROBE_ROUNDS = 3
 MAX_PROBE_SECONDS = 2.0
-"""Time after which the probe starts no further round."""
+"""About the longest time of a probe: past half of it, no further round begins."""
 
 
 class Candidate(NamedTuple):
@@ -52,7 +52,7 @@ def choose(
     kernel: str = "auto",
     *,
     strict: bool = True,
-    allow_winograd: bool = True,
+    method: str = "optimize",
 ) -> Device:
     """Select the device, and the fastest precision and kernel on it that match the request.
 
@@ -64,8 +64,8 @@ def choose(
             without a measurement.
         strict: Whether to use bfloat16 on request even where it is a hundred times slower than
             float32. False suits the recipe of a picture that was painted on a GPU.
-        allow_winograd: Whether the convolutions that decide are 3×3 with a stride of 1. The
-            method instant has others, so that float32 must do without Winograd there.
+        method: The method that uses the selection. "instant" has other convolutions, for which
+            there is one kernel; so only the precision is selected, without regard to Winograd.
 
     Returns:
         The selection. Its ``why`` names every request that could not be met.
@@ -76,17 +76,17 @@ def choose(
     target = devices.find(device)
     if precision not in ("auto", *PRECISIONS):
         raise DeviceError(unknown("precision", precision, ("auto", *PRECISIONS)))
-    if kernel == "auto":
+    if kernel == "auto" and method == "optimize":
         kernel = os.environ.get("IMPASTO_KERNEL", "").strip().lower() or "auto"
     known_kernels = ("auto", "guess", *get_args(Kernel))
     if kernel not in known_kernels:
         raise DeviceError(unknown("kernel", kernel, known_kernels))
     if target.type != "cpu":
         return _on_gpu(target, precision, kernel)
-    if kernel == "autograd":
+    if kernel == "autograd" or (kernel == "plain" and precision == "bfloat16" and strict):
         dtype = PRECISIONS.get(precision, torch.float32)
-        return Device(target, dtype, "autograd", "as requested")
-    usable = [each for each in candidates() if allow_winograd or each.kernel != "winograd"]
+        return Device(target, dtype, cast(Kernel, kernel), "as requested")
+    usable = [each for each in candidates() if method != "instant" or each.kernel != "winograd"]
     matching = [each for each in usable if precision in ("auto", each.precision)]
     unmet = ""
     if not matching and strict:
@@ -98,7 +98,8 @@ def choose(
         selected, reason = requested[0], "as requested"
     else:
         if kernel in get_args(Kernel):
-            unmet += f"{kernel} is not available here; "
+            exists = any(each.kernel == kernel for each in usable)
+            unmet += f"{kernel} {f'has no {precision}' if exists else 'is not available here'}; "
         selected, reason = _fastest(matching, should_measure=kernel != "guess")
     return Device(target, PRECISIONS[selected.precision], selected.kernel, unmet + reason)
 
@@ -213,6 +214,6 @@ def probe(wanted: list[Candidate]) -> dict[Candidate, float]:
             elapsed = time.perf_counter() - round_started
             if round_number > 0:  # round 0 only warms up
                 shortest[each] = min(shortest[each], elapsed)
-        if round_number > 0 and time.perf_counter() - started > MAX_PROBE_SECONDS:
+        if round_number > 0 and time.perf_counter() - started > MAX_PROBE_SECONDS / 2:
             break
     return shortest

@@ -7,13 +7,14 @@ sets and versions. Two processes that write at once do no harm: a measurement ma
 from __future__ import annotations
 
 import json
+import math
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from impasto import devices, files
-from impasto.errors import OutputError
+from impasto.errors import OutputError, reason
 from impasto.networks.weights import cache_folder
 
 CACHE_FILE = "speeds.json"
@@ -34,7 +35,11 @@ def stored(name: str) -> float | None:
 def all_stored() -> dict[str, float]:
     """Return everything that is stored for this machine, seconds by name."""
     entry = _of_this_machine(_read())
-    return {name: value for name, value in entry.items() if isinstance(value, float)}
+    return {
+        name: value
+        for name, value in entry.items()
+        if isinstance(value, float) and math.isfinite(value) and value > 0
+    }
 
 
 def store(name: str, seconds: float) -> bool:
@@ -55,10 +60,16 @@ def store_all(seconds: dict[str, float]) -> bool:
 
 
 def forget() -> list[Path]:
-    """Delete the stored speeds of all machines. Returns the deleted files."""
-    if not path().is_file():
+    """Delete the stored speeds of all machines. Returns the deleted files.
+
+    Raises OutputError: the file can't be deleted.
+    """
+    if not files.is_file(path()):
         return []
-    path().unlink()
+    try:
+        path().unlink()
+    except OSError as error:
+        raise OutputError(f"{path()} can't be deleted: {reason(error)}") from error
     return [path()]
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 import platformdirs
 
+from impasto import files
 from impasto.errors import WeightsError, unknown
 
 Format = Literal["safetensors", "keras", "torchvision"]
@@ -172,7 +173,7 @@ def find_encoder(name: str) -> Weights:
 
 def state(weights: Weights) -> State:
     """Whether the file is there, and the right one by its hash."""
-    if not weights.path.is_file():
+    if not files.is_file(weights.path):
         return "missing"
     return "ok" if matches(weights.path, weights.digest) else "damaged"
 
@@ -180,7 +181,7 @@ def state(weights: Weights) -> State:
 def verified_path(weights: Weights) -> Path:
     """The file's path, after its hash has been checked. Raises WeightsError: missing or damaged."""
     path = weights.path
-    if not path.is_file():
+    if not files.is_file(path):
         how = (
             "reinstall impasto, which contains them"
             if weights.is_bundled
