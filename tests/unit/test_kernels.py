@@ -274,6 +274,9 @@ def test_a_kernel_without_the_precision_is_named(probe):
     assert kernels.choose("cpu", "bfloat16", "winograd").why.startswith("winograd has no bfloat16")
 
 
-def test_the_method_instant_ignores_the_environments_kernel(monkeypatch):
+def test_the_method_instant_ignores_the_environments_kernel(monkeypatch, probe):
     monkeypatch.setenv("IMPASTO_KERNEL", "no such kernel")
     assert kernels.choose("cpu", "float32", method="instant").precision == "float32"
+    monkeypatch.setenv("IMPASTO_KERNEL", "guess")
+    kernels.choose("cpu", method="instant")
+    assert probe.calls == 0

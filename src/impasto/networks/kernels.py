@@ -65,7 +65,8 @@ def choose(
         strict: Whether to use bfloat16 on request even where it is a hundred times slower than
             float32. False suits the recipe of a picture that was painted on a GPU.
         method: The method that uses the selection. "instant" has other convolutions, for which
-            there is one kernel; so only the precision is selected, without regard to Winograd.
+            there is one kernel; so only the precision is selected, without regard to Winograd,
+            and of ``IMPASTO_KERNEL`` only "guess" counts.
 
     Returns:
         The selection. Its ``why`` names every request that could not be met.
@@ -76,8 +77,10 @@ def choose(
     target = devices.find(device)
     if precision not in ("auto", *PRECISIONS):
         raise DeviceError(unknown("precision", precision, ("auto", *PRECISIONS)))
-    if kernel == "auto" and method == "optimize":
+    if kernel == "auto":
         kernel = os.environ.get("IMPASTO_KERNEL", "").strip().lower() or "auto"
+        if method == "instant" and kernel != "guess":
+            kernel = "auto"
     known_kernels = ("auto", "guess", *get_args(Kernel))
     if kernel not in known_kernels:
         raise DeviceError(unknown("kernel", kernel, known_kernels))
