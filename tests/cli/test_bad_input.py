@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -294,3 +295,42 @@ def test_a_bug_is_called_a_bug(impasto, photo, painting, monkeypatch):
     assert ran.code == 1
     assert "this is a bug in impasto" in ran.err
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("", "the name of an image is empty"),
+        (".", ". is a folder, not an image"),
+        ("/", "/ is a folder, not an image"),
+        ("nodir/photo.jpg", "nodir/photo.jpg: there is no such file"),
+        ("https://example.org/a.jpg", "https://example.org/a.jpg is a web address; download"),
+        ("~/photo.jpg", "in quotes, ~ does not stand for your home folder"),
+    ],
+)
+def test_a_mistake_in_the_inputs_name_is_not_reported_as_one_in_the_outputs(
+    name, sentence, impasto, painting
+):
+    assert sentence in impasto(name, painting, *QUICK).sentence()
+    assert sentence in impasto("texture", name).sentence()
+
+
+def test_photos_of_a_shells_star_are_no_styles(impasto, photo, painting, tmp_path):
+    other = tmp_path / "another photo.png"
+    shutil.copy(photo, other)
+    sentence = impasto(photo, other, painting, *QUICK).sentence()
+    assert sentence.startswith("3 images were given, and one photo is painted at a time.")
+    assert f"""for photo in {photo} '{other}'; do impasto "$photo" {painting}; done""" in sentence
+    assert f"impasto {photo} --style '{other}' --style {painting}" in sentence
+
+
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_several_styles_are_blended_where_that_is_what_was_meant(
+    by_flag, impasto, photo, painting, tmp_path
+):
+    styles = ["--style", painting, "--style", photo]
+    if not by_flag:
+        styles = [f"{painting}:0.7", photo]
+    done = impasto(photo, *styles, *QUICK, "-o", tmp_path / "blend.png")
+    assert done.code == 0
+    assert f"content {photo}, style {painting}, {photo}" in done.err

@@ -82,7 +82,6 @@ def test_out_of_memory_goes_on_with_less(photo, painting, monkeypatch):
         return evaluate(self, image)
 
     monkeypatch.setattr(Objective, "losses_and_gradient", failing)
-    monkeypatch.setattr(memory, "START_UP_MB", {4: 0.0, 2: 0.0})
     settings = {"preset": "tutorial", "size": 96, "steps": 4}
     events = list(impasto.iterate(photo, painting, **settings))
     assert len(events) == 5

@@ -310,6 +310,34 @@ def test_grey_profiles_are_converted_in_every_grey_mode():
         assert pixels(picture)[0, 0].tolist() == pytest.approx([188, 188, 188], abs=1), image.mode
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_grey_profile_of_a_coloured_picture_is_ignored(mode, photo_image):
+    image = photo_image.convert(mode)
+    data = as_bytes(image, "PNG", icc_profile=linear_grey_profile())
+    assert torch.equal(read(data).rgb, read(as_bytes(image, "PNG")).rgb)
+
+
+def test_a_profile_is_srgb_by_its_curves_and_not_by_its_name(photo_image, photo_array):
+    linear = np.where(
+        photo_array <= 10, photo_array / 255 / 12.92, ((photo_array / 255 + 0.055) / 1.055) ** 2.4
+    )
+    image = Image.fromarray((linear * 255).round().astype(np.uint8))
+    data = as_bytes(image, "PNG", icc_profile=linear_srgb_profile())
+    difference = read(data).rgb[0].permute(1, 2, 0).numpy() - photo_array / 255
+    assert abs(difference.mean()) < 3 / 255
+
+
+def linear_srgb_profile() -> bytes:
+    """LittleCMS' own sRGB profile, whose name begins with sRGB, with straight lines for curves."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for number in range(struct.unpack(">I", profile[128:132])[0]):
+        entry = profile[132 + 12 * number : 144 + 12 * number]
+        tag, position, size = struct.unpack(">4sII", entry)
+        if tag in (b"rTRC", b"gTRC", b"bTRC"):
+            profile[position : position + size] = (b"curv" + bytes(8)).ljust(size, b"\0")
+    return bytes(profile)
+
+
 def linear_grey_profile() -> bytes:
     """A minimal ICC version 2 profile: grey, linear."""
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)

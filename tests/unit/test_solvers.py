@@ -216,3 +216,15 @@ def test_lbfgs_finds_the_way_down_where_its_first_step_is_far_too_long():
         losses.append(float((image - goal).square().sum()))
         image = solver.step(image, losses[-1], 2 * (image - goal))
     assert min(losses) < first / 100
+
+
+def test_a_shorter_history_releases_the_memory_of_the_longer_one():
+    solver, image = LBFGS(1.0, history=20), torch.rand(1, 3, 8, 8)
+    for _ in range(4):
+        image = solver.step(image, float(image.square().sum()), 2 * image)
+    solver.limit_history(30)
+    assert solver.pairs.vectors.shape[0] == 21
+    solver.limit_history(3)
+    for _ in range(4):
+        image = solver.step(image, float(image.square().sum()), 2 * image)
+    assert solver.pairs.vectors.shape[0] == 4

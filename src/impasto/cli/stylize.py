@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from impasto import files
+from impasto.cli.inputs import STANDARD_STREAM, check_blend
 from impasto.cli.options import (
     FILE,
     FiniteNumber,
@@ -20,7 +21,7 @@ from impasto.cli.options import (
 )
 from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
-from impasto.cli.target import STANDARD_STREAM, Target
+from impasto.cli.target import Target
 from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
@@ -121,10 +122,9 @@ def stylize(
 ) -> int:
     """Make a stylized image: the content of CONTENT, painted as STYLE is.
 
-    Several styles are blended; "a.jpg:0.7 b.jpg:0.3" weighs them. A file name of - is standard
-    input. Ctrl-C stops and keeps the picture so far.
+    Several styles are blended: with weights, "a.jpg:0.7 b.jpg:0.3", or each after --style. A file
+    name of - is standard input. Ctrl-C stops and keeps the picture so far.
     """
-    images = (*images, *named)
     if fast:
         if settings["method"] not in (None, "instant"):
             raise RecipeError(f"--fast and --method {settings['method']} exclude each other")
@@ -147,6 +147,7 @@ def stylize(
                 )
         return _series(
             images,
+            named,
             preset,
             recipe,
             limits,
@@ -167,14 +168,14 @@ def stylize(
     with stoppable() as stop:
         film = None if timelapse is None else _film(timelapse, force)
         if resume is not None:
-            if images or preset or recipe or set(given(settings)) - {"steps"}:
+            if images or named or preset or recipe or set(given(settings)) - {"steps"}:
                 raise RecipeError(
                     "--resume goes on with the images and settings of the checkpoint; only --steps"
                     " and where the picture goes can be changed"
                 )
             job, snapshot = _resumed(resume, settings["steps"], target)
         else:
-            job = _prepared(images, preset, recipe, limits, given(settings), target)
+            job = _prepared(images, named, preset, recipe, limits, given(settings), target)
             snapshot = None
             if job.recipe.method == "instant" and (checkpoint or save_every):
                 flag = "--checkpoint" if checkpoint else "--save-every"
@@ -198,6 +199,7 @@ def stylize(
 
 def _prepared(
     images: tuple[str, ...],
+    named: tuple[str, ...],
     preset: str | None,
     recipe: Path | None,
     limits: dict[str, float],
@@ -205,7 +207,7 @@ def _prepared(
     target: Target,
 ) -> Job:
     """Check everything and read the images."""
-    content, styles = _images(images, recipe)
+    content, styles = _images(images, named, recipe)
     target.check_early(content)
 
     from impasto import api
@@ -218,6 +220,7 @@ def _prepared(
 
 def _series(
     images: tuple[str, ...],
+    named: tuple[str, ...],
     preset: str | None,
     recipe: Path | None,
     limits: dict[str, float],
@@ -244,7 +247,7 @@ def _series(
         target.suffix = "_grid"
     noise = variations.from_noise(varied, settings)
     with stoppable() as stop:
-        content, styles = _images(images, recipe)
+        content, styles = _images(images, named, recipe)
         target.check_early(content)
 
         from impasto import series
@@ -310,6 +313,8 @@ def run(
 
     path = target.path_for(job)
     stop.start()
+    styles = ", ".join(style.name for style in job.styles)
+    say(f"content {job.content.name}, style {styles}")
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
     progress, failure = drain(api.run(job, snapshot), keeper, stop, quiet=quiet)
     result = progress.result()
@@ -341,9 +346,15 @@ def run(
 
 
 def _images(
-    images: tuple[str, ...], recipe: Path | None
+    images: tuple[str, ...], named: tuple[str, ...], recipe: Path | None
 ) -> tuple[str | Picture, list[tuple[str, float]]]:
-    """The content and the weighted styles, from the command line or from the recipe's picture."""
+    """Return the content and the weighted styles, from the command line or the recipe's picture.
+
+    ``named`` are the styles that were given by ``--style``.
+    """
+    if not named:
+        check_blend(images, [weighted_style(image)[0] != image for image in images])
+    images = (*images, *named)
     if len(images) == 1:
         raise ImageError(f"a content image ({images[0]}) and at least one style image are needed")
     if images:

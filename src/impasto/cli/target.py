@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from impasto import files
+from impasto.cli.inputs import STANDARD_STREAM, check_input
 from impasto.errors import OutputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from impasto.images.write import Encoding
     from impasto.result import Job, Result
 
-STANDARD_STREAM = "-"
 MAX_STEM = (
     40  # characters of each image's name in the default name; few systems allow over 255 bytes
 )
@@ -43,8 +43,10 @@ class Target:
             raise OutputError("--json and the picture can't both go to standard output")
 
     def check_early(self, content: str | Picture) -> None:
-        """Refuse before the work what would fail after it. Raises OutputError."""
+        """Refuse before the work what would fail after it. Raises ImageError, OutputError."""
         name = content if isinstance(content, str) else content.name
+        if isinstance(content, str):
+            check_input(content)
         if self.output is None and name != STANDARD_STREAM:
             files.check_writable(Path(name).with_name(".impasto"), force=True)
         elif self.output not in (None, STANDARD_STREAM):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from impasto import files
+from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.running import Keeper, Stop, drain
 from impasto.cli.stylize import report
-from impasto.cli.target import EXTENSIONS, STANDARD_STREAM, Target
+from impasto.cli.target import EXTENSIONS, Target
 from impasto.errors import ImpastoError, RecipeError
 from impasto.recipe import Recipe
 

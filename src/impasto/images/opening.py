@@ -25,6 +25,9 @@ DAMAGE = (
 )  # fmt: skip
 """What Pillow raises for a damaged file depends on where in the file the damage is."""
 
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
+
 _bomb_guard = threading.Lock()
 
 
@@ -49,6 +52,22 @@ def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
         raise damaged(name, error) from error
     check_pixels(image.width, image.height, name, limits)
     return image
+
+
+def png_without_text(data: bytes) -> bytes:
+    """Return a PNG file without its text, which can be larger than Pillow accepts, and refuse an
+    image whose pixels are fine; other files as they are.
+    """
+    if not data.startswith(PNG_SIGNATURE):
+        return data
+    parts, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        (length,) = struct.unpack(">I", data[position : position + 4])
+        end = position + 12 + length
+        if data[position + 4 : position + 8] not in PNG_TEXT:
+            parts.append(data[position:end])
+        position = end
+    return b"".join(parts)
 
 
 def opened(file: BinaryIO) -> Image.Image:

@@ -11,6 +11,7 @@ import io
 import sys
 import warnings
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,16 @@ from torch import Tensor
 
 from impasto.errors import ImageError, reason
 from impasto.images.limits import MIN_SIDE_PX, Limits
-from impasto.images.opening import DAMAGE, check_pixels, damaged, open_image, opened
+from impasto.images.opening import (
+    DAMAGE,
+    check_pixels,
+    damaged,
+    open_image,
+    opened,
+    png_without_text,
+)
 from impasto.images.picture import Picture
+from impasto.images.tiff import ORIENTATIONS, is_tiff, read_tiff
 
 Source = Any
 """A path, ``"-"`` (standard input), bytes, PIL image, numpy array, torch tensor, or Picture."""
@@ -119,8 +128,12 @@ def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
 
 
 def _decode(data: bytes, name: str, limits: Limits) -> Picture:
-    image = open_image(io.BytesIO(data), name, limits)
-    picture = _guarded(image, name, data)
+    samples = read_tiff(data, name, limits) if is_tiff(data) else None
+    if samples is not None:
+        picture = _from_array(samples, name)
+    else:
+        pixels = png_without_text(data)
+        picture = _guarded(open_image(io.BytesIO(pixels), name, limits), name, pixels)
     return replace(picture, sha256=hashlib.sha256(data).hexdigest())
 
 
@@ -141,7 +154,7 @@ def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Pictu
     deep = None if profile else _sixteen_bits(image, data)
     if deep is not None:
         return _from_array(_oriented(deep, image), name)
-    image = ImageOps.exif_transpose(image)
+    image = _turned(image)
     if image.mode.startswith(("I", "F")):
         grey = _grey_array(image)
         clear = image.info.get("transparency")
@@ -162,12 +175,39 @@ def _from_pil(image: Image.Image, name: str, data: bytes | None = None) -> Pictu
     return _from_array(rgb, name)
 
 
-def _is_srgb(profile: bytes) -> bool:
+def _turned(image: Image.Image) -> Image.Image:
+    """Return the image upright, or as it is where its EXIF block can't be read."""
     try:
-        described = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
-    except (ImageCms.PyCMSError, OSError):
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:
+        image.load()  # what is damaged in the pixels themselves is reported
+        return image
+
+
+@lru_cache(maxsize=8)
+def _is_srgb(profile: bytes) -> bool:
+    """Return whether a profile leaves colours as they are. Its name may say anything."""
+    levels = np.linspace(0, 255, SRGB_LEVELS).round().astype(np.uint8)
+    colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    try:
+        converted = ImageCms.profileToProfile(
+            Image.fromarray(colors),
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            outputMode="RGB",
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
         return False
-    return described.strip().lower().startswith("srgb")
+    difference = np.abs(np.asarray(converted).astype(int) - colors.astype(int))
+    return bool(difference.max() <= SRGB_TOLERANCE)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Return whether an image of any mode has no colours."""
+    if image.mode in ("1", "L", "LA", "La"):
+        return True
+    rgb = np.asarray(image.convert("RGB"))
+    return bool((rgb == rgb[..., :1]).all())
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
@@ -177,8 +217,10 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if image.mode not in ("CMYK", "LAB"):
-            grey = source.profile.xcolor_space.strip() == "GRAY"
-            image = image.convert("L" if grey else "RGB")
+            is_grey = source.profile.xcolor_space.strip() == "GRAY"
+            if is_grey and not _is_grey(image):
+                return image
+            image = image.convert("L" if is_grey else "RGB")
         converted = ImageCms.profileToProfile(
             image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
@@ -225,20 +267,18 @@ _OTHER_BYTE_ORDER = {
     "RGBA;16L": "RGBA;16B",
 }
 
+SRGB_LEVELS = 5
+SRGB_TOLERANCE = 4
+"""Levels of 255 by which a profile may move a colour and still be sRGB: profiles of sRGB round
+their curves in several ways."""
 _EXIF_ORIENTATION = 0x0112
-_TURNS = {  # how EXIF's orientations are undone on an array
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: a[::-1].swapaxes(0, 1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: a[:, ::-1].swapaxes(0, 1),
-}
 
 
 def _oriented(array: np.ndarray, image: Image.Image) -> np.ndarray:
-    turn = _TURNS.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    try:
+        turn = ORIENTATIONS.get(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except DAMAGE:
+        return array
     return array if turn is None else turn(array)
 
 

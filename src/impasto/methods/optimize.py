@@ -46,6 +46,9 @@ from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS
 
 T = TypeVar("T")
+RETRY_SHARE = 0.6
+"""Share of its plan, beyond what a network takes anyway, that a run may have after it ran out of
+memory."""
 DIVERGED = 10.0
 """A total this many times the lowest so far is a step too far, not a detour."""
 COARSEST_PX = 128
@@ -195,7 +198,7 @@ class _Run:
         self.last_seconds = self._seconds()
         for count in itertools.count(start):
             objective.begin_step(count)
-            losses, gradient, trouble = self._evaluated(objective)
+            losses, gradient, trouble = self._evaluated(objective, solver)
             message = message or trouble
             if not _is_good(losses, best):
                 losses, gradient, message = self._roll_back(objective, solver, best)
@@ -236,7 +239,7 @@ class _Run:
             if finished:
                 return
             take_step = partial(solver.step, self.image, losses.total, gradient)
-            self.image, message = self._within_memory(objective, take_step)
+            self.image, message = self._within_memory(objective, solver, take_step)
             self.step += 1
 
     def _enough(self, index: int, falls: list[float]) -> bool:
@@ -254,11 +257,11 @@ class _Run:
         step, self.last_seconds = now - self.last_seconds, now
         return now + step > until
 
-    def _evaluated(self, objective: Objective) -> tuple[Losses, Tensor, str | None]:
+    def _evaluated(self, objective: Objective, solver: Solver) -> tuple[Losses, Tensor, str | None]:
         """Return the losses and the gradient of the image, and what there is to say."""
         known_failure = objective.graph_failure
         (losses, gradient), message = self._within_memory(
-            objective, partial(objective.losses_and_gradient, self.image)
+            objective, solver, partial(objective.losses_and_gradient, self.image)
         )
         if objective.graph_failure != known_failure:
             message = (
@@ -267,7 +270,9 @@ class _Run:
             )
         return losses, gradient, message
 
-    def _within_memory(self, objective: Objective, call: Callable[[], T]) -> tuple[T, str | None]:
+    def _within_memory(
+        self, objective: Objective, solver: Solver, call: Callable[[], T]
+    ) -> tuple[T, str | None]:
         """Return a call's result; whenever memory runs out, try again with a smaller plan."""
         message = None
         while True:
@@ -280,8 +285,10 @@ class _Run:
             objective.forget_graph()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
-            self.available_mb = 0.6 * self.plan.needed_mb
+            fixed_mb = memory.start_up_mb(self.device, self.job.device.dtype)
+            self.available_mb = fixed_mb + RETRY_SHARE * (self.plan.needed_mb - fixed_mb)
             message = f"out of memory at step {self.step}; {self._fit_memory(self.scale)}"
+            solver.limit_history(self.plan.history)
 
     def _fit_memory(self, scale: Scale) -> str | None:
         """Plan the memory for a scale. Returns what there is to say about it."""

@@ -31,6 +31,10 @@ class Solver(Protocol):
         """Forget the past, and take steps of half the length from now on."""
         ...
 
+    def limit_history(self, history: int) -> None:
+        """Keep at most so many pairs of vectors from now on."""
+        ...
+
     def state(self) -> State:
         """What ``step`` depends on now."""
         ...

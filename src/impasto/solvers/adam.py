@@ -60,6 +60,9 @@ class Adam:
         self.lr /= 2
         self.count, self.first, self.second = 0, None, None
 
+    def limit_history(self, history: int) -> None:
+        """Do nothing: there is no history."""
+
     def state(self) -> State:
         state = {"lr": self.lr, "count": self.count, "first": self.first, "second": self.second}
         return lambda: state

@@ -72,6 +72,11 @@ class LBFGS:
         self.pairs.forget()
         self.last, self.backtracks, self.reach = None, 0, 1.0
 
+    def limit_history(self, history: int) -> None:
+        """Keep at most so many pairs from now on, and release the memory of the others."""
+        if history < self.pairs.slots - 1:
+            self.pairs = Pairs(history)
+
     def state(self) -> State:
         now = {
             "lr": self.lr,

@@ -1,0 +1,52 @@
+"""Names of images on the command line."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from impasto import files
+from impasto.errors import ImageError, RecipeError
+
+STANDARD_STREAM = "-"
+MAX_NAMED = 4
+"""Images that an error message lists, at most."""
+
+
+def check_input(name: str) -> None:
+    """Raise ImageError where a name is not that of a file.
+
+    The output is checked next, and its folder is by default that of the input: without this check,
+    a mistake in the input's name would be reported as one in the output's.
+    """
+    if name == STANDARD_STREAM:
+        return
+    if not name:
+        raise ImageError("the name of an image is empty")
+    if "://" in name:
+        raise ImageError(f"{name} is a web address; download the image and give its file")
+    if Path(name).is_dir():
+        raise ImageError(f"{name} is a folder, not an image")
+    if not files.exists(Path(name)):
+        hint = "; in quotes, ~ does not stand for your home folder" if name[0] == "~" else ""
+        raise ImageError(f"{name}: there is no such file{hint}")
+
+
+def check_blend(images: Sequence[str], has_weight: Sequence[bool]) -> None:
+    """Raise RecipeError where the images may be photos that a shell's * put there, and a painting.
+
+    ``has_weight`` tells for each image whether it has a weight, as a style to blend may have.
+    """
+    if len(images) < 3 or any(has_weight):
+        return
+    photos, painting = images[:-1], shlex.quote(images[-1])
+    loop = shlex.join(photos) if len(photos) <= MAX_NAMED else f"{shlex.quote(photos[0])} ..."
+    content, *styles = images
+    blend = " ".join(f"--style {shlex.quote(style)}" for style in styles[:MAX_NAMED])
+    more = " ..." if len(styles) > MAX_NAMED else ""
+    raise RecipeError(
+        f"{len(images)} images were given, and one photo is painted at a time. A picture of each"
+        f' photo: for photo in {loop}; do impasto "$photo" {painting}; done. One photo in several'
+        f" styles: impasto {shlex.quote(content)} {blend}{more}"
+    )
