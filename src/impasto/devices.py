@@ -34,7 +34,7 @@ DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Device:
-    """Where and how the network is computed. Losses and solvers always use float32.
+    """A device and the way to compute on it. Losses and solvers always use float32.
 
     ``kernel`` is the convolution kernel; ``why`` is a clause that tells the user how the selection
     was made.

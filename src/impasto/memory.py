@@ -144,7 +144,7 @@ def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> Plan
 
     Where none fits, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
     """
-    plans = [each for each in plans_for(demand) if each.plain or not keep_all]
+    plans = _allowed(demand, keep_all)
     plans.sort(key=lambda each: (each.slowdown, not each.stays))
     for candidate in plans:
         if candidate.needed_mb <= available_mb:
@@ -155,8 +155,14 @@ def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> Plan
         fewer_pairs = replace(demand, history=demand.history - missing)
         return plan(fewer_pairs, available_mb, keep_all=keep_all)
     if demand.history > MIN_HISTORY:
-        least = min(plans_for(replace(demand, history=MIN_HISTORY)), key=lambda p: p.needed_mb)
+        shortest = replace(demand, history=MIN_HISTORY)
+        least = min(_allowed(shortest, keep_all), key=lambda each: each.needed_mb)
     raise _too_large(least, demand, available_mb)
+
+
+def _allowed(demand: Demand, keep_all: bool) -> list[Plan]:
+    """Return all plans, or those that compute nothing twice."""
+    return [each for each in plans_for(demand) if each.plain or not keep_all]
 
 
 def _too_large(least: Plan, demand: Demand, available_mb: float) -> DeviceError:

@@ -29,7 +29,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How an optimisation is going to run: made once, before it starts.
+    """The plan of an optimisation, made once, before it starts.
 
     ``height`` and ``width`` are those of the result, px. ``available_mb`` is the memory that the
     run may take, and ``memory`` how the largest of ``scales`` is kept within it.

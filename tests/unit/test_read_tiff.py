@@ -8,6 +8,7 @@ import itertools
 import numpy as np
 import pytest
 import tifffile
+from PIL import ImageCms
 
 import impasto
 from impasto.errors import ImageError
@@ -120,3 +121,12 @@ def test_metadata_never_refuses_pixels(metadata, photo_image):
     options = {"pnginfo": text} if metadata == "text" else {"exif": b"\0\x08\0\x02\x01\x12\0\x03"}
     photo_image.save(file, "png", **options)
     assert np.array_equal(read(file.getvalue()), np.asarray(photo_image).astype("f4") / 255)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_an_srgb_profile_changes_nothing_about_sixteen_bits(orientation, samples):
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = written(samples, iccprofile=profile, extratags=[(274, "H", 1, orientation, True)])
+    expected = in_eight_bits(samples, orientation)
+    assert read(data).shape == expected.shape
+    assert np.abs(read(data) - expected).max() <= LIMIT

@@ -128,7 +128,7 @@ def _file_bytes(source: str | Path, name: str, limits: Limits) -> bytes:
 
 
 def _decode(data: bytes, name: str, limits: Limits) -> Picture:
-    samples = read_tiff(data, name, limits) if is_tiff(data) else None
+    samples = read_tiff(data, name, limits, _is_srgb) if is_tiff(data) else None
     if samples is not None:
         picture = _from_array(samples, name)
     else:
@@ -260,12 +260,8 @@ def _sixteen_bits(image: Image.Image, data: bytes | None) -> np.ndarray | None:
     return samples
 
 
-_OTHER_BYTE_ORDER = {
-    "RGB;16B": "RGB;16L",
-    "RGBA;16B": "RGBA;16L",
-    "RGB;16L": "RGB;16B",
-    "RGBA;16L": "RGBA;16B",
-}
+_OTHER_BYTE_ORDER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
+"""Pillow's raw modes of 16-bit PNG, and those that keep the other byte."""
 
 SRGB_LEVELS = 5
 SRGB_TOLERANCE = 4

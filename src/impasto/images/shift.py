@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Shift = tuple[int, int]
-"""How far a view is shifted, px down and px right."""
+"""Offset of a view, px down and px right."""
 
 
 class Views:

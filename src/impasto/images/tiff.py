@@ -6,6 +6,7 @@ Pillow reads all other TIFF files.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ ORIENTATIONS = {
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a[:, ::-1].swapaxes(0, 1),
 }
-"""How the orientations of TIFF and EXIF are undone on an array (H, W, ...)."""
+"""Functions of an array (H, W, ...) that turn it upright, by the orientation of TIFF and EXIF."""
 
 
 def is_tiff(data: bytes) -> bool:
@@ -36,10 +37,13 @@ def is_tiff(data: bytes) -> bool:
     return data[:4] in SIGNATURES
 
 
-def read_tiff(data: bytes, name: str, limits: Limits) -> np.ndarray | None:
+def read_tiff(
+    data: bytes, name: str, limits: Limits, is_srgb: Callable[[bytes], bool]
+) -> np.ndarray | None:
     """Read a TIFF file as (H, W, 3 or 4), uint8, uint16 or float in [0, 1], turned upright.
 
-    Returns None for a file that is left to Pillow.
+    ``is_srgb`` tells whether a profile leaves colours as they are. Returns None for a file that is
+    left to Pillow: of 8 bits, or with another profile, since conversions to sRGB have 8 bits.
 
     Raises:
         ImageError: A raw camera file, or more pixels than the limit.
@@ -50,8 +54,9 @@ def read_tiff(data: bytes, name: str, limits: Limits) -> np.ndarray | None:
             check_pixels(page.imagewidth, page.imagelength, name, limits)
             if (is_first and page.bitspersample <= 8) or page.photometric.name not in READABLE:
                 return None
-            if ICC_PROFILE in page.tags and page.bitspersample <= 16 and is_first:
-                return None  # conversions to sRGB have 8 bits
+            profile = page.tags.get(ICC_PROFILE)
+            if profile and not is_srgb(profile.value) and page.bitspersample <= 16 and is_first:
+                return None
             return _upright(page, _channels_last(page))
     except ImageError:
         raise

@@ -25,7 +25,7 @@ from impasto.networks.layers import LAYER_NAMES, canonical
 from impasto.networks.vgg19 import VGG19
 
 KEEP = 0
-"""In place of a number of bands: the block's features are kept for the backward pass."""
+"""Stands for a number of bands: the block's features are kept for the backward pass."""
 
 
 class Tap(Protocol):
@@ -66,8 +66,8 @@ class FeatureEngine(Protocol):
 
 @dataclass
 class Pass:
-    """What the backward pass needs of a forward pass: the input of each block, and the outputs of
-    all layers in those blocks that are kept.
+    """The state between a forward and a backward pass: the input of each block, and the outputs
+    of all layers in those blocks that are kept.
     """
 
     blocks: list[list[str]]
@@ -278,7 +278,7 @@ class AutogradEngine:
 
 @dataclass
 class AutogradPass:
-    """What a forward pass leaves for the backward pass: the image and the tapped outputs."""
+    """The state between a forward and a backward pass: the image and the tapped outputs."""
 
     image: Tensor  # (1, 3, H, W)
     features: dict[str, Tensor]  # (1, C, h, w) each

@@ -31,7 +31,7 @@ UNREADABLE = (
     OSError, RuntimeError, ValueError, KeyError, EOFError,
     pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
-"""What the readers raise for a file that is something else."""
+"""Exceptions that the readers raise for a file of another kind."""
 
 
 def read(path: Path, format: Format) -> Parameters:

@@ -145,7 +145,7 @@ class VGG19(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the network computes."""
+        """The device that the network computes on."""
         return next(self.parameters()).device
 
     @property

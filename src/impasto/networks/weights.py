@@ -53,12 +53,12 @@ class Weights:
 
     @property
     def is_bundled(self) -> bool:
-        """Whether the file comes with impasto."""
+        """True for a file that comes with impasto."""
         return self.url is None
 
     @property
     def path(self) -> Path:
-        """Where the file is, or would be."""
+        """The file's place, whether it is there or not."""
         return (BUNDLED if self.is_bundled else cache_folder() / "models") / self.file
 
 
