@@ -18,7 +18,7 @@ from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
-from impasto.images.sizes import fit_long_side, resize
+from impasto.images.sizes import resize
 from impasto.methods import instant
 from impasto.methods.optimize import plan_run
 from impasto.methods.registry import METHODS
@@ -110,18 +110,20 @@ def prepare(
     # The recipe records the selection, so that the picture can be reproduced byte for byte.
     kernel = device.kernel if chosen.method == "optimize" else "auto"
     chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
-    photo = read(content, limits=limits)
-    pictures = [_read_style(source, chosen, limits) for source, _ in pairs]
+    photo = read(content, limits=limits, needed_side=chosen.long_side)
+    size = chosen.long_side(*(photo.full_size or (photo.height, photo.width)))
+    pictures = [_read_style(source, chosen, limits, size) for source, _ in pairs]
     if len({picture.built_in for picture in pictures}) > 1:
         raise RecipeError("a built-in style can't be blended with a painting, only with another")
     if photo.blank and chosen.init == "instant":
         raise RecipeError("there is no photo that the method instant could begin with")
-    regions = [(path, _read_style(style, chosen, limits)) for path, style in chosen.region.items()]
+    regions = [
+        (path, _read_style(style, chosen, limits, size)) for path, style in chosen.region.items()
+    ]
     # Before anything is resized: a large size is too much for that already.
-    size = chosen.long_side(photo.height, photo.width)
-    plan = _planned(chosen, device, *fit_long_side(photo.height, photo.width, size, chosen.resize))
+    plan = _planned(chosen, device, *photo.fitted_size(size, chosen.resize))
     fitted_photo = photo.fitted(size, chosen.resize)
-    masks = [read_mask(path, limits) for path, _ in regions]
+    masks = [read_mask(path, limits, size) for path, _ in regions]
 
     def fitted_mask(mask: Tensor) -> Tensor:
         return fit_mask(mask, fitted_photo.height, fitted_photo.width, chosen.feather)
@@ -142,8 +144,8 @@ def prepare(
         styles=tuple(paintings),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
-        init=None if chosen.init in INITS else _initial(chosen.init, limits),
-        mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits)),
+        init=None if chosen.init in INITS else _initial(chosen.init, limits, size),
+        mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits, size)),
         regions=tuple(zip(map(fitted_mask, masks), region_paintings, strict=True)),
         plan=plan,
     )
@@ -176,11 +178,15 @@ def is_built_in(source: Source) -> bool:
     return isinstance(source, str) and source in styles.NAMES and not Path(source).exists()
 
 
-def _read_style(source: Source, recipe: Recipe, limits: Limits | None) -> Picture:
-    """A painting, or a built-in style by its name."""
+def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int) -> Picture:
+    """A painting, or a built-in style by its name. ``size`` is that of the result."""
+
+    def needed_side(height: int, width: int) -> int:
+        return _style_side(height, width, recipe, size)
+
     if not is_built_in(source):
         try:
-            return read(source, limits=limits)
+            return read(source, limits=limits, needed_side=needed_side)
         except ImageError as error:
             if isinstance(source, str) and not Path(source).suffix and "no such file" in str(error):
                 raise ImageError(f"{error}, nor a built-in style (impasto styles)") from error
@@ -198,7 +204,18 @@ def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
     method = METHODS[job.recipe.method]
     method.check(job)
-    return method.run(job, snapshot)
+    events = method.run(job, snapshot)
+    return _with_notes(events, job.notes) if job.notes else events
+
+
+def _with_notes(events: Iterator[Progress], notes: tuple[str, ...]) -> Iterator[Progress]:
+    """Yield the events, the first with what a person should know of the images."""
+    first = next(events)
+    message = "; ".join([*notes, *filter(None, [first.message])])
+    first = replace(first, message=message)
+    yield first
+    del first  # its image needn't stay in memory
+    yield from events
 
 
 def estimate(job: Job) -> Estimate:
@@ -245,10 +262,8 @@ def _only_within(picture: Picture, mask: Tensor) -> Picture:
 
 def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> Picture:
     """A painting as the recipe asks for it: its size, without its edges, in the photo's colours."""
-    short, long = sorted((picture.height, picture.width))
-    least = math.ceil(MIN_SIDE_PX * long / short)
-    wanted = GLANCE_PX if recipe.method == "instant" else round(size * recipe.style_scale)
-    fitted = picture.fitted(max(least, wanted), recipe.resize).trimmed(recipe.trim)
+    side = _style_side(*(picture.full_size or (picture.height, picture.width)), recipe, size)
+    fitted = picture.fitted(side, recipe.resize).trimmed(recipe.trim)
     if fitted.alpha is not None and fitted.alpha.max() == 0:
         raise ImageError(f"{picture.name} is transparent or masked: there is nothing to paint with")
     recolor = {"match": match_palette, "histogram": match_histogram}.get(recipe.color)
@@ -256,6 +271,14 @@ def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> 
         return fitted
     rgb = recolor(fitted.rgb, content.rgb, visible(fitted), visible(content))
     return replace(fitted, rgb=rgb)
+
+
+def _style_side(height: int, width: int, recipe: Recipe, size: int) -> int:
+    """Return the long side, px, that a painting of (height, width) is brought to."""
+    short, long = sorted((height, width))
+    least = math.ceil(MIN_SIDE_PX * long / short)
+    wanted = GLANCE_PX if recipe.method == "instant" else round(size * recipe.style_scale)
+    return max(least, wanted)
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:
@@ -267,9 +290,10 @@ def _normalized(weights: list[float]) -> tuple[float, ...]:
     return tuple(weight / total for weight in weights)
 
 
-def _initial(init: str, limits: Limits | None) -> Any:
+def _initial(init: str, limits: Limits | None, size: int) -> Any:
     try:
-        return read(init, limits=limits)
+        # It covers the result, so its short side counts.
+        return read(init, limits=limits, needed_side=lambda h, w: size * max(h, w) // min(h, w))
     except ImageError as error:
         choices = ", ".join(INITS)
         raise ImageError(f"the initial image is one of {choices}, or a file: {error}") from error

@@ -84,6 +84,13 @@ class Job:
     anchor: Anchor | None = None
     plan: RunPlan | None = None
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user about what of the images' files isn't used."""
+        pictures = [self.content, *self.styles, *(picture for _, picture in self.regions)]
+        pictures += [] if self.init is None else [self.init]
+        return tuple(dict.fromkeys(note for picture in pictures for note in picture.notes))
+
     def finished(self, pixels: Tensor) -> Tensor:
         """Return a picture (N, 3, h, w) as it is to be seen, on the device of the content image:
         in the colours that the recipe asks for, and the photo where nothing is to be painted.

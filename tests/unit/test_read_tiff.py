@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import zlib
 
+import cv2
+import image_files
 import numpy as np
 import pytest
 import tifffile
@@ -68,6 +71,36 @@ def test_sixteen_bits_stay_sixteen(compression, predictor):
         pytest.skip("a predictor belongs to a compression")
     data = written(image, compression=compression, predictor=predictor)
     assert len(np.unique(read(data))) >= 1000
+
+
+@pytest.mark.parametrize("make", ["lzw", "profile", "png", "png with a profile"])
+def test_sixteen_bits_stay_sixteen_in_every_decoder(make):
+    ramp = np.linspace(20000, 22000, 1024).astype(np.uint16)
+    image = np.repeat(np.broadcast_to(ramp[None, :, None], (64, 1024, 1)), 3, axis=2)
+    profile = image_files.linear_profile()
+    icc_chunk = (b"iCCP", b"x\0\0" + zlib.compress(profile))
+    if make == "lzw":
+        options = [cv2.IMWRITE_TIFF_COMPRESSION, 5]
+        data = cv2.imencode(".tif", image, options)[1].tobytes()
+    elif make == "profile":
+        data = written(image, iccprofile=profile)
+    else:
+        data = cv2.imencode(".png", image)[1].tobytes()
+        data = image_files.with_chunks(data, *([icc_chunk] if "profile" in make else []))
+    assert len(np.unique(read(data))) >= 1000
+
+
+def test_large_pictures_are_reduced_while_they_are_read(photo_image):
+    """The size that is needed decides; the picture is the same as one that was read in full."""
+    large = photo_image.resize((1930, 1290))
+    for format, options in (("PNG", {}), ("JPEG", {"quality": 95})):
+        data = image_files.saved(large, format, **options)
+        whole = impasto.read(data).fitted(96, "antialias")
+        small = impasto.read(data, needed_side=lambda height, width: 96)
+        assert small.full_size == (1290, 1930)
+        assert 192 <= small.width < 500
+        assert small.fitted(96, "antialias").rgb.shape == whole.rgb.shape
+        assert float((small.fitted(96, "antialias").rgb - whole.rgb).abs().mean()) < 0.004
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint32"])

@@ -203,12 +203,11 @@ def test_high_dynamic_range_is_toned_down(frames, tmp_path):
 
 
 def test_known_light_of_hdr():
-    from impasto.video.frames import Colour
-    from impasto.video.hdr import PQ, to_sdr
+    from impasto.images.hdr import PQ, to_sdr
 
     nits = {0.0: 0, 0.5081: 100, 0.5807: 203, 1.0: 10000}  # SMPTE ST 2084's table
     codes = np.array([[[round(code * 65535)] * 3 for code in nits]], np.uint16)
-    grey = to_sdr(codes, Colour(9, PQ, 9))[0, :, 0]
+    grey = to_sdr(codes, PQ, 9)[0, :, 0]
     assert grey[0] == 0
     assert list(grey) == sorted(grey)
     assert abs(int(grey[1]) - 183) < 4  # 100/203 of white, below the knee: as it is

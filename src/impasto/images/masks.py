@@ -16,12 +16,14 @@ LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601."""
 
 
-def read_mask(source: Source, limits: Limits | None = None) -> Tensor:
+def read_mask(source: Source, limits: Limits | None = None, size: int | None = None) -> Tensor:
     """A mask from an image: its transparency if it has any, else its brightness, white for "here".
 
-    Any size, any softness. Raises ImageError: not an image, or black everywhere.
+    Any size, any softness; a larger image than ``size`` px, where given, may be read at a smaller
+    size. Raises ImageError: not an image, or black everywhere.
     """
-    picture = read(source, limits=limits, min_side=1)
+    needed_side = None if size is None else lambda *_: size
+    picture = read(source, limits=limits, min_side=1, needed_side=needed_side)
     shown = visible(picture)
     mask = luma(picture.rgb).clamp(0, 1) if shown is None else shown
     if mask.max() == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import struct
-import threading
 import warnings
 import zlib
 from typing import BinaryIO
@@ -12,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from impasto.errors import ImageError
+from impasto.images import png_chunks
 from impasto.images.limits import Limits
 
 PIXELS_PER_MPX = 1_000_000
@@ -19,30 +19,24 @@ PIXELS_PER_MPX = 1_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM", "JPEG2000")
 """Pillow knows more, but some of them run other programs (EPS), and nobody photographs in them."""
 
+PREFIX_BYTES = 16
+NOT_OF_THIS_TYPE = (SyntaxError, IndexError, TypeError, struct.error)
+"""What a plug-in of Pillow raises for a file that it doesn't read."""
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, RuntimeError,
     ArithmeticError, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow raises for a damaged file depends on where in the file the damage is."""
 
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-PNG_TEXT = (b"tEXt", b"zTXt", b"iTXt")
-
-_bomb_guard = threading.Lock()
-
 
 def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
     """The image in a file, of a type that the bytes tell. Raises ImageError: none, or too large."""
     _register_plugins()
     try:
-        # Pillow's own bomb check is set aside: ours has a limit of its own.
-        with _bomb_guard, warnings.catch_warnings():
+        png_chunks.check_chunks(file, name)
+        with warnings.catch_warnings():  # about oddities in a file that is read all the same
             warnings.simplefilter("ignore")
-            guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = opened(file)
-            finally:
-                Image.MAX_IMAGE_PIXELS = guard
+            image = opened(file)
     except UnidentifiedImageError as error:
         raise ImageError(
             f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
@@ -54,26 +48,32 @@ def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
     return image
 
 
-def png_without_text(data: bytes) -> bytes:
-    """Return a PNG file without its text, which can be larger than Pillow accepts, and refuse an
-    image whose pixels are fine; other files as they are.
-    """
-    if not data.startswith(PNG_SIGNATURE):
-        return data
-    parts, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
-    while position + 8 <= len(data):
-        (length,) = struct.unpack(">I", data[position : position + 4])
-        end = position + 12 + length
-        if data[position + 4 : position + 8] not in PNG_TEXT:
-            parts.append(data[position:end])
-        position = end
-    return b"".join(parts)
-
-
 def opened(file: BinaryIO) -> Image.Image:
-    """The image in a file, whatever its size."""
+    """Open the image in a file, whatever its size, without decoding it.
+
+    As ``Image.open``, but for its check of the number of pixels, which only a variable of the
+    module turns off, for all of the process. Ours has a limit of its own.
+
+    Raises:
+        UnidentifiedImageError: It is of none of ``FORMATS``.
+    """
     Image.init()
-    return Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+    start = file.tell()
+    prefix = file.read(PREFIX_BYTES)
+    for name in FORMATS:
+        if name not in Image.OPEN:
+            continue
+        factory, accept = Image.OPEN[name]
+        accepted = accept is None or accept(prefix)
+        if not accepted or isinstance(accepted, str):  # a string says why not
+            continue
+        file.seek(start)
+        try:
+            image: Image.Image = factory(file, "")
+        except NOT_OF_THIS_TYPE:
+            continue
+        return image
+    raise UnidentifiedImageError("of no known type")
 
 
 def damaged(name: str, error: Exception) -> ImageError:

@@ -20,7 +20,9 @@ class Picture:
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
     file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see; a
-    ``built_in`` one stands for a style that a network knows by ``name``.
+    ``built_in`` one stands for a style that a network knows by ``name``. ``full_size`` is (height,
+    width) in the file, where it may have been read at a smaller size. ``notes`` are sentences for
+    the user about what of the file isn't used.
     """
 
     rgb: Tensor
@@ -29,6 +31,8 @@ class Picture:
     sha256: str | None = None
     blank: bool = False
     built_in: bool = False
+    full_size: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def grey(cls, width: int, height: int, name: str) -> Picture:
@@ -44,18 +48,26 @@ class Picture:
     def width(self) -> int:
         return int(self.rgb.shape[-1])
 
+    def with_note(self, sentence: str) -> Picture:
+        """Return the picture with one more sentence for the user."""
+        return replace(self, notes=(*self.notes, sentence))
+
     def note(self) -> dict[str, Any]:
         """What it takes to find the picture again, or to make it, if it is blank."""
         if self.blank:
             return {"width": self.width, "height": self.height}
         return {"name": self.name, "sha256": self.sha256}
 
+    def fitted_size(self, long_side: int, how: Resize) -> tuple[int, int]:
+        """Return the (height, width) of ``fitted``."""
+        return fit_long_side(*(self.full_size or (self.height, self.width)), long_side, how)
+
     def fitted(self, long_side: int, how: Resize) -> Picture:
         """Resized to a long side of ``long_side`` px, aspect kept.
 
         Raises ImageError if the short side would then be under 32 px.
         """
-        height, width = fit_long_side(self.height, self.width, long_side, how)
+        height, width = self.fitted_size(long_side, how)
         if min(height, width) < MIN_SIDE_PX:
             raise ImageError(
                 f"{self.name} would be {width}×{height} px at size {long_side}; both sides need"
@@ -72,4 +84,4 @@ class Picture:
         cut = max(0, min(wanted, (min(self.height, self.width) - MIN_SIDE_PX) // 2))
         rows, columns = slice(cut, self.height - cut), slice(cut, self.width - cut)
         alpha = None if self.alpha is None else self.alpha[..., rows, columns]
-        return replace(self, rgb=self.rgb[..., rows, columns], alpha=alpha)
+        return replace(self, rgb=self.rgb[..., rows, columns], alpha=alpha, full_size=None)

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from impasto.devices import is_out_of_memory
 from impasto.errors import ImageError
+from impasto.images.arrays import OUT_OF_RANGE, unit_range
 from impasto.images.limits import MIN_SIDE_PX, Limits
-from impasto.images.read import OUT_OF_RANGE, read_batch, unit_range
+from impasto.images.read import read_batch
 from impasto.images.sizes import fit_long_side
 from impasto.images.transfer import as_bytes, channels_last, download, upload
 from impasto.images.write import quantize

@@ -19,6 +19,7 @@ from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
 from impasto.errors import ImageError, RecipeError, reason
+from impasto.images.hdr import TRANSFERS, to_sdr
 from impasto.images.read import read
 from impasto.images.sizes import fit_long_side
 from impasto.images.write import quantize
@@ -34,7 +35,6 @@ from impasto.video.frames import (
     Cut,
     Frame,
 )
-from impasto.video.hdr import TRANSFERS, to_sdr
 
 MIN_SIDE_PX = 32
 SD_ROWS = 576
@@ -237,7 +237,8 @@ class Film:
         pixels = converted.to_ndarray()
         if deep:
             alpha = (pixels[..., 3:] // 257).astype(np.uint8)  # nothing where there is none
-            pixels = np.concatenate([to_sdr(pixels[..., :3], colour), alpha], axis=2)
+            shown = to_sdr(pixels[..., :3], colour.transfer, colour.primaries)
+            pixels = np.concatenate([shown, alpha], axis=2)
         if self.rotation:
             pixels = np.rot90(pixels, self.rotation // 90)
         return np.ascontiguousarray(pixels)

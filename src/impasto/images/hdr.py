@@ -6,8 +6,6 @@ from functools import cache
 
 import numpy as np
 
-from impasto.video.frames import Colour
-
 PQ, HLG = 16, 18
 """Transfer functions of SMPTE ST 2084 and ARIB STD-B67, in ITU-T H.273's table."""
 TRANSFERS = (PQ, HLG)
@@ -26,20 +24,30 @@ KNEE = 0.5
 STEPS = 4096
 
 
-def to_sdr(pixels: np.ndarray, colour: Colour) -> np.ndarray:
-    """(H, W, 3) of uint16, PQ or HLG → uint8, sRGB. The largest channel is compressed from ``KNEE``
-    on, by the curve of Reinhard et al. 2002, equation 4, and the others with it, so that hues stay.
+def to_sdr(pixels: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
+    """Convert an HDR picture to sRGB.
+
+    The largest channel is compressed from ``KNEE`` on, by the curve of Reinhard et al. 2002,
+    equation 4, and the others with it, so that hues stay.
+
+    Args:
+        pixels: (H, W, 3) uint16.
+        transfer: ``PQ`` or ``HLG``.
+        primaries: A code point of ITU-T H.273; all but ``BT2020`` are taken for those of sRGB.
+
+    Returns:
+        (H, W, 3) uint8.
     """
-    light = _light_table(colour.transfer)[pixels]
-    if colour.primaries == BT2020:
+    light = _light_table(transfer)[pixels]
+    if primaries == BT2020:
         light = np.maximum(light @ TO_BT709.T, 0)
     brightest = np.maximum(light.max(axis=2, keepdims=True), 1e-6)
     above, most = np.maximum(brightest - KNEE, 0) / (1 - KNEE), (PEAK - KNEE) / (1 - KNEE)
     compressed = np.minimum(brightest, KNEE)
     compressed += (1 - KNEE) * above * (1 + above / most**2) / (1 + above)
     shown = np.clip(light * (compressed / brightest), 0, 1)
-    pixels = _srgb_table()[(shown * (STEPS - 1) + 0.5).astype(np.uint16)]
-    return pixels
+    encoded: np.ndarray = _srgb_table()[(shown * (STEPS - 1) + 0.5).astype(np.uint16)]
+    return encoded
 
 
 @cache
