@@ -27,7 +27,9 @@ def refused(impasto, *arguments) -> str:
 
 def test_no_film(impasto, tmp_path, clip):
     (tmp_path / "words.mp4").write_text("no film at all\n" * 100)
-    assert "isn't a film, or is damaged" in refused(impasto, "words.mp4", STYLE)
+    assert "isn't a film but text" in refused(impasto, "words.mp4", STYLE)
+    (tmp_path / "bytes.mp4").write_bytes(bytes(range(256)) * 100)
+    assert "isn't a film, or is damaged" in refused(impasto, "bytes.mp4", STYLE)
     assert "no such file" in refused(impasto, "none.mp4", STYLE)
     (tmp_path / "empty").mkdir()
     assert "holds no images" in refused(impasto, "empty", STYLE)

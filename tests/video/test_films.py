@@ -49,7 +49,7 @@ def made(source: Path, output: Path, style=STYLE, **settings) -> Film:
     film = Film(source, style, output, **settings)
     for _ in film:
         pass
-    film.said = film.finish()
+    film.said = [*film.notes, *film.finish()]
     return film
 
 

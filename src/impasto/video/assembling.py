@@ -6,6 +6,8 @@ The pictures are copied from the work files; sound, subtitles, chapters, titles 
 from __future__ import annotations
 
 import heapq
+import io
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
@@ -19,8 +21,8 @@ import av
 from impasto import files
 from impasto.errors import OutputError, reason
 from impasto.video.codecs import QUICKTIME
+from impasto.video.containers import best_stream, is_cover, open_container
 from impasto.video.frames import Clip
-from impasto.video.reading import best_stream, is_cover, open_container
 from impasto.video.writing import Part, Times
 
 SIMPLE = {"movflags": "+faststart"}
@@ -30,23 +32,25 @@ SOUND = {".webm": "libopus", ".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv"
 SOUND_HZ = 48_000
 SUBTITLE_S = 10.0
 """Subtitles that are shown where a film begins may have begun so much before."""
-COVERS = (".mp4", ".m4v")
+MP4 = (".mp4", ".m4v")
+COVERS = MP4
 """What holds a cover as a stream, as files with one mostly do."""
 SAME_TIMES = 0x20000
 """FFmpeg's AVFMT_TS_NONSTRICT: a stream's packets may have the same time."""
 
 
 def assemble(
-    parts: Sequence[Part], output: Path, clip: Clip, start: float, end: float
+    parts: Sequence[Part], output: Path, clip: Clip, start: float, end: float, last_duration: int
 ) -> list[str]:
     """The pictures of ``parts``, and all that the film ``clip.name`` has besides, from ``start`` to
-    ``end``, seconds, become ``output``. Returns sentences about what ``output`` can't hold. Raises
-    OutputError; nothing is left then.
+    ``end``, seconds, become ``output``. ``last_duration`` is that of the last picture, in the
+    clip's time base. Returns sentences about what went wrong with the sound; what ``output`` can't
+    hold, ``stream_notes`` says. Raises OutputError; nothing is left then.
     """
     notes: list[str] = []
 
     def write(path: Path) -> None:
-        notes.extend(_Assembly(parts, path, clip, start, end).run())
+        notes.extend(_Assembly(parts, path, clip, start, end, last_duration).run())
 
     try:
         files.make_atomically(output, write)
@@ -55,12 +59,33 @@ def assemble(
     return notes
 
 
+def stream_notes(output: Path, clip: Clip) -> list[str]:
+    """Return sentences about the streams of a film that ``output`` can't hold as they are."""
+    if not clip.has_container or not clip.others:
+        return []
+    trial = _Assembly((), output, clip, 0, math.inf, 0)
+    kind = {".mkv": "matroska", ".m4v": "mp4"}.get(trial.suffix, trial.suffix[1:])
+    with (
+        closing(open_container(clip.name)) as source,
+        av.open(io.BytesIO(), "w", format=kind) as nothing,
+    ):
+        trial.copies(nothing, source, best_stream(source))
+    return trial.lost
+
+
 class _Assembly:
     def __init__(
-        self, parts: Sequence[Part], path: Path, clip: Clip, start: float, end: float
+        self,
+        parts: Sequence[Part],
+        path: Path,
+        clip: Clip,
+        start: float,
+        end: float,
+        last_duration: int,
     ) -> None:
         self.parts, self.path, self.clip = parts, path, clip
-        self.start, self.end = start, end
+        self.start, self.end, self.last_duration = start, end, last_duration
+        self.lost: list[str] = []
         self.notes: list[str] = []
         self.encoders: dict[int, tuple[Any, Any]] = {}
         self.suffix = path.suffix.lower()
@@ -75,7 +100,7 @@ class _Assembly:
             made.time_base, made.codec_context.framerate = self.clip.time_base, self.clip.rate
             if drawn.codec_context.name == "hevc" and self.suffix in QUICKTIME:
                 made.codec_context.codec_tag = "hvc1"  # Apple's players know it by no other name
-            if not self.clip.others and not Path(self.clip.name).is_file():
+            if not self.clip.has_container:
                 self._mux(output, self._pictures(made))
                 return self.notes
             with closing(open_container(self.clip.name)) as source:
@@ -83,7 +108,7 @@ class _Assembly:
                 self._describe(output, source, own, made)
                 if "alpha_mode" in drawn.metadata:  # browsers go by it
                     made.metadata["alpha_mode"] = drawn.metadata["alpha_mode"]
-                copies = self._copies(output, source, own)
+                copies = self.copies(output, source, own)
                 rest = self._rest(source, copies)
                 self._mux(output, heapq.merge(self._pictures(made), rest, key=itemgetter(0)))
         return self.notes
@@ -109,7 +134,7 @@ class _Assembly:
             )
 
     def _pictures(self, stream: Any) -> Iterator[tuple[float, Any]]:
-        for packet in _part_packets(self.parts, self.clip):
+        for packet in _part_packets(self.parts, self.clip, self.last_duration):
             packet.stream = stream
             yield float(packet.dts * packet.time_base), packet
 
@@ -124,7 +149,7 @@ class _Assembly:
         if kept := [chapter for chapter in chapters if chapter is not None]:
             output.set_chapters(kept)
 
-    def _copies(self, output: Any, source: Any, own: Any) -> dict[int, Any]:
+    def copies(self, output: Any, source: Any, own: Any) -> dict[int, Any]:
         """The streams of the output that streams of the source are copied to."""
         copies = {}
         for stream in source.streams:
@@ -132,7 +157,7 @@ class _Assembly:
                 continue
             copy = self._copy_of(output, stream)
             if copy is None:
-                self.notes.append(
+                self.lost.append(
                     f"the {_name(stream)} can't be in a {self.suffix} file, and is left out"
                 )
                 continue
@@ -147,13 +172,13 @@ class _Assembly:
     def _copy_of(self, output: Any, stream: Any) -> Any:
         if stream.type == "data" or (stream.type == "attachment" and self.suffix != ".mkv"):
             return None
-        if stream.type == "audio" and not stream.codec_context.sample_rate:
-            return None  # nobody could tell what it is
         if stream.type == "video" and not (is_cover(stream) and self.suffix in COVERS):
             return None
         context = stream.codec_context
+        if stream.type == "audio" and (context is None or not context.sample_rate):
+            return None  # nobody could tell what it is
         try:
-            if context is None or context.codec.canonical_name in output.supported_codecs:
+            if context is None or self._holds(output, context.codec.canonical_name):
                 return output.add_stream_from_template(stream)
             if stream.type == "audio":
                 return self._sound_encoder(output, stream)
@@ -161,12 +186,22 @@ class _Assembly:
             pass
         return None
 
+    def _holds(self, output: Any, codec: str) -> bool:
+        """Return whether players know the codec in a file of this kind.
+
+        FFmpeg copies uncompressed sound to MP4 under the name of another kind, which is then heard
+        as noise.
+        """
+        if codec.startswith("pcm_") and self.suffix in MP4:
+            return False
+        return codec in output.supported_codecs
+
     def _sound_encoder(self, output: Any, stream: Any) -> Any:
         """A stream for sound that the output can't hold as it is."""
         layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         copy = output.add_stream(SOUND[self.suffix], rate=SOUND_HZ, layout=layout)
         self.encoders[stream.index] = copy, _resampler(copy)
-        self.notes.append(f"the {_name(stream)} is encoded anew for a {self.suffix} file")
+        self.lost.append(f"the {_name(stream)} is encoded anew for a {self.suffix} file")
         return copy
 
     def _rest(self, source: Any, copies: dict[int, Any]) -> Iterator[tuple[float, Any]]:
@@ -187,6 +222,10 @@ class _Assembly:
                     yield 0.0, packet
                     continue
                 if packet.pts is None or packet.dts is None:
+                    continue
+                # What an edit list hides would be heard in a file that has none.
+                is_copied = packet.stream_index not in self.encoders
+                if packet.is_discard and is_copied and self.suffix not in QUICKTIME:
                     continue
                 base = packet.time_base
                 time = float(packet.pts * base) - origin
@@ -236,7 +275,7 @@ def _resampler(stream: Any) -> av.AudioResampler:
     return av.AudioResampler(stream.format, stream.layout, SOUND_HZ)
 
 
-def _part_packets(parts: Sequence[Part], clip: Clip) -> Iterator[Any]:
+def _part_packets(parts: Sequence[Part], clip: Clip, last_duration: int) -> Iterator[Any]:
     """The packets of the parts, one after the other, at the times they were made for: files count
     from where they like. They are read twice, first for their times alone, so that a long film
     isn't held in memory.
@@ -251,8 +290,8 @@ def _part_packets(parts: Sequence[Part], clip: Clip) -> Iterator[Any]:
         for packet in part.packets():
             packet.pts, packet.time_base = _ticks(packet, clip.time_base) + shift, clip.time_base
             after = bisect_right(times.pts, packet.pts)
-            ends = times.pts[after] if after < len(times.pts) else packet.pts + times.step
-            packet.duration = ends - packet.pts
+            is_last = after == len(times.pts)
+            packet.duration = last_duration if is_last else times.pts[after] - packet.pts
             times.time(packet)
             yield packet
 

@@ -16,7 +16,7 @@ from impasto.errors import OutputError, unknown
 @dataclass(frozen=True)
 class Codec:
     """``quality`` is the option that ``--crf`` sets, with its default and its end; ``even``: sides
-    are even; ``alpha`` is the pixel format that has it.
+    are even; ``alpha`` is the pixel format that has it. ``max_rate`` are frames per second.
     """
 
     encoder: str
@@ -25,6 +25,7 @@ class Codec:
     quality: tuple[str, int, int] | None = ("crf", 18, 51)
     even: bool = True
     options: dict[str, str] = field(default_factory=dict)
+    max_rate: int = 1000
 
     @property
     def is_rgb(self) -> bool:
@@ -53,7 +54,9 @@ CODECS = {
         quality=("crf", 24, 63),
         options={"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
     ),
-    "av1": Codec("libsvtav1", "yuv420p", quality=("crf", 28, 63), options={"preset": "8"}),
+    "av1": Codec(
+        "libsvtav1", "yuv420p", quality=("crf", 28, 63), options={"preset": "8"}, max_rate=240
+    ),
     "prores": Codec(
         "prores_ks", "yuv422p10le", alpha="yuva444p10le", quality=None, even=False,
         options={"profile": "auto"},

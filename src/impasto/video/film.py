@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -20,8 +21,9 @@ from impasto.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
 from impasto.recipe import build
 from impasto.video.ahead import ahead
-from impasto.video.assembling import assemble
+from impasto.video.assembling import assemble, stream_notes
 from impasto.video.codecs import codec_for
+from impasto.video.containers import STANDARD_STREAM
 from impasto.video.flow import Motion
 from impasto.video.frames import Cut, Frame
 from impasto.video.gif import write_gif
@@ -113,6 +115,8 @@ class Film:
             raise RecipeError(f"stability is from 0 to 1, not {stability:g}")
         self.stability, self.settings = stability, settings
         self.output, self.force = Path(output), force
+        if str(output) == STANDARD_STREAM:
+            raise OutputError("a film can't go to standard output; give the name of a file")
         self.source = open_source(str(source), self.cut.size or None, rate)
         clip = self.source.clip
         self.clip = replace(clip, rate=clip.rate / self.cut.every)
@@ -192,8 +196,12 @@ class Film:
         clip = self.clip
         if clip.hdr:
             self.notes.append("the film is HDR; it is painted, and written, in standard range")
+        if self.source.is_interlaced:
+            self.notes.append("the film is interlaced; it is painted, and written, deinterlaced")
         if self.is_sequence:
             return
+        if self.output.suffix.lower() != ".gif":
+            self.notes += stream_notes(self.output, clip)
         if clip.alpha and self.codec.pixels != self.codec.alpha:
             self.notes.append(
                 f"{self.output.suffix} films of this codec have no transparency: it becomes black"
@@ -217,6 +225,7 @@ class Film:
             watcher.restore(saved["watcher"])
         self.done = self.before = saved.get("frames", 0)
         self.reached = saved.get("reached", self.cut.start)
+        self.last_duration = saved.get("last_duration", self.clip.step)
         self.skipped = saved.get("skipped", 0)
         if not saved and self.unfinished.exists:
             self.unfinished.discard()  # by force
@@ -244,7 +253,7 @@ class Film:
         self, painted: Iterator[tuple[Frame, Motion | None, Callable[[], np.ndarray]]]
     ) -> Iterator[FilmProgress]:
         started = time.monotonic()
-        times, notes = [started], iter(self.notes)
+        times, notes = [started], "; ".join(self.notes)
         for frame, motion, wait_for_picture in painted:
             if self._is_boundary(frame):
                 self._remember(frame)
@@ -252,6 +261,7 @@ class Film:
             self.writer.write(shown, frame.pts - self._shift)
             self.done += 1
             self.reached = float((frame.ends - self.clip.origin) * self.clip.time_base)
+            self.last_duration = self._duration(frame)
             self.unfinished.write()
             times = [*times[-RECENT:], time.monotonic()]
             yield FilmProgress(
@@ -261,8 +271,19 @@ class Film:
                 rate=(len(times) - 1) / max(1e-9, times[-1] - times[0]),
                 picture=shown,
                 original=frame.pixels,
-                message=next(notes, None),
+                message=notes or None,
             )
+            notes = ""
+
+    def _duration(self, frame: Frame) -> int:
+        """How long a frame would be shown if it were the last, in the clip's time base."""
+        duration = frame.ends - frame.pts
+        if self.cut.every > 1:  # those that are left out after it count, too
+            duration = max(duration, self.clip.step)
+        if self.cut.end < math.inf:
+            end = self.clip.origin + round(self.cut.end / self.clip.time_base)
+            duration = min(duration, end - frame.pts)
+        return max(1, duration)
 
     def _watched(
         self, frames: Iterator[Frame], watcher: Watcher
@@ -340,6 +361,7 @@ class Film:
                 "frames": self.done,
                 "next_pts": frame.pts,
                 "reached": self.reached,
+                "last_duration": self.last_duration,
                 "skipped": self.skipped + frame.skipped,
                 "watcher": frame.notes["watcher"],
                 "painter": frame.notes["painter"],
@@ -361,10 +383,12 @@ class Film:
             raise ImageError(f"{self.clip.name} has no frame that can be decoded")
         notes = self._losses()
         if self.output.suffix.lower() == ".gif":
-            write_gif(parts, self.output, self.clip)
+            write_gif(parts, self.output, self.clip, self.last_duration)
         elif not self.is_sequence:
             end = self.cut.end if self.complete else self.reached
-            notes += assemble(parts, self.output, self.clip, self.cut.start, end)
+            notes += assemble(
+                parts, self.output, self.clip, self.cut.start, end, self.last_duration
+            )
         if self.complete or not self.unfinished.exists:
             self.unfinished.remove()
         return notes

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
 from PIL import Image
 
-from impasto.errors import RecipeError
+from impasto.errors import ImageError, RecipeError
+from impasto.images.limits import MIN_SIDE_PX
+from impasto.images.sizes import fit_long_side
 
 
 def as_image(pixels: np.ndarray) -> Image.Image:
@@ -48,13 +50,19 @@ class Cut:
             raise RecipeError(f"a film from {self.start:g} s to {self.end:g} s has no frames")
 
 
+WHOLE = Cut()
+INSTANT_S = 1e-6
+"""Times as close as that are the same."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """What a film says of itself; sizes are of its frames, upright.
 
     ``time_base`` is what its times are counted in, seconds, from ``origin`` on; ``aspect`` that of
     a pixel; ``frames`` and ``seconds`` are its claims, None where it makes none, ``claimed`` the
-    seconds of its pictures alone. ``others`` are the kinds of the streams besides the pictures.
+    seconds of its pictures alone. ``others`` are the kinds of the streams besides the pictures;
+    ``has_container`` tells whether it is a file that FFmpeg opens.
     """
 
     name: str
@@ -71,6 +79,22 @@ class Clip:
     hdr: bool = False
     alpha: bool = False
     others: tuple[str, ...] = ()
+    has_container: bool = True
+
+    def fitted(self, long_side: int | None) -> Clip:
+        """Return the clip with frames of another long side, px; of its own without one.
+
+        Raises:
+            ImageError: The short side would be under 32 px.
+        """
+        height, width = self.height, self.width
+        if long_side:
+            height, width = fit_long_side(height, width, long_side, "antialias")
+        if min(height, width) < MIN_SIDE_PX:
+            raise ImageError(
+                f"{self.name} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
+            )
+        return replace(self, height=height, width=width)
 
     @property
     def step(self) -> int:

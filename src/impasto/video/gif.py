@@ -13,29 +13,32 @@ import av
 
 from impasto import files
 from impasto.errors import OutputError, reason
+from impasto.video.containers import open_container
 from impasto.video.frames import Clip
-from impasto.video.reading import open_container
 from impasto.video.writing import Part
 
 GIF_TIME = Fraction(1, 100)
 """What a GIF counts in, seconds."""
+MAX_DELAY = 65535
 
 
-def write_gif(parts: Sequence[Part], output: Path, clip: Clip) -> None:
+def write_gif(parts: Sequence[Part], output: Path, clip: Clip, last_duration: int) -> None:
     """A GIF of lossless work files: one palette for all of it, chosen in a first pass (FFmpeg's
-    ``palettegen``). Of frames that come quicker than a GIF can count, the first are kept. Raises
-    OutputError.
+    ``palettegen``). Of frames that come quicker than a GIF can count, the first are kept.
+    ``last_duration`` is that of the last frame, in the clip's time base. Raises OutputError.
     """
     try:
-        files.make_atomically(output, lambda path: _write_gif(parts, path, clip))
+        files.make_atomically(output, lambda path: _write_gif(parts, path, clip, last_duration))
     except av.error.FFmpegError as error:
         raise OutputError(f"{output} can't be written: {reason(error)}") from error
 
 
-def _write_gif(parts: Sequence[Part], path: Path, clip: Clip) -> None:
+def _write_gif(parts: Sequence[Part], path: Path, clip: Clip, last_duration: int) -> None:
     palette = _palette(parts)
     graph = av.filter.Graph()
-    with av.open(str(path), "w", format="gif", options={"loop": "0"}) as output:
+    final = round(last_duration * clip.time_base / GIF_TIME)
+    options = {"loop": "0", "final_delay": str(min(max(1, final), MAX_DELAY))}
+    with av.open(str(path), "w", format="gif", options=options) as output:
         gif: Any = output.add_stream("gif", rate=clip.rate)
         gif.pix_fmt, gif.width, gif.height = "pal8", clip.width, clip.height
         gif.time_base = gif.codec_context.time_base = GIF_TIME

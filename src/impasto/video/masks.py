@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from impasto.images.masks import read_mask
+from impasto.video.animations import is_animation
 from impasto.video.frames import Clip, Frame
 from impasto.video.reading import IMAGE_SUFFIXES, open_source
 
@@ -48,7 +49,7 @@ class Mask:
 def open_mask(path: str, clip: Clip) -> Mask:
     """An image's or a film's mask for a clip. Raises ImageError."""
     size = clip.height, clip.width
-    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
+    if Path(path).suffix.lower() in IMAGE_SUFFIXES and not is_animation(path):
         mask = Mask([Path(path)], size, None)
         image: Any = read_mask(path)[0, 0].numpy()
         mask.now = cv2.resize(image, (clip.width, clip.height), interpolation=cv2.INTER_AREA)

@@ -7,39 +7,50 @@ import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
 from impasto.errors import ImageError, RecipeError, reason
+from impasto.images.decoding import TRANSPOSED
 from impasto.images.hdr import TRANSFERS, to_sdr
 from impasto.images.read import read
 from impasto.images.sizes import fit_long_side
+from impasto.images.tiff import ORIENTATIONS
 from impasto.images.write import quantize
+from impasto.video.animations import Animation, is_animation
+from impasto.video.containers import (
+    best_stream,
+    check_decodable,
+    check_file,
+    open_container,
+    open_film,
+    orientation,
+)
+from impasto.video.deinterlace import deinterlaced
 from impasto.video.frames import (
     BT601,
     BT709,
+    INSTANT_S,
     JPEG_RANGE,
     MPEG_RANGE,
     SRGB,
     UNSPECIFIED,
+    WHOLE,
     Clip,
     Colour,
     Cut,
     Frame,
 )
 
-MIN_SIDE_PX = 32
 SD_ROWS = 576
 """Untagged films of so many rows or fewer are BT.601, as players take them to be."""
-WHOLE = Cut()
 SEEK_S = 0.0, 3.0, 15.0
 """So much before what is wanted a place to begin at is looked for."""
 AREA, BICUBIC = Interpolation.AREA, Interpolation.BICUBIC
@@ -47,10 +58,18 @@ EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolatio
 """Without it FFmpeg's scaler makes colours a level darker, of 255."""
 MOST_REORDERED = 16
 """H.264 shows no frame more than so many frames after it is decoded."""
-INSTANT_S = 1e-6
-"""Times as close as that are the same."""
 SEQUENCE_RATE = Fraction(25)
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+MAX_STATED_RATE = 120
+"""Of a higher rate the frames' times are looked at: browsers state 1000 for WebM, its time base."""
+COUNTED_PACKETS = 500
+UNTIMED_FRAMES = 64
+"""So many frames without a time at a film's start are left out: a cut film may still hold those
+before the cut. A file with more of them has no times at all.
+"""
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif",
+    ".heic", ".heif", ".jp2", ".ppm", ".pgm",
+)  # fmt: skip
 NUMBERED = re.compile(r"%0?\d*d")
 
 
@@ -64,6 +83,8 @@ class Source(Protocol):
     """Frames that couldn't be decoded, or have a time that goes back."""
     cut_short: bool
     """Whether the file is broken off."""
+    is_interlaced: bool
+    """Whether frames were made of two fields."""
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """Those of a cut; or of that, those from the one at time ``resume`` on."""
@@ -78,7 +99,8 @@ def open_source(path: str, size: int | None, rate: Fraction | None = None) -> So
         return Sequence(path, size, rate or SEQUENCE_RATE)
     if rate is not None:
         raise RecipeError(f"{path} has a rate of its own; --rate is for images")
-    return Film(path, size)
+    check_file(path)
+    return Animation(path, size) if is_animation(path) else Film(path, size)
 
 
 class Film:
@@ -87,9 +109,9 @@ class Film:
     def __init__(self, path: str, size: int | None) -> None:
         self.path, self.skipped, self.cut_short = path, 0, False
         self.paths = [Path(path)]
-        with closing(open_container(path)) as container:
-            if not container.streams.video:
-                raise ImageError(f"{path} has no pictures, only {_kinds(container)}")
+        self.is_interlaced = False
+        with closing(open_film(path)) as container:
+            check_decodable(path, container)
             stream = best_stream(container)
             try:
                 first = next(self._decoded(container, stream), None)
@@ -97,17 +119,18 @@ class Film:
                 raise ImageError(f"{path} can't be decoded: {reason(error)}") from error
             if first is None:
                 raise ImageError(f"{path} has no frame that can be decoded")
-            self.rotation = int(first.rotation) % 360
-            self.clip = self._clip(container, stream, first)
+            self.orientation = orientation(first, stream.codec_context.name)
+            self.clip = self._clip(container, stream, first).fitted(size)
         self.skipped = 0
-        self.size = self._fitted(size)
 
     def _clip(self, container: InputContainer, stream: Any, first: av.VideoFrame) -> Clip:
         width, height = first.width, first.height
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
-        if self.rotation in (90, 270):
+        if self.orientation in TRANSPOSED:
             width, height, aspect = height, width, 1 / aspect
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        if rate > MAX_STATED_RATE:
+            rate = _measured_rate(self.path) or rate
         seconds = _seconds(container, stream)
         codec = stream.codec_context
         names = [component.is_alpha for component in first.format.components]
@@ -115,7 +138,7 @@ class Film:
             name=self.path,
             width=width,
             height=height,
-            rate=Fraction(rate),
+            rate=rate,
             time_base=Fraction(stream.time_base),
             origin=round(Fraction(container.start_time or 0, av.time_base) / stream.time_base),
             seconds=seconds,
@@ -128,19 +151,6 @@ class Film:
             others=tuple(other.type for other in container.streams if other is not stream),
         )
 
-    def _fitted(self, size: int | None) -> tuple[int, int]:
-        """Height and width of the frames."""
-        clip = self.clip
-        height, width = clip.height, clip.width
-        if size:
-            height, width = fit_long_side(clip.height, clip.width, size, "antialias")
-        if min(height, width) < MIN_SIDE_PX:
-            raise ImageError(
-                f"{self.path} is {width}×{height} px; both sides need at least {MIN_SIDE_PX} px"
-            )
-        self.clip = replace(clip, height=height, width=width)
-        return height, width
-
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """As ``Source`` says. What can't be decoded is skipped, and counted."""
         base, origin = self.clip.time_base, self.clip.origin
@@ -150,8 +160,8 @@ class Film:
             stream = best_stream(container)
             seen = kept = 0
             last: int | None = None
-            for frame in self._decoded(container, stream):
-                pts = frame.pts if frame.pts is not None else _guessed(last, self.clip)
+            for frame in _with_times(self._decoded(container, stream), self.clip.step):
+                pts = int(frame.pts or 0)
                 if last is not None and pts <= last:
                     self.skipped += 1  # a film's time doesn't go back
                     continue
@@ -176,6 +186,9 @@ class Film:
         for margin in SEEK_S if first > self.clip.origin else ():
             container = open_container(self.path)
             stream = best_stream(container)
+            if self.is_interlaced and not margin:  # a frame is made of its neighbours, too
+                container.close()
+                continue
             if container.format.name == "avi":  # its first times may be of other frames
                 latest = first - MOST_REORDERED * self.clip.step
             at = first - round(margin / self.clip.time_base)
@@ -190,7 +203,20 @@ class Film:
 
     def _decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
         frames = self._all_decoded(container, stream)
-        return _in_order(frames) if container.format.name == "avi" else frames
+        if container.format.name == "avi":
+            frames = _in_order(frames)
+        return self._deinterlaced(frames, stream)
+
+    def _deinterlaced(
+        self, frames: Iterator[av.VideoFrame], stream: Any
+    ) -> Iterator[av.VideoFrame]:
+        """Make whole pictures of interlaced frames; leave the others as they are."""
+        for frame in frames:
+            if frame.interlaced_frame:
+                self.is_interlaced = True
+                yield from deinterlaced(frame, frames, stream)
+                return
+            yield frame
 
     def _all_decoded(self, container: InputContainer, stream: Any) -> Iterator[av.VideoFrame]:
         if not stream.codec_context.is_open:
@@ -218,8 +244,8 @@ class Film:
 
     def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
         """Upright, RGB or RGBA."""
-        height, width = self.size
-        if self.rotation in (90, 270):
+        height, width = self.clip.height, self.clip.width
+        if self.orientation in TRANSPOSED:
             height, width = width, height
         colour = self.clip.colour
         deep = self.clip.hdr
@@ -239,9 +265,7 @@ class Film:
             alpha = (pixels[..., 3:] // 257).astype(np.uint8)  # nothing where there is none
             shown = to_sdr(pixels[..., :3], colour.transfer, colour.primaries)
             pixels = np.concatenate([shown, alpha], axis=2)
-        if self.rotation:
-            pixels = np.rot90(pixels, self.rotation // 90)
-        return np.ascontiguousarray(pixels)
+        return _turned(pixels, self.orientation)
 
 
 class Sequence:
@@ -252,6 +276,7 @@ class Sequence:
         if not self.paths:
             raise ImageError(f"{path} holds no images")
         self.path, self.skipped, self.cut_short = path, 0, False
+        self.is_interlaced = False
         first = read(self.paths[0])
         height, width = first.height, first.width
         if size:
@@ -266,6 +291,7 @@ class Sequence:
             frames=len(self.paths),
             colour=Colour(BT709, SRGB, 0, JPEG_RANGE),
             alpha=first.alpha is not None,
+            has_container=False,
         )
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
@@ -306,7 +332,7 @@ class Sequence:
         return pixels
 
 
-def upright(frame: av.VideoFrame, colour: Colour) -> np.ndarray:
+def upright(frame: av.VideoFrame, codec: str, colour: Colour) -> np.ndarray:
     """A frame as (H, W, 3) of uint8, in its own size."""
     pixels = frame.reformat(
         format="rgb24",
@@ -315,14 +341,22 @@ def upright(frame: av.VideoFrame, colour: Colour) -> np.ndarray:
         src_color_range=colour.range,
         dst_color_range=JPEG_RANGE,
     ).to_ndarray()
-    turns = int(frame.rotation) % 360 // 90
-    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+    return _turned(pixels, orientation(frame, codec))
+
+
+def _turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    turn = ORIENTATIONS.get(orientation)
+    return np.ascontiguousarray(pixels if turn is None else turn(pixels))
 
 
 def sequence_files(path: str) -> list[Path]:
     """The images of a folder or pattern, in order."""
     if Path(path).is_dir():
-        found = [p for p in Path(path).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        found = [
+            p
+            for p in Path(path).iterdir()
+            if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".")
+        ]
         return sorted(found, key=lambda p: [_number(part) for part in re.split(r"(\d+)", p.name)])
     folder, name = Path(path).parent, Path(path).name
     before, after = NUMBERED.split(name, maxsplit=1)
@@ -335,30 +369,6 @@ def _number(part: str) -> tuple[int, int | str]:
     return (0, int(part)) if part.isdigit() else (1, part)
 
 
-def open_container(path: str, **options: Any) -> InputContainer:
-    """A film's container. Raises ImageError."""
-    try:  # a file's name may have a colon, as addresses have
-        name = str(Path(path).absolute()) if Path(path).exists() else path
-        container: InputContainer = av.open(name, **options)
-        return container
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise ImageError(f"{path}: no such file") from error
-        if isinstance(error, av.error.InvalidDataError):
-            raise ImageError(f"{path} isn't a film, or is damaged") from error
-        raise ImageError(f"{path} can't be read: {reason(error)}") from error
-
-
-def best_stream(container: InputContainer) -> Any:
-    """The film itself, and no cover picture."""
-    return min(container.streams.video, key=is_cover)
-
-
-def is_cover(stream: Any) -> bool:
-    """Whether it is but a picture of the whole, as music has it."""
-    return bool(stream.disposition & Disposition.attached_pic)
-
-
 def _alpha_decoder(stream: Any) -> Any:
     """What decodes the transparency of a WebM: FFmpeg's own decoders don't. Else None."""
     library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
@@ -366,10 +376,6 @@ def _alpha_decoder(stream: Any) -> Any:
     if "1" not in modes or library is None:
         return None
     return av.CodecContext.create(library, "r")
-
-
-def _kinds(container: InputContainer) -> str:
-    return " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
 
 
 def _seconds(container: InputContainer, stream: Any) -> float | None:
@@ -403,9 +409,44 @@ def _in_order(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         yield frame
 
 
-def _guessed(last: int | None, clip: Clip) -> int:
-    """A time for a frame without one."""
-    return 0 if last is None else last + clip.step
+def _with_times(frames: Iterator[av.VideoFrame], step: int) -> Iterator[av.VideoFrame]:
+    """Give each frame without a time that of the one before, and ``step``.
+
+    Those before the first frame with a time are left out, unless the film has no times at all.
+    """
+    untimed: list[av.VideoFrame] = []
+    last: int | None = None
+    for frame in frames:
+        if frame.pts is None and last is None and len(untimed) < UNTIMED_FRAMES:
+            untimed.append(frame)
+            continue
+        if frame.pts is None:
+            yield from _counted(untimed, step)
+            last = step * (len(untimed) - 1) if last is None else last
+            frame.pts = last + step
+        untimed = []
+        last = frame.pts
+        yield frame
+    if last is None:
+        yield from _counted(untimed, step)
+
+
+def _counted(frames: list[av.VideoFrame], step: int) -> Iterator[av.VideoFrame]:
+    for number, frame in enumerate(frames):
+        frame.pts = number * step
+        yield frame
+
+
+def _measured_rate(path: str) -> Fraction | None:
+    """Return frames per second by the times of the first packets; None where they have none."""
+    with closing(open_container(path)) as container, suppress(av.error.FFmpegError):
+        stream = best_stream(container)
+        packets = islice(container.demux(stream), COUNTED_PACKETS)
+        times = sorted(packet.pts for packet in packets if packet.pts is not None)
+        if len(times) > 1 and times[-1] > times[0]:
+            rate = Fraction(len(times) - 1, times[-1] - times[0]) / Fraction(stream.time_base)
+            return rate.limit_denominator(1001)
+    return None
 
 
 def colour_of(codec: Any, first: av.VideoFrame) -> Colour:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from typing import Any
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.video.frame import PictureType
 
 from impasto.errors import ImageError, OutputError, reason
 from impasto.video.codecs import QUICKTIME, Codec
+from impasto.video.containers import open_container
 from impasto.video.frames import BT709, JPEG_RANGE, MPEG_RANGE, SRGB, Clip, Colour
-from impasto.video.reading import open_container
 
 GOP_SECONDS = 2
 """Between frames that decoding can begin at, and pieces of an MP4 that is being made."""
@@ -72,13 +74,15 @@ class FilmWriter:
         if codec.is_rgb:
             self.colour = Colour(BT709, SRGB, 0, JPEG_RANGE)
         self.times = Times(clip)
+        self.rate = min(clip.rate, Fraction(codec.max_rate))  # frames keep their times
         self.encoder: Any = None
+        self.last_key = 0
         try:
             options = FRAGMENTED if path.suffix.lower() in QUICKTIME else {}
             name = str(path.absolute())  # it may have a colon, as addresses have
             self.container = av.open(name, "w", options={**options, "flush_packets": "1"})
             self.stream: Any = self.container.add_stream(
-                codec.encoder, rate=clip.rate, options=self._options()
+                codec.encoder, rate=self.rate, options=self._options()
             )
             self._describe(self.stream.codec_context)
             self.stream.time_base = clip.time_base
@@ -87,12 +91,12 @@ class FilmWriter:
             raise OutputError(f"{path} can't be written: {reason(error)}") from error
 
     def _options(self) -> dict[str, str]:
-        return {**self.codec.options, "g": str(max(1, round(self.clip.rate * GOP_SECONDS)))}
+        return {**self.codec.options, "g": str(max(1, round(self.rate * GOP_SECONDS)))}
 
     def _describe(self, context: Any) -> None:
         context.width, context.height = self.width, self.height
         context.pix_fmt = self.codec.pixels
-        context.time_base, context.framerate = self.clip.time_base, self.clip.rate
+        context.time_base, context.framerate = self.clip.time_base, self.rate
         context.sample_aspect_ratio = self.clip.aspect
         context.color_primaries, context.color_trc = self.colour.primaries, self.colour.transfer
         context.colorspace, context.color_range = self.colour.matrix, self.colour.range
@@ -104,6 +108,7 @@ class FilmWriter:
             self.encoder = av.CodecContext.create(self.codec.encoder, "w")
             self.encoder.options = self._options()
             self._describe(self.encoder)
+            self.last_key = pts
         frame = av.VideoFrame.from_ndarray(
             np.ascontiguousarray(pixels[: self.height, : self.width]),
             format="rgb24" if pixels.shape[2] == 3 else "rgba",
@@ -114,6 +119,8 @@ class FilmWriter:
             dst_color_range=self.colour.range,
         )
         frame.pts, frame.time_base = pts, self.clip.time_base
+        if (pts - self.last_key) * self.clip.time_base >= GOP_SECONDS:  # frames may come slowly
+            frame.pict_type, self.last_key = PictureType.I, pts
         self.times.shown(pts)
         self._encode(frame)
 

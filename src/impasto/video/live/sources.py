@@ -20,8 +20,9 @@ import numpy as np
 from av.container import InputContainer
 
 from impasto.errors import ImageError
+from impasto.video.containers import best_stream, check_decodable, open_container
 from impasto.video.live.slot import Slot
-from impasto.video.reading import best_stream, colour_of, open_container, upright
+from impasto.video.reading import colour_of, upright
 
 STREAM = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 AGAIN_S = 1.0
@@ -162,8 +163,7 @@ class LiveSource:
         if STREAM.match(self.place.name):
             found["timeout"] = self.place.patience
         with closing(open_container(self.place.name, options={**options}, **found)) as container:
-            if not container.streams.video:
-                raise ImageError(f"{self.name} has no pictures")
+            check_decodable(self.name, container)
             stream = best_stream(container)
             stream.codec_context.thread_type = "SLICE"  # frames in parallel come late
             self.rate = float(stream.average_rate or stream.guessed_rate or 0)
@@ -178,7 +178,8 @@ class LiveSource:
                     self.news.append(f"{self.name} is back")
                     self.lost = False
                 self.seen += 1
-                self.slot.put(Shot(upright(frame, colour_of(stream.codec_context, frame)), now))
+                colour = colour_of(stream.codec_context, frame)
+                self.slot.put(Shot(upright(frame, stream.codec_context.name, colour), now))
             # A film that a server gives has an end; what is live has no known one.
             self.ended = self.ended or (not self.place.paced and bool(container.duration))
 

@@ -1,0 +1,52 @@
+"""Interlaced frames → whole pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+
+import av
+
+FILTER = "bwdif"
+"""FFmpeg's best deinterlacer that needs no weights."""
+OPTIONS = "mode=send_frame:parity=auto:deint=interlaced"
+"""A picture for each frame; frames that aren't marked as interlaced stay as they are."""
+
+
+def deinterlaced(
+    first: av.VideoFrame, others: Iterator[av.VideoFrame], stream: Any
+) -> Iterator[av.VideoFrame]:
+    """Yield ``first`` and the others without combs, at their times.
+
+    Args:
+        first: The frame to begin with.
+        others: Those after it, of the same size and pixel format.
+        stream: Whose time base the frames' times are in.
+    """
+    graph = av.filter.Graph()
+    source = graph.add_buffer(
+        width=first.width,
+        height=first.height,
+        format=first.format,
+        time_base=stream.time_base,
+    )
+    deinterlacer, sink = graph.add(FILTER, OPTIONS), graph.add("buffersink")
+    source.link_to(deinterlacer)
+    deinterlacer.link_to(sink)
+    graph.configure()
+    for frame in chain([first], others):
+        source.push(frame)
+        yield from _ready(sink, stream)
+    source.push(None)
+    yield from _ready(sink, stream)
+
+
+def _ready(sink: Any, stream: Any) -> Iterator[av.VideoFrame]:
+    with suppress(av.error.BlockingIOError, av.error.EOFError):
+        while True:
+            frame = sink.pull()
+            if frame.pts is not None:  # the filter counts in half of the time base
+                frame.pts = round(frame.pts * frame.time_base / stream.time_base)
+            yield frame
