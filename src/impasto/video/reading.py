@@ -129,7 +129,8 @@ class Film:
         if self.orientation in TRANSPOSED:
             width, height, aspect = height, width, 1 / aspect
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        if rate > MAX_STATED_RATE:
+        self.has_durations = rate <= MAX_STATED_RATE  # else the frames' are as wrong as the rate
+        if not self.has_durations:
             rate = _measured_rate(self.path) or rate
         seconds = _seconds(container, stream)
         codec = stream.codec_context
@@ -173,7 +174,8 @@ class Film:
                 if seen == 0 and first > origin:
                     self.skipped = 0  # those that were damaged before the cut aren't missing
                 if seen % cut.every == 0:
-                    ends = pts + (frame.duration or self.clip.step)
+                    duration = frame.duration if self.has_durations else 0
+                    ends = pts + (duration or self.clip.step)
                     yield Frame(kept, pts, ends, self._pixels(frame), self.skipped)
                     kept += 1
                 seen += 1
