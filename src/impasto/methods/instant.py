@@ -25,6 +25,7 @@ from impasto.images.picture import Picture
 from impasto.images.sizes import fit_long_side, resize
 from impasto.memory import Need
 from impasto.networks import speeds
+from impasto.networks.grid import has_flat_areas, remove_grid
 from impasto.networks.load import load_magenta, load_multistyle
 from impasto.networks.tiles import paint_in_bands
 from impasto.networks.transformer import Statistics, StyleTransformer
@@ -250,6 +251,9 @@ class _Run:
                 painted *= share.to(painted)
             picture = painted if picture is None else picture.add_(painted)
         assert picture is not None
+        # Whether it is needed, only a CPU is asked: the answer would keep a GPU waiting.
+        if photo.device.type != "cpu" or has_flat_areas(photo):
+            remove_grid(picture)
         return picture
 
     def _painted(self, index: int, photo: Tensor) -> Generator[Progress, None, Tensor]:
