@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
@@ -33,6 +34,8 @@ FREE_BYTES = 200e6
 TIDY_EVERY_S = 60
 CONVERSIONS = 2
 """Pictures converted at once."""
+UTF_8 = (b"utf-8", b"utf8")
+"""With another character set, Python's codecs can make text that isn't Unicode."""
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-store"}
 
@@ -78,8 +81,11 @@ class Studio:
 
     async def form(self, request: Request) -> FormData:
         """The request's form. Raises ProblemError."""
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
+        if kind != b"multipart/form-data":
             raise ProblemError(415, "that should be a form (multipart/form-data)")
+        if options.get(b"charset", b"utf-8").lower() not in UTF_8:
+            raise ProblemError(415, "the text of a form should be UTF-8")
         try:
             return await request.form(max_files=8, max_fields=8, max_part_size=1 << 20)
         except MultiPartException as error:

@@ -127,7 +127,7 @@ class Guard:
 
     def _limit(self, headers: Headers) -> float:
         """How many megabytes a request may have."""
-        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         return self.most_mb if is_form else MOST_MB_OF_TEXT
 
     def _authorised(self, headers: Headers, token: str) -> bool:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from impasto.errors import ImageError, ImpastoError, reason
+from impasto.studio.text import encodable
 
 log = logging.getLogger("impasto.studio")
 
@@ -30,7 +31,8 @@ class ProblemError(Exception):
 def response(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A problem as an answer."""
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": sentence}
+    detail = encodable(sentence)  # it may quote what was sent
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 

@@ -5,7 +5,7 @@ Nothing here decodes a picture: its type and size are in its first bytes.
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -19,10 +19,12 @@ from impasto.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.opening import DAMAGE, check_pixels, damaged, open_image
 from impasto.networks import styles
+from impasto.networks.weights import CATALOGUE
 from impasto.recipe import FOR_INSTANT, INITS, build
 from impasto.recipe_files import preset_files
 from impasto.studio import gallery
 from impasto.studio.problems import ProblemError
+from impasto.studio.text import check_unicode, parse_json
 
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
@@ -31,6 +33,12 @@ MOST_NAME = 80
 RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 SETTINGS_WITH_FILES = ("mask", "region", "style_mask")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
+"""``devices.DEVICE_TYPES``, whose module imports torch. Whether there is the device, the worker
+knows.
+"""
+ENCODERS = tuple(name for name, weights in CATALOGUE.items() if weights.is_encoder)
 
 Request = dict[str, Any]
 """``name`` of the picture; ``content`` and each of ``styles``: ``file`` in the job's folder (None
@@ -89,7 +97,7 @@ def recipe_from(
     try:
         if isinstance(text, UploadFile):
             text = text.file.read(RECIPE_BYTES).decode()
-        settings = json.loads(text) if isinstance(text, str) and text.strip() else {}
+        settings = parse_json(text) if isinstance(text, str) and text.strip() else {}
     except ValueError as error:
         raise ProblemError(422, f"the recipe isn't JSON: {error}") from None
     if not isinstance(settings, dict):
@@ -101,6 +109,7 @@ def whole_recipe(
     settings: dict[str, Any], *, instant: bool = False, styles: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """All settings, checked; none may name a file. Raises RecipeError."""
+    _check_names(settings)
     for name in SETTINGS_WITH_FILES:
         if settings.get(name):
             raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
@@ -125,6 +134,22 @@ def whole_recipe(
         name = next(style["name"] for style in styles if style["built_in"])
         raise RecipeError(f"{name} is a style of the method instant, not of {recipe.method}")
     return recipe.model_dump(mode="json")
+
+
+def _check_names(settings: dict[str, Any]) -> None:
+    """Raise RecipeError for text that isn't Unicode, and for unknown devices and weights, which a
+    recipe takes as free text.
+    """
+    try:
+        check_unicode(settings)
+    except ValueError as error:
+        raise RecipeError(f"the recipe can't be used: {error}") from None
+    device = settings.get("device")
+    if isinstance(device, str) and not DEVICE.fullmatch(device):
+        raise RecipeError(unknown("device", device, DEVICES))
+    encoder = settings.get("weights")
+    if isinstance(encoder, str) and encoder not in ENCODERS:
+        raise RecipeError(unknown("weights file", encoder, ENCODERS))
 
 
 def _weights(text: Any, count: int) -> list[float]:

@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from impasto.studio.context import FRESH, Studio, studio_of
 from impasto.studio.problems import ProblemError
+from impasto.studio.text import parse_json
 from impasto.studio.watched import BOUNDARY
 
 log = logging.getLogger("impasto.studio")
@@ -147,7 +148,7 @@ def _message(message: Any) -> tuple[bytes | None, bytes]:
     if message.get("bytes") is not None:
         return b"P", message["bytes"]
     try:
-        settings = json.loads(message.get("text") or "")
+        settings = parse_json(message.get("text") or "")
     except (ValueError, RecursionError):
         return None, b""
     if not isinstance(settings, dict):
