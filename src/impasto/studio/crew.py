@@ -8,6 +8,7 @@ import itertools
 import json
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections import defaultdict
@@ -66,9 +67,12 @@ class Crew:
 
     async def start(self) -> None:
         """Take up what was left, and start the workers."""
-        for job in self.store.every("running", "dropping"):
-            self._take_up(job)
-        self.store.tidy()
+        try:
+            for job in self.store.every("running", "dropping"):
+                self._take_up(job)
+            self.store.tidy()
+        except (sqlite3.Error, OSError):  # the disk may be full: ``settle`` tries again
+            log.exception("the jobs of an earlier server wait")
         self.tasks = [asyncio.create_task(self._keep_running(n)) for n in range(self.count)]
 
     async def close(self) -> None:

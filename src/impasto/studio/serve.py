@@ -21,7 +21,8 @@ from impasto.errors import OutputError, reason
 from impasto.studio import lock
 from impasto.studio.app import create_app
 from impasto.studio.certificate import check, fingerprint, own_address, own_certificate
-from impasto.studio.settings import WILDCARDS, Settings
+from impasto.studio.settings import WILDCARDS, Settings, prepare_data_folder
+from impasto.studio.store import Store
 
 CONNECTIONS = 1000
 GOODBYE_S = 2
@@ -35,10 +36,12 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    prepare_data_folder(settings.data)
     listener = _listen(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     certificate = _certificate(settings)
     held = lock.hold(settings.data)
+    Store(settings.data).close()  # what is wrong with it is said before the address
     app = create_app(settings, () if held is None else (held,))
     config = uvicorn.Config(
         app,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
-from impasto.errors import RecipeError
+from impasto.errors import OutputError, RecipeError, reason
 from impasto.images.limits import Limits
 
 DEFAULT_HOST = "127.0.0.1"
@@ -19,8 +21,42 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def default_data_folder() -> Path:
-    """Where the platform keeps a program's data."""
-    return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
+    """Return the folder where the platform keeps a program's data.
+
+    Raises:
+        OutputError: This user has no home folder.
+    """
+    try:
+        return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
+    except RuntimeError as error:
+        raise OutputError(
+            "this user has no home folder to keep pictures in; choose a place with --data"
+        ) from error
+
+
+def prepare_data_folder(data: Path) -> None:
+    """Make the data folder unless it is there. Nobody else may read a folder of the studio's own.
+
+    Raises:
+        OutputError: The folder can't be made or can't be written to.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_own(data):
+            with contextlib.suppress(OSError):  # some shares know no modes
+                data.chmod(0o700)
+    except OSError as error:
+        raise OutputError(
+            f"{data} can't be made: {reason(error)}; choose another place with --data"
+        ) from error
+    if not os.access(data, os.W_OK):
+        raise OutputError(f"{data} can't be written to; choose another place with --data")
+
+
+def _is_own(data: Path) -> bool:
+    """Return whether a folder is empty or was made by a studio. Another one may be shared."""
+    names = {path.name for path in data.iterdir()}
+    return not names or "jobs.sqlite3" in names
 
 
 UPLOADS = Limits(max_megabytes=64, max_megapixels=100)
