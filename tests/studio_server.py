@@ -107,11 +107,11 @@ def running(data: Path, *options: str) -> Iterator[Studio]:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
+def served(settings: Settings, **options) -> Iterator[str]:
     """The application alone, in a thread of this process: its address."""
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+        uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, **options)
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

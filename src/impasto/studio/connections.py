@@ -1,0 +1,183 @@
+"""Connections to the server: how many there may be, and how long one may do nothing.
+
+uvicorn limits neither the time that a request's header takes nor the time that a client takes to
+read its answer. Either would let a few hundred silent connections use up all file descriptors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from impasto.studio import problems
+from impasto.studio.news import Due
+
+log = logging.getLogger("impasto.studio")
+
+MAX_CONNECTIONS = 1000
+MIN_CONNECTIONS = 8
+DESCRIPTORS = 4096
+"""Wanted; systems often allow a process 256 or 1024 unless it asks for more."""
+RESERVED_DESCRIPTORS = 16
+"""For the database, the workers' pipes and the libraries."""
+HEADER_S = 20.0
+"""Seconds that a connection may be without a complete request header, or a TLS handshake."""
+STALLED_S = 120.0
+"""Seconds that a client may leave its answer unread. The system sends some megabytes ahead, so a
+client that reads 20 kB a second is not cut off.
+"""
+LOG_EVERY_S = 600.0
+RETRY_S = 10
+
+
+class Connections:
+    """The connections of a server that wait for a request, the oldest first."""
+
+    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
+        self.most = most
+        self.waiting: dict[RequestProtocol, None] = {}
+        self.log_due = Due(LOG_EVERY_S)
+
+    def make_room(self) -> bool:
+        """End the connection that has waited longest. Return False if none waits."""
+        if self.log_due():
+            log.warning("there are %d connections, the most that there may be", self.most)
+        oldest = next(iter(self.waiting), None)
+        if oldest is None:
+            return False
+        oldest.end()
+        return True
+
+
+class RequestProtocol(H11Protocol):
+    """HTTP that ends connections without a complete request, and those whose client doesn't read.
+
+    Where there are too many connections, one that waits for a request makes room for a new one. If
+    all are busy, the new one is answered with 503.
+    """
+
+    def __init__(self, *arguments: Any, shared: Connections, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.shared = shared
+        self.header_timer: asyncio.TimerHandle | None = None
+        self.reading_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.shared.most and not self.shared.make_room():
+            self.app = problems.response(
+                503,
+                "too many are connected; try again later",
+                {"Retry-After": str(RETRY_S), "Connection": "close"},
+            )
+        self._limit_waiting()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._limit_waiting()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._limit_waiting()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._limit_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._cancel_reading_timer()
+        if self.transport.is_closing():  # once the rest has been read
+            self._limit_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_waiting()
+        self._cancel_reading_timer()
+
+    def end(self) -> None:
+        """Close the connection at once, whatever is unsent."""
+        self._stop_waiting()
+        self.transport.abort()
+
+    def _on_header_timeout(self) -> None:
+        if self.transport.get_write_buffer_size():  # the answer before is still being read
+            self._stop_waiting()
+            self._limit_reading()
+        else:
+            self.end()
+
+    def _limit_reading(self) -> None:
+        if self.reading_timer is None:
+            self.reading_timer = self.loop.call_later(STALLED_S, self.end)
+
+    def _cancel_reading_timer(self) -> None:
+        if self.reading_timer is not None:
+            self.reading_timer.cancel()
+            self.reading_timer = None
+
+    def _limit_waiting(self) -> None:
+        """Start the clock when there is no request to answer, and stop it when there is one.
+
+        What arrives meanwhile doesn't restart it, so that a header can't be sent a byte at a time.
+        """
+        answering = self.cycle is not None and not self.cycle.response_complete
+        upgraded = self.transport.get_protocol() is not self  # to a WebSocket
+        if answering or upgraded:
+            self._stop_waiting()
+        elif self.header_timer is None:
+            self.header_timer = self.loop.call_later(HEADER_S, self._on_header_timeout)
+            self.shared.waiting[self] = None
+
+    def _stop_waiting(self) -> None:
+        self.shared.waiting.pop(self, None)
+        if self.header_timer is not None:
+            self.header_timer.cancel()
+            self.header_timer = None
+
+
+def raise_descriptor_limit() -> int:
+    """Let this process open more files, where it may. Return how many connections that allows.
+
+    Half of the descriptors stay for what the requests open: uploads and pictures.
+    """
+    if sys.platform == "win32":
+        return MAX_CONNECTIONS
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, soft // 2 - RESERVED_DESCRIPTORS))
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop that limits TLS handshakes, and logs seldom that no connection is accepted."""
+    loop = asyncio.new_event_loop()
+    log_due = Due(LOG_EVERY_S)
+    create_server = loop.create_server
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "socket.accept()" not in context["message"]:
+            loop.default_exception_handler(context)
+        elif log_due():  # asyncio reports it thousands of times a second
+            log.error("no connection can be accepted: %s", context.get("exception"))
+
+    @functools.wraps(create_server)
+    async def with_limit(*arguments: Any, ssl: Any = None, **options: Any) -> asyncio.Server:
+        if ssl is not None:
+            options["ssl_handshake_timeout"] = HEADER_S
+        return await create_server(*arguments, ssl=ssl, **options)
+
+    loop.set_exception_handler(on_error)
+    loop.create_server = with_limit  # type: ignore[method-assign]
+    return loop
