@@ -9,12 +9,14 @@ import socket
 import struct
 import time
 import zlib
+from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 from studio_server import png, served
 
+from impasto.errors import RecipeError
 from impasto.images.limits import Limits
 from impasto.studio.settings import Settings
 
@@ -52,11 +54,47 @@ def problem(answer: httpx.Response, status: int) -> str:
     return found["detail"]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:80", "[::1", "", "@"])
-def test_only_its_own_names(host, address):
-    sentence = problem(httpx.get(f"{address}/v1/health", headers={"Host": host}), 400)
-    assert "isn't known by that name" in sentence
-    assert httpx.get(f"{address}/v1/health", headers={"Host": "localhost:1"}).status_code == 200
+@pytest.mark.parametrize(
+    ("host", "sentence"),
+    [
+        ("evil.example", "isn't known by that name; start it with --name evil.example"),
+        ("Studio:8765", "start it with --name studio"),
+        ("127.0.0.1.evil.example:80", "isn't known by that name"),
+        ("localhost..", "isn't known by that name"),
+        ("[::1", "isn't the name of a host"),
+        ("", "isn't the name of a host"),
+        ("@", "isn't the name of a host"),
+        (b"\xff", "isn't the name of a host"),
+    ],
+)
+def test_only_its_own_names(host, sentence, address):
+    assert sentence in problem(httpx.get(f"{address}/v1/health", headers={"Host": host}), 400)
+
+
+@pytest.mark.parametrize("host", ["localhost:1", "LocalHost", "localhost.", "localhost.:1"])
+def test_a_name_is_compared_as_names_are(host, address):
+    assert httpx.get(f"{address}/v1/health", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["Studio.Example", "bücher.example", "xn--bcher-kva.example."])
+def test_names_that_it_is_given(name):
+    settings = Settings(Path(), names=(name,))
+    for host in (name, name.upper(), name.encode("idna").decode(), f"{name.removesuffix('.')}."):
+        assert settings.knows_host(host)
+    assert not settings.knows_host("example")
+
+
+@pytest.mark.parametrize("name", ["", "http://studio.example", "studio.example:80", "a b"])
+def test_what_is_no_name(name):
+    with pytest.raises(RecipeError, match="as in studio.example"):
+        Settings(Path(), names=(name,))
+
+
+def test_a_name_in_utf_8(tmp_path):
+    with served(Settings(tmp_path, workers=0, names=("bücher.example",))) as address:
+        for host in ("bücher.example:80".encode(), b"xn--bcher-kva.example"):
+            answer = httpx.get(f"{address}/v1/health", headers={b"Host": host})
+            assert answer.status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -77,6 +115,21 @@ def test_other_sites_change_nothing(headers, status, address):
         problem(answer, status)
     own = {"Origin": address}
     assert httpx.post(f"{address}/v1/jobs/x/stop", headers=own).status_code == 404
+
+
+def test_the_scheme_counts_where_it_is_known(address):
+    def post(host: str, origin: str, **more: str) -> int:
+        headers = {"Host": host, "Origin": origin, **more}
+        return httpx.post(f"{address}/v1/jobs/x/stop", headers=headers).status_code
+
+    own = address.removeprefix("http://")
+    assert post(own, f"http://{own}") == 404
+    assert post(own, f"https://{own}") == 403
+    assert post("localhost", "http://localhost") == 404
+    assert post("localhost", "https://localhost") == 404  # a proxy's, as far as anyone knows
+    proxied = {"X-Forwarded-Proto": "https"}
+    assert post("localhost", "https://localhost", **proxied) == 404
+    assert post("localhost", "http://localhost", **proxied) == 403
 
 
 def test_no_cors(address):
@@ -100,8 +153,11 @@ def test_the_token(locked):
     assert (asked.status_code, 'name="token"' in asked.text) == (401, True)
     problem(httpx.get(f"{locked}/?token=wrong"), 401)
     problem(httpx.get(f"{locked}/v1/jobs?token={TOKEN}"), 401)  # only the page's address has it
-    right = {"Authorization": f"Bearer {TOKEN}"}
-    assert httpx.get(f"{locked}/v1/jobs", headers=right).status_code == 200
+    for right in (f"Bearer {TOKEN}", f"bearer {TOKEN}", f"BEARER  {TOKEN}"):
+        answer = httpx.get(f"{locked}/v1/jobs", headers={"Authorization": right})
+        assert answer.status_code == 200
+    for wrong in (TOKEN, f"Basic {TOKEN}", f"Bearer{TOKEN}", "Bearer", "Bearer wrong"):
+        problem(httpx.get(f"{locked}/v1/jobs", headers={"Authorization": wrong}), 401)
     with httpx.Client() as browser:
         first = browser.get(f"{locked}/?token={TOKEN}")
         assert first.status_code == 303

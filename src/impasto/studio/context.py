@@ -38,6 +38,8 @@ UTF_8 = (b"utf-8", b"utf8")
 """With another character set, Python's codecs can make text that isn't Unicode."""
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-store"}
+STREAM = {**FRESH, "X-Accel-Buffering": "no"}
+"""Of an answer that doesn't end: nginx would collect it."""
 
 
 class Studio:

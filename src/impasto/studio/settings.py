@@ -92,6 +92,7 @@ class Settings:
             raise RecipeError(
                 f"{self.host} can be reached from other machines: a --token is needed"
             )
+        object.__setattr__(self, "names", tuple(map(_own_name, self.names)))
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise RecipeError("a token is letters, digits and signs")
 
@@ -102,7 +103,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host in LOOPBACK_NAMES:
+        if self.host.lower() in LOOPBACK_NAMES:
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -110,14 +111,36 @@ class Settings:
             return False
 
     def knows_host(self, name: str) -> bool:
-        """Whether a request may call it that. A page elsewhere can make its own name point here
+        """Whether a request may call it that. Raises ValueError: that is no name. A page elsewhere can make its own name point here
         (DNS rebinding), but neither a number nor this machine's name.
         """
-        own = {self.host, *self.names}
+        name = canonical_host(name)
+        own = {self.host.lower(), *self.names}
         if self.is_local:
             return name in {*own, *LOOPBACK_NAMES}
         machine = socket.gethostname().lower()
         return name in {*own, machine, f"{machine}.local", *LOOPBACK_NAMES} or _is_number(name)
+
+
+def canonical_host(name: str) -> str:
+    """Return a host name as browsers send it: lower case, in ASCII, without a final dot.
+
+    Raises:
+        ValueError: The text can't be a host name.
+    """
+    name = name.lower().removesuffix(".")
+    if not name or set(name) & set("/@?# ") or (":" in name and not _is_number(name)):
+        raise ValueError(f"{name!r} isn't a host name")
+    return name if name.isascii() else name.encode("idna").decode()
+
+
+def _own_name(name: str) -> str:
+    try:
+        return canonical_host(name)
+    except ValueError:
+        raise RecipeError(
+            f"a name is that of a host, as in studio.example, without a port; not {name!r}"
+        ) from None
 
 
 def _is_number(name: str) -> bool:

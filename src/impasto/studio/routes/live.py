@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
-from impasto.studio.context import FRESH, Studio, studio_of
+from impasto.studio.context import STREAM, Studio, studio_of
 from impasto.studio.problems import ProblemError
 from impasto.studio.text import parse_json
 from impasto.studio.watched import BOUNDARY
@@ -46,7 +46,7 @@ async def show(request: Request) -> None:
 async def watch(request: Request) -> StreamingResponse:
     """The pictures that are sent, one replacing the other; it doesn't end."""
     kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    return StreamingResponse(studio_of(request).watched.parts(), media_type=kind, headers=FRESH)
+    return StreamingResponse(studio_of(request).watched.parts(), media_type=kind, headers=STREAM)
 
 
 @router.websocket("/live")
