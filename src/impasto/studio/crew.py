@@ -233,9 +233,7 @@ class Crew:
     async def _employ(self, number: int) -> None:
         """Start a worker, hear it out, and see to what it left."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "impasto.studio.worker",
+            *python_module("impasto.studio.worker"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={
@@ -366,6 +364,13 @@ class Crew:
     def _tell(self, id: str) -> None:
         for event in self.listeners.get(id, ()):
             event.set()
+
+
+def python_module(name: str) -> tuple[str, ...]:
+    """Return the command that runs a module. No file of the working directory can take the place
+    of a module that it imports (``-P``); those on PYTHONPATH can.
+    """
+    return sys.executable, "-P", "-m", name
 
 
 def _cause(code: int) -> str:
