@@ -32,7 +32,6 @@ STALLED_S = 120.0
 client that reads 20 kB a second is not cut off.
 """
 LOG_EVERY_S = 600.0
-RETRY_S = 10
 
 
 class Connections:
@@ -73,7 +72,7 @@ class RequestProtocol(H11Protocol):
             self.app = problems.response(
                 503,
                 "too many are connected; try again later",
-                {"Retry-After": str(RETRY_S), "Connection": "close"},
+                {**problems.BRIEF_RETRY, "Connection": "close"},
             )
         self._limit_waiting()
 

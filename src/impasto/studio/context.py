@@ -7,6 +7,7 @@ import contextlib
 import logging
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,13 @@ class Studio:
             return await request.form(max_files=8, max_fields=8, max_part_size=1 << 20)
         except MultiPartException as error:
             raise ProblemError(400, f"that isn't a form: {error.message.lower()}") from None
+        except OSError as error:  # its files are kept in the temporary folder as they come
+            if not problems.is_disk_full(error):
+                raise
+            folder = tempfile.gettempdir()
+            raise ProblemError(
+                507, f"the folder for temporary files, {folder}, is full; make room there"
+            ) from None
 
     async def take(self, request: Request, response: Response, read: Reader) -> dict[str, Any]:
         """Make a job of the request's form, as ``read`` reads it. Raises ProblemError, ImageError,
