@@ -111,8 +111,13 @@ class Settings:
             return False
 
     def knows_host(self, name: str) -> bool:
-        """Whether a request may call it that. Raises ValueError: that is no name. A page elsewhere can make its own name point here
-        (DNS rebinding), but neither a number nor this machine's name.
+        """Return whether a request may call the studio by that name.
+
+        A page elsewhere can make its own name point here (DNS rebinding), but neither a number nor
+        this machine's name.
+
+        Raises:
+            ValueError: The text can't be a host name.
         """
         name = canonical_host(name)
         own = {self.host.lower(), *self.names}

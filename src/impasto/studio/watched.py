@@ -42,7 +42,10 @@ class Watched:
                 await changed.wait()
                 changed.clear()
                 picture = self.picture or b""
-                head = f"--{self.boundary}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
-                yield head.encode() + b"\r\n\r\n" + picture + b"\r\n"
+                head = (
+                    f"--{self.boundary}\r\nContent-Type: image/jpeg\r\n"
+                    f"Content-Length: {len(picture)}\r\n\r\n"
+                )
+                yield head.encode() + picture + b"\r\n"
         finally:
             self.listeners.discard(changed)

@@ -114,8 +114,8 @@ class _Session:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                if (error := task.exception()) is not None:
-                    log.error("a live session: %s", error)
+                if (failure := task.exception()) is not None:
+                    log.error("a live session: %s", failure)
         finally:
             for task in tasks:
                 task.cancel()
