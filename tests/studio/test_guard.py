@@ -19,6 +19,7 @@ from studio_server import png, served
 from impasto.errors import RecipeError
 from impasto.images.limits import Limits
 from impasto.studio.settings import Settings
+from impasto.studio.uploads import PixelBudget
 
 TOKEN = "open-sesame"
 LIMITS = Limits(max_megabytes=0.5, max_megapixels=1)
@@ -180,6 +181,25 @@ def test_uploads_are_limited_before_they_are_kept(address, files, photo_image):
     assert "need at least 32 px" in problem(post(content=small), 422)
     whole = httpx.post(f"{address}/v1/jobs", content=bytes(5_000_000))
     assert "the limit for a request" in problem(whole, 413)
+
+
+def test_the_pictures_of_a_form_are_counted_together(address, photo_image):
+    def post(*pictures: bytes) -> httpx.Response:
+        files = [("styles", (f"{number}.png", data)) for number, data in enumerate(pictures)]
+        files.append(("content", ("photo.png", png(photo_image))))
+        return httpx.post(f"{address}/v1/jobs", files=files)
+
+    large = bomb(990, 1000)  # 1 megapixel is the limit for one
+    assert post(large, large).status_code == 202
+    sentence = problem(post(large, large, bomb(200, 100)), 413)
+    assert "with 2.png the pictures of this form have 2.006 megapixels" in sentence
+
+
+def test_a_small_memory_lowers_the_limit_of_a_form(monkeypatch):
+    memory = type("Memory", (), {"total": 8e9})
+    monkeypatch.setattr("psutil.virtual_memory", lambda: memory)
+    assert PixelBudget(Limits(max_megapixels=100)).megapixels == 111
+    assert PixelBudget(Limits(max_megapixels=50)).megapixels == 100
 
 
 def bomb(width: int, height: int) -> bytes:

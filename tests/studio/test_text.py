@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +13,7 @@ from studio_server import png, served
 
 from impasto.studio.settings import Settings
 from impasto.studio.store import DAMAGED_ROW, Store
+from impasto.studio.text import without_folders, without_paths
 
 SURROGATE = "\\ud800"
 """As JSON writes it."""
@@ -24,6 +26,35 @@ REQUEST = {
     "recipe": {"method": "optimize", "steps": 9},
     "parent": None,
 }
+
+
+FOLDER = Path("/srv/my data/jobs/.new-abc")
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("{}/content isn't a film", "clip.mp4 isn't a film"),
+        ("{}/mask is black", "hand drawn.png is black"),
+        ("{}/style-0 is damaged", "sea.jpg is damaged"),
+        ("{}/result.png can't be written", "result.png can't be written"),
+        ("{} is full", "the job's folder is full"),
+        ("/home/me/.cache/vgg.h5 is damaged", "vgg.h5 is damaged"),
+        ("see https://example.org/a/b, and/or 1/2", "see https://example.org/a/b, and/or 1/2"),
+    ],
+)
+def test_a_sentence_has_names_and_no_paths(said, shown):
+    request = {
+        "content": {"file": "content", "name": "clip.mp4"},
+        "styles": [{"file": "style-0", "name": "sea.jpg"}, {"file": None, "name": "ink"}],
+        "mask": "mask",
+        "mask_name": "hand drawn.png",
+    }
+    assert without_paths(said.format(FOLDER), FOLDER, request) == shown
+
+
+def test_an_error_without_a_job_has_no_folders():
+    assert without_folders("'/home/me/x.toml' isn't TOML") == "'x.toml' isn't TOML"
 
 
 @pytest.fixture(scope="module")

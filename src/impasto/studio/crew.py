@@ -13,10 +13,12 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 from impasto.studio.problems import ProblemError
 from impasto.studio.store import FINISHED, Job, Store
+from impasto.studio.text import without_folders, without_paths
 
 log = logging.getLogger("impasto.studio")
 
@@ -148,7 +150,7 @@ class Crew:
         if "error" in answer:
             kind = answer.get("kind")
             status = 422 if kind in UNPROCESSABLE else 415 if kind == "ImageError" else 500
-            raise ProblemError(status, answer["error"])
+            raise ProblemError(status, _public(answer["error"], message))
         found: Message = answer["answer"]
         return found
 
@@ -313,10 +315,15 @@ class Crew:
             self.store.remove(job)
             self._tell(job.id)
             return
+        folder = self.store.folder_of(job)
+        error = news.get("error")
         job.state = news["ended"]
-        job.error = news.get("error")
+        job.error = None if error is None else without_paths(error, folder, job.request)
         job.finished = time.time()
         job.progress |= news.get("progress", {})
+        if "notes" in job.progress:
+            notes = job.progress["notes"]
+            job.progress["notes"] = [without_paths(note, folder, job.request) for note in notes]
         seconds = job.progress.get("seconds", 0)
         log.info("%s: %s after %.1f s %s", job.id, job.state, seconds, job.error or "")
         job.progress["eta"] = None
@@ -364,6 +371,13 @@ class Crew:
     def _tell(self, id: str) -> None:
         for event in self.listeners.get(id, ()):
             event.set()
+
+
+def _public(error: str, message: Message) -> str:
+    """Return an error about a message's files without their paths."""
+    if "folder" not in message:
+        return without_folders(error)
+    return without_paths(error, Path(message["folder"]), message["request"])
 
 
 def python_module(name: str) -> tuple[str, ...]:

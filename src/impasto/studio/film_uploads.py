@@ -44,7 +44,7 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> uploads.Reques
         raise ProblemError(422, "there is no film: send it as the file film")
     if not film.size:
         raise ProblemError(415, f"{uploads.name_of(film)} is empty")
-    wanted = uploads.styles_from(form, folder, limits)
+    wanted = uploads.styles_from(form, folder, uploads.PixelBudget(limits))
     settings = settings_from(form.get("settings"))
     with (folder / "content").open("wb") as file:
         shutil.copyfileobj(film.file, file)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from impasto.errors import ImageError, ImpastoError, reason
-from impasto.studio.text import encodable
+from impasto.studio.text import encodable, without_folders
 
 log = logging.getLogger("impasto.studio")
 
@@ -55,7 +55,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ImpastoError)
     async def on_impasto_error(request: Request, error: ImpastoError) -> Response:
         status = 415 if isinstance(error, ImageError) else 422
-        return response(status, " ".join(str(error).split()))
+        return response(status, without_folders(" ".join(str(error).split())))
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Text from outside: JSON, whose strings must be valid Unicode, and names in error messages.
+"""Text from outside: JSON, whose strings must be valid Unicode, and paths in error messages.
 
 JSON can escape half of a surrogate pair (``"\\ud800"``). Python reads it as a string that can't be
 encoded, so it can be neither answered nor stored.
@@ -7,7 +7,12 @@ encoded, so it can be neither answered nor stored.
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
+
+FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+(?=[^\s/])")
+"""The folders of an absolute path, whose file follows."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -33,3 +38,25 @@ def check_unicode(value: Any) -> None:
 def encodable(text: str) -> str:
     """Return a text with its unpaired surrogates written as escapes."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def without_paths(text: str, folder: Path, request: dict[str, Any]) -> str:
+    """Return a sentence with the paths of a job's files replaced by the names people gave them.
+
+    Args:
+        text: A sentence of a worker, which knows the files by their paths.
+        folder: The job's folder.
+        request: What was asked for, see ``uploads.Request``.
+    """
+    parts = [request["content"], *request["styles"]]
+    names = {str(part["file"]): str(part["name"]) for part in parts if part.get("file")}
+    if request.get("mask") is not None:
+        names[request["mask"]] = request.get("mask_name", "the mask")
+    for file, name in names.items():
+        text = text.replace(str(folder / file), name)
+    return without_folders(text.replace(f"{folder}/", "").replace(str(folder), "the job's folder"))
+
+
+def without_folders(text: str) -> str:
+    """Return a sentence with the last part alone of each absolute path."""
+    return FOLDERS.sub("", text)
