@@ -32,6 +32,7 @@ def address(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "HEADER_S", 0.6)
         patch.setattr(connections, "STALLED_S", 0.6)
+        patch.setattr(connections, "PROMPT_S", 0.2)
         settings = Settings(tmp_path_factory.mktemp("data"), workers=0)
         with served(settings, http=http) as address:
             yield address
@@ -112,9 +113,23 @@ def test_who_doesnt_read_is_left(address):
 def test_who_waits_makes_room(address):
     with contextlib.ExitStack() as stack:
         waiting = [stack.enter_context(opened(address, "GET / H")) for _ in range(MOST)]
+        time.sleep(0.3)
         assert httpx.get(f"{address}/v1/health").status_code == 200
         assert rest(waiting[0]) == b""  # the oldest
         waiting[-1].sendall(REQUEST.removeprefix("GET / H").encode())
+
+
+def test_a_crowd_is_answered(address):
+    """Nobody is cut off who has only just come, or who still sends."""
+
+    async def crowd() -> list[int]:
+        async with httpx.AsyncClient(timeout=30) as client:
+            posts = (
+                client.post(f"{address}/v1/jobs", content=bytes(900_000)) for _ in range(4 * MOST)
+            )
+            return [answer.status_code for answer in await asyncio.gather(*posts)]
+
+    assert set(asyncio.run(crowd())) <= {415, 503}
 
 
 def test_too_many_that_are_busy(address):

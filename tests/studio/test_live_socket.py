@@ -94,7 +94,7 @@ def test_broken_pictures(open_socket, photo_image):
             assert "picture" in answer["error"]
 
 
-@pytest.mark.parametrize("message", ["[]", "{", "[" * 5000, "null"])
+@pytest.mark.parametrize("message", ["[]", "{", "[" * 5000, "null", r'{"style": "\ud800"}'])
 def test_who_doesnt_keep_to_the_protocol_is_sent_away(message, open_socket):
     with open_socket() as socket:
         socket.send(message)

@@ -7,9 +7,11 @@ read its answer. Either would let a few hundred silent connections use up all fi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import sys
+import time
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -31,6 +33,10 @@ STALLED_S = 120.0
 """Seconds that a client may leave its answer unread. The system sends some megabytes ahead, so a
 client that reads 20 kB a second is not cut off.
 """
+PROMPT_S = 1.0
+"""Seconds that a new connection has for its request before it may have to make room."""
+DISCARD_S = 2.0
+"""Seconds in which the body of a refused request is read: who still sends hears no answer."""
 LOG_EVERY_S = 600.0
 
 
@@ -39,15 +45,16 @@ class Connections:
 
     def __init__(self, most: int = MAX_CONNECTIONS) -> None:
         self.most = most
-        self.waiting: dict[RequestProtocol, None] = {}
+        self.waiting: dict[RequestProtocol, float] = {}
+        """When each began to wait."""
         self.log_due = Due(LOG_EVERY_S)
 
     def make_room(self) -> bool:
-        """End the connection that has waited longest. Return False if none waits."""
+        """End the connection that has waited longest. Return False if none has waited long."""
         if self.log_due():
             log.warning("there are %d connections, the most that there may be", self.most)
-        oldest = next(iter(self.waiting), None)
-        if oldest is None:
+        oldest, since = next(iter(self.waiting.items()), (None, 0.0))
+        if oldest is None or time.monotonic() - since < PROMPT_S:
             return False
         oldest.end()
         return True
@@ -56,8 +63,8 @@ class Connections:
 class RequestProtocol(H11Protocol):
     """HTTP that ends connections without a complete request, and those whose client doesn't read.
 
-    Where there are too many connections, one that waits for a request makes room for a new one. If
-    all are busy, the new one is answered with 503.
+    Where there are too many connections, the one that has waited longest for a request makes room
+    for a new one. If none has waited long, the new one is answered with 503.
     """
 
     def __init__(self, *arguments: Any, shared: Connections, **options: Any) -> None:
@@ -69,11 +76,7 @@ class RequestProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.shared.most and not self.shared.make_room():
-            self.app = problems.response(
-                503,
-                "too many are connected; try again later",
-                {**problems.BRIEF_RETRY, "Connection": "close"},
-            )
+            self.app = refuse
         self._limit_waiting()
 
     def data_received(self, data: bytes) -> None:
@@ -131,13 +134,24 @@ class RequestProtocol(H11Protocol):
             self._stop_waiting()
         elif self.header_timer is None:
             self.header_timer = self.loop.call_later(HEADER_S, self._on_header_timeout)
-            self.shared.waiting[self] = None
+            self.shared.waiting[self] = time.monotonic()
 
     def _stop_waiting(self) -> None:
         self.shared.waiting.pop(self, None)
         if self.header_timer is not None:
             self.header_timer.cancel()
             self.header_timer = None
+
+
+async def refuse(scope: Any, receive: Any, send: Any) -> None:
+    """Answer that there are too many connections."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DISCARD_S):
+            while (await receive()).get("more_body"):
+                pass
+    headers = {**problems.BRIEF_RETRY, "Connection": "close"}
+    answer = problems.response(503, "too many are connected; try again later", headers)
+    await answer(scope, receive, send)
 
 
 def raise_descriptor_limit() -> int:

@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from impasto.studio.problems import ProblemError
+from impasto.studio.problems import BRIEF_RETRY, ProblemError
 from impasto.studio.store import FINISHED, Job, Store
 from impasto.studio.text import without_folders, without_paths
 
@@ -139,7 +139,7 @@ class Crew:
         able = [worker for worker in self.workers if worker.device is not None]
         while not able:
             if self.closing:
-                raise ProblemError(503, "the studio is shutting down")
+                raise ProblemError(503, "the studio is shutting down", **BRIEF_RETRY)
             await asyncio.sleep(0.05)
             able = [worker for worker in self.workers if worker.device is not None]
         worker = min(able, key=lambda worker: (len(worker.tickets), worker.long is not None))

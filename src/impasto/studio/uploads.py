@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +57,18 @@ from.
 """
 
 
+@cache
+def total_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return int(psutil.virtual_memory().total)
+
+
 class PixelBudget:
     """The pixels that the pictures of one form may have, counted before any is decoded."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        in_memory = psutil.virtual_memory().total * MEMORY_SHARE / BYTES_PER_PIXEL
+        in_memory = total_memory() * MEMORY_SHARE / BYTES_PER_PIXEL
         self.megapixels = min(
             FORM_PICTURES * limits.max_megapixels, math.floor(in_memory / PIXELS_PER_MPX)
         )
