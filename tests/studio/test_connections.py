@@ -160,15 +160,49 @@ def test_the_limit_of_descriptors_is_raised(soft, hard, most):
     assert said.split() == [str(most).encode(), str(hard).encode(), str(hard).encode()]
 
 
-def test_that_nothing_is_accepted_is_logged_once(caplog):
-    loop = new_event_loop()
-    for _ in range(1000):
-        message = "socket.accept() out of system resource"
-        loop.call_exception_handler({"message": message, "exception": OSError("too many files")})
-    loop.call_exception_handler({"message": "something else"})
-    loop.close()
-    assert len(caplog.records) == 2
-    assert "too many files" in caplog.text
+@contextlib.contextmanager
+def listening(shared: Connections, context: ssl.SSLContext | None = None):
+    """A runner whose loop has a listener, and its address."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as sock,
+        asyncio.Runner(loop_factory=partial(new_event_loop, shared)) as runner,
+    ):
+        loop = runner.get_loop()
+        server = runner.run(loop.create_server(asyncio.Protocol, sock=sock, ssl=context))
+        yield runner, sock.getsockname()
+        server.close()
+        runner.run(server.wait_closed())
+
+
+def test_no_descriptor_is_left(caplog, monkeypatch):
+    failures = 100
+    monkeypatch.setattr(connections, "ACCEPT_RETRY_S", 0.001)
+    with listening(Connections()) as (runner, address):
+        loop = runner.get_loop()
+        accept = loop.sock_accept
+
+        async def full(sock):
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise OSError(24, "Too many open files")
+            return await accept(sock)
+
+        loop.sock_accept = full
+
+        async def connected() -> None:
+            for _ in range(2):  # the first was awaited before
+                _, writer = await asyncio.open_connection(*address)
+                writer.close()
+            while failures > 0:
+                await asyncio.sleep(0.01)
+            _, writer = await asyncio.open_connection(*address)
+            writer.close()
+
+        runner.run(asyncio.wait_for(connected(), 20))
+    assert [record.message for record in caplog.records] == [
+        "no connection can be accepted: too many open files"
+    ]
 
 
 def test_a_handshake_that_never_comes(tmp_path, monkeypatch):
@@ -176,15 +210,27 @@ def test_a_handshake_that_never_comes(tmp_path, monkeypatch):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(own_certificate(tmp_path, []))
 
-    async def story() -> bytes:
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    async def silence(address) -> bytes:
+        reader, writer = await asyncio.open_connection(*address)
         try:
             return await reader.read()
         finally:
             writer.close()
-            server.close()
 
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        assert runner.run(asyncio.wait_for(story(), 10)) == b""
+    with listening(Connections(), context) as (runner, address):
+        assert runner.run(asyncio.wait_for(silence(address), 10)) == b""
+
+
+def test_too_many_handshakes(tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own_certificate(tmp_path, []))
+
+    async def crowd(address) -> bytes:
+        streams = [await asyncio.open_connection(*address) for _ in range(4)]
+        first = await streams[0][0].read()
+        for _, writer in streams:
+            writer.close()
+        return first
+
+    with listening(Connections(3), context) as (runner, address):
+        assert runner.run(asyncio.wait_for(crowd(address), 10)) == b""

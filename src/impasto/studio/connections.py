@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
+import socket
 import sys
 import time
+from collections.abc import Callable
+from ssl import SSLContext
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from impasto.errors import reason
 from impasto.studio import problems
 from impasto.studio.news import Due
 
@@ -35,6 +38,7 @@ client that reads 20 kB a second is not cut off.
 """
 PROMPT_S = 1.0
 """Seconds that a new connection has for its request before it may have to make room."""
+ACCEPT_RETRY_S = 0.05
 DISCARD_S = 2.0
 """Seconds in which the body of a refused request is read: who still sends hears no answer."""
 LOG_EVERY_S = 600.0
@@ -53,8 +57,14 @@ class Connections:
         """End the connection that has waited longest. Return False if none has waited long."""
         if self.log_due():
             log.warning("there are %d connections, the most that there may be", self.most)
+        return self.end_oldest(PROMPT_S)
+
+    def end_oldest(self, least_s: float = 0.0) -> bool:
+        """End the connection that has waited longest, if it has waited for ``least_s`` seconds.
+        Return whether there was one.
+        """
         oldest, since = next(iter(self.waiting.items()), (None, 0.0))
-        if oldest is None or time.monotonic() - since < PROMPT_S:
+        if oldest is None or time.monotonic() - since < least_s:
             return False
         oldest.end()
         return True
@@ -70,6 +80,7 @@ class RequestProtocol(H11Protocol):
     def __init__(self, *arguments: Any, shared: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.shared = shared
+        self.header_s = HEADER_S
         self.header_timer: asyncio.TimerHandle | None = None
         self.reading_timer: asyncio.TimerHandle | None = None
 
@@ -77,6 +88,7 @@ class RequestProtocol(H11Protocol):
         super().connection_made(transport)
         if len(self.connections) > self.shared.most and not self.shared.make_room():
             self.app = refuse
+            self.header_s = PROMPT_S
         self._limit_waiting()
 
     def data_received(self, data: bytes) -> None:
@@ -133,7 +145,7 @@ class RequestProtocol(H11Protocol):
         if answering or upgraded:
             self._stop_waiting()
         elif self.header_timer is None:
-            self.header_timer = self.loop.call_later(HEADER_S, self._on_header_timeout)
+            self.header_timer = self.loop.call_later(self.header_s, self._on_header_timeout)
             self.shared.waiting[self] = time.monotonic()
 
     def _stop_waiting(self) -> None:
@@ -173,24 +185,77 @@ def raise_descriptor_limit() -> int:
     return max(MIN_CONNECTIONS, min(MAX_CONNECTIONS, soft // 2 - RESERVED_DESCRIPTORS))
 
 
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """Return a loop that limits TLS handshakes, and logs seldom that no connection is accepted."""
+class Listener:
+    """Accepts connections as an asyncio server does, and goes on when no descriptor is left.
+
+    asyncio's own server then tries again a thousand times a second, and reports every time.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        factory: Callable[[], asyncio.Protocol],
+        sock: socket.socket,
+        ssl: SSLContext | None,
+        shared: Connections,
+    ) -> None:
+        sock.setblocking(False)
+        self.loop, self.factory, self.sock, self.ssl, self.shared = loop, factory, sock, ssl, shared
+        self.beginning: dict[asyncio.Task[None], None] = {}
+        """Connections in their TLS handshake, the oldest first."""
+        self.log_due = Due(LOG_EVERY_S)
+        self.accepting = loop.create_task(self._accept())
+
+    def close(self) -> None:
+        self.accepting.cancel()
+        for task in self.beginning:
+            task.cancel()
+
+    async def wait_closed(self) -> None:
+        await asyncio.wait([self.accepting, *self.beginning])
+
+    async def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = await self.loop.sock_accept(self.sock)
+            except OSError as error:
+                await self._recover(error)
+                continue
+            task = self.loop.create_task(self._begin(sock))
+            self.beginning[task] = None
+            task.add_done_callback(self.beginning.pop)
+            if len(self.beginning) > self.shared.most:
+                next(iter(self.beginning)).cancel()
+
+    async def _begin(self, sock: socket.socket) -> None:
+        limits = {} if self.ssl is None else {"ssl_handshake_timeout": HEADER_S}
+        try:
+            await self.loop.connect_accepted_socket(self.factory, sock, ssl=self.ssl, **limits)
+        except OSError as error:  # the client has left, or speaks no TLS
+            log.debug("a connection that didn't begin: %s", error)
+
+    async def _recover(self, error: OSError) -> None:
+        """Make room for a connection that couldn't be accepted."""
+        if self.log_due():
+            log.error("no connection can be accepted: %s", reason(error))
+        if self.beginning:
+            next(iter(self.beginning)).cancel()
+        self.shared.end_oldest()
+        await asyncio.sleep(ACCEPT_RETRY_S)
+
+
+def new_event_loop(shared: Connections) -> asyncio.AbstractEventLoop:
+    """Return a loop whose servers are listeners of this module."""
     loop = asyncio.new_event_loop()
-    log_due = Due(LOG_EVERY_S)
-    create_server = loop.create_server
 
-    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if "socket.accept()" not in context["message"]:
-            loop.default_exception_handler(context)
-        elif log_due():  # asyncio reports it thousands of times a second
-            log.error("no connection can be accepted: %s", context.get("exception"))
+    async def create_server(
+        factory: Callable[[], asyncio.Protocol],
+        *,
+        sock: socket.socket,
+        ssl: SSLContext | None = None,
+        backlog: int = 0,
+    ) -> Listener:
+        return Listener(loop, factory, sock, ssl, shared)
 
-    @functools.wraps(create_server)
-    async def with_limit(*arguments: Any, ssl: Any = None, **options: Any) -> asyncio.Server:
-        if ssl is not None:
-            options["ssl_handshake_timeout"] = HEADER_S
-        return await create_server(*arguments, ssl=ssl, **options)
-
-    loop.set_exception_handler(on_error)
-    loop.create_server = with_limit  # type: ignore[method-assign]
+    loop.create_server = create_server  # type: ignore[method-assign, assignment]
     return loop

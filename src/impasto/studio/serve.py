@@ -52,6 +52,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     held = lock.hold(settings.data)
     Store(settings.data).close()  # what is wrong with it is said before the address
     app = create_app(settings, () if held is None else (held,))
+    shared = Connections(raise_descriptor_limit())
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -60,8 +61,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         proxy_headers=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GOODBYE_S,
-        backlog=BACKLOG,
-        http=partial(RequestProtocol, shared=Connections(raise_descriptor_limit())),  # type: ignore[arg-type]
+        http=partial(RequestProtocol, shared=shared),  # type: ignore[arg-type]
         ws=_Socket,
         ws_max_size=MOST_BYTES_OF_A_MESSAGE,
         ssl_certfile=certificate,
@@ -80,7 +80,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         webbrowser.open(address)
     for number in (signal.SIGINT, signal.SIGTERM):  # the server has handlers of its own, and these
         signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=partial(new_event_loop, shared)) as runner:
         runner.run(_Server(config).serve(sockets=[listener]))
     say("the studio has ended; what was being painted goes on at the next start")
 
