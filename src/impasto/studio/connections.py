@@ -201,31 +201,33 @@ class Listener:
     ) -> None:
         sock.setblocking(False)
         self.loop, self.factory, self.sock, self.ssl, self.shared = loop, factory, sock, ssl, shared
-        self.beginning: dict[asyncio.Task[None], None] = {}
-        """Connections in their TLS handshake, the oldest first."""
+        self.handshakes: dict[asyncio.Task[None], None] = {}
+        """Of TLS, the oldest first."""
         self.log_due = Due(LOG_EVERY_S)
         self.accepting = loop.create_task(self._accept())
 
     def close(self) -> None:
         self.accepting.cancel()
-        for task in self.beginning:
+        for task in self.handshakes:
             task.cancel()
 
     async def wait_closed(self) -> None:
-        await asyncio.wait([self.accepting, *self.beginning])
+        await asyncio.wait([self.accepting, *self.handshakes])
 
     async def _accept(self) -> None:
         while True:
             try:
                 sock, _ = await self.loop.sock_accept(self.sock)
+            except ConnectionError:  # the client has left already
+                continue
             except OSError as error:
                 await self._recover(error)
                 continue
             task = self.loop.create_task(self._begin(sock))
-            self.beginning[task] = None
-            task.add_done_callback(self.beginning.pop)
-            if len(self.beginning) > self.shared.most:
-                next(iter(self.beginning)).cancel()
+            self.handshakes[task] = None
+            task.add_done_callback(self.handshakes.pop)
+            if len(self.handshakes) > self.shared.most:
+                next(iter(self.handshakes)).cancel()
 
     async def _begin(self, sock: socket.socket) -> None:
         limits = {} if self.ssl is None else {"ssl_handshake_timeout": HEADER_S}
@@ -235,11 +237,11 @@ class Listener:
             log.debug("a connection that didn't begin: %s", error)
 
     async def _recover(self, error: OSError) -> None:
-        """Make room for a connection that couldn't be accepted."""
+        """Make room for a connection that couldn't be accepted for want of descriptors."""
         if self.log_due():
             log.error("no connection can be accepted: %s", reason(error))
-        if self.beginning:
-            next(iter(self.beginning)).cancel()
+        if self.handshakes:
+            next(iter(self.handshakes)).cancel()
         self.shared.end_oldest()
         await asyncio.sleep(ACCEPT_RETRY_S)
 
