@@ -28,6 +28,9 @@ QUICK = {"preset": "draft", "size": 64, "steps": 30}
 INSTANT = {"method": "instant", "size": 64}
 SLOW = {"preset": "draft", "size": 96, "steps": 3000, "scales": 1}
 
+SAFE: tuple[str, ...] = ()
+"""``-P``: without the working directory, as the installed command runs."""
+
 
 class Studio:
     """``impasto studio`` on a free port, with its data in a folder."""
@@ -37,7 +40,8 @@ class Studio:
         self.start()
 
     def start(self, port: str = "0") -> None:
-        command = [sys.executable, "-m", "impasto", "studio", "--port", port, "--data", self.data]
+        program = [sys.executable, *SAFE, "-m", "impasto"]
+        command = [*program, "studio", "--port", port, "--data", self.data]
         self.process = subprocess.Popen(
             [*map(str, command), *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -107,11 +111,11 @@ def running(data: Path, *options: str) -> Iterator[Studio]:
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[str]:
+def served(settings: Settings, **options) -> Iterator[str]:
     """The application alone, in a thread of this process: its address."""
     app = create_app(settings)
     server = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1)
+        uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1, **options)
     )
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()), daemon=True)
     thread.start()

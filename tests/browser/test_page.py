@@ -127,6 +127,67 @@ def test_discard(open_page, files, studio):
     assert "#job=" not in page.url
 
 
+def test_two_paintings_of_one_name(open_page, files, studio, tmp_path):
+    page = open_page()
+    tiles, chosen = page.locator("#gallery button"), page.locator("#chosen li")
+    expect(tiles).not_to_have_count(0)
+    before = tiles.count()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.effect_noise((80, 80), 90).convert("RGB").save(tmp_path / folder / "image.png")
+    own = [tmp_path / "a/image.png", tmp_path / "b/image.png"]
+    page.set_input_files("#style-input", own)
+    expect(chosen).to_have_count(2)
+    page.set_input_files("#style-input", own[1])  # the same once more
+    expect(chosen).to_have_count(2)
+    expect(tiles).to_have_count(before + 2)
+    page.set_input_files("#photo-input", files[0])
+    page.check("input[name=detail][value=instant]", force=True)
+    page.fill("#size", "64")
+    page.click("#paint")
+    state(page, "done")
+    id = page.url.partition("#job=")[2]
+    assert [part["name"] for part in studio.get(id)["styles"]] == ["image.png", "image (2).png"]
+    sent = [studio.client.get(f"/v1/jobs/{id}/styles/{n}").content for n in (0, 1)]
+    assert sent == [path.read_bytes() for path in own]
+
+    other = open_page()  # an old job doesn't replace what has been added since
+    (tmp_path / "image.png").write_bytes(files[1].read_bytes())
+    other.set_input_files("#style-input", tmp_path / "image.png")
+    expect(other.locator("#chosen li")).to_have_count(1)
+    other.locator(f"#history [data-job='{id}'] button").first.click()
+    expect(other.locator("#chosen li")).to_have_count(2)
+    expect(other.locator("#gallery button")).to_have_count(before + 3)
+
+
+def test_the_preview_of_a_transparent_photo_is_transparent(open_page, tmp_path):
+    photo = Image.new("RGBA", (1200, 800))
+    photo.paste((200, 100, 50, 255), (300, 200, 900, 600))
+    photo.save(tmp_path / "round.png")
+    page = open_page()
+    page.set_input_files("#photo-input", tmp_path / "round.png")
+    page.locator("[data-style=starry-swirl]").click()
+    state(page, "preview")
+    small = """(await import("/page/state.js")).state.photo.small"""
+    assert page.evaluate(ALPHA_OF.replace("IMAGE", small)) == [768, 512, 0, 255]
+    shown = """document.querySelector("#picture")"""
+    size_and_alpha = page.evaluate(ALPHA_OF.replace("IMAGE", shown))
+    assert size_and_alpha[2:] == [255, 255]  # a JPEG, white where there is nothing
+    assert page.evaluate(CORNER_OF.replace("IMAGE", shown)) > 250
+
+
+PIXELS_OF = """async () => {
+    const bitmap = await createImageBitmap(IMAGE);
+    const { width, height } = bitmap;
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height }).getContext("2d").drawImage(bitmap, 0, 0);
+    const at = (x, y) => canvas.getContext("2d").getImageData(x, y, 1, 1).data;
+    return RESULT;
+}"""
+ALPHA_OF = PIXELS_OF.replace("RESULT", "[width, height, at(2, 2)[3], at(width / 2, height / 2)[3]]")
+CORNER_OF = PIXELS_OF.replace("RESULT", "at(2, 2)[1]")
+
+
 def test_a_bad_file_is_said_where_it_was_chosen(open_page, files, tmp_path):
     page = open_page()
     (tmp_path / "notes.txt").write_text("not a picture")

@@ -20,6 +20,8 @@ from studio_server import png, running, served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
+from impasto.recipe import Recipe
+from impasto.studio.film_uploads import FilmSettings
 from impasto.studio.live_worker import Session
 from impasto.studio.routes import live
 from impasto.studio.settings import Settings
@@ -92,7 +94,7 @@ def test_broken_pictures(open_socket, photo_image):
             assert "picture" in answer["error"]
 
 
-@pytest.mark.parametrize("message", ["[]", "{", "[" * 5000, "null"])
+@pytest.mark.parametrize("message", ["[]", "{", "[" * 5000, "null", r'{"style": "\ud800"}'])
 def test_who_doesnt_keep_to_the_protocol_is_sent_away(message, open_socket):
     with open_socket() as socket:
         socket.send(message)
@@ -208,6 +210,7 @@ def test_a_film_is_stopped_and_outlives_its_worker(studio, frames, tmp_path):
         ({"styles": STYLE, "settings": "[" * 100_000}, 422, "aren't JSON"),
         ({"styles": STYLE, "settings": '{"codec": "x"}'}, 422, "codec"),
         ({"styles": STYLE, "settings": '{"stability": 2}'}, 422, "stability"),
+        ({"styles": STYLE, "settings": '{"style_scale": 8.5}'}, 422, "style_scale"),
         ({"styles": STYLE, "settings": '{"start": 5, "end": 2}'}, 422, "end after its start"),
         ({"styles": STYLE, "other": "1"}, 422, "there is no field"),
     ],
@@ -222,7 +225,7 @@ def test_a_film_that_is_none_fails_with_a_sentence(studio, tmp_path):
     (tmp_path / "words.mp4").write_text("no film " * 50)
     job = send(studio, tmp_path / "words.mp4", styles=STYLE).json()
     studio.wait(job["id"], "failed")
-    assert "isn't a film" in studio.get(job["id"])["error"]
+    assert studio.get(job["id"])["error"].startswith("words.mp4 isn't a film")
     missing = studio.client.post("/v1/films", data={"styles": STYLE}, files={"x": b""})
     assert missing.status_code == 422
 
@@ -325,3 +328,13 @@ def test_ctrl_c_twice_while_a_client_is_closing(tmp_path):
             assert studio.end() == 0
         assert b"Traceback" not in b"".join(studio.errors)
         assert b"bug" not in b"".join(studio.errors)
+
+
+def test_the_bounds_of_a_film_are_those_of_a_recipe():
+    """What is accepted here must not fail later, in the worker."""
+    settings = FilmSettings.model_json_schema()["properties"]
+    recipe = Recipe.model_json_schema()["properties"]
+    for name in ("strength", "style_scale", "size"):
+        (bounds,) = (kind for kind in settings[name]["anyOf"] if "minimum" in kind)
+        assert bounds["minimum"] >= recipe[name]["minimum"]
+        assert bounds["maximum"] <= recipe[name]["maximum"]

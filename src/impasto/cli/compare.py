@@ -192,8 +192,8 @@ def _own(
     content: str, style: str, preset: str, size: int, picture: Path, record: Path
 ) -> list[str]:
     return [
-        sys.executable, "-m", "impasto", content, style, "--preset", preset, "--size", str(size),
-        "--record", str(record), "-o", str(picture), "--force", "--quiet",
+        sys.executable, "-P", "-m", "impasto", content, style, "--preset", preset,
+        "--size", str(size), "--record", str(record), "-o", str(picture), "--force", "--quiet",
     ]  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def _timed(name: str, command: list[str]) -> Row:
     """
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
-        run = [sys.executable, "-c", STOPWATCH, str(figures), *command]
+        run = [sys.executable, "-P", "-c", STOPWATCH, str(figures), *command]
         ran = subprocess.run(run, capture_output=True, text=True, errors="replace", check=False)
         row: Row = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {}
     if row.pop("code", 1):

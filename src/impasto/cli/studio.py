@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
 
 from impasto.cli.options import debug_option
-from impasto.errors import OutputError, reason
 from impasto.studio.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_folder
 
 SHUTDOWN_S = 3
@@ -101,11 +99,5 @@ def studio(
 
     from impasto.studio.serve import serve
 
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{data} can't be made: {reason(error)}") from error
-    if not os.access(settings.data, os.W_OK):
-        raise OutputError(f"{data} can't be written to")
     serve(settings, say=click.echo, open_browser=open_browser)
     return 0

@@ -17,7 +17,7 @@ from impasto.studio import problems
 from impasto.studio.context import Studio
 from impasto.studio.guard import Guard
 from impasto.studio.routes import films, jobs, knowledge, live, pictures
-from impasto.studio.settings import Settings
+from impasto.studio.settings import Settings, prepare_data_folder
 
 PAGE = Path(str(resources.files("impasto.studio") / "page"))
 DOCS_PAGE = """<!doctype html>
@@ -31,7 +31,7 @@ DOCS_PAGE = """<!doctype html>
 
 def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
     """The server for one data folder. ``inherited``: descriptors that its workers keep open."""
-    settings.data.mkdir(parents=True, exist_ok=True)
+    prepare_data_folder(settings.data)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

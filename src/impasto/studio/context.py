@@ -7,11 +7,13 @@ import contextlib
 import logging
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
@@ -33,8 +35,12 @@ FREE_BYTES = 200e6
 TIDY_EVERY_S = 60
 CONVERSIONS = 2
 """Pictures converted at once."""
+UTF_8 = (b"utf-8", b"utf8")
+"""With another character set, Python's codecs can make text that isn't Unicode."""
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-store"}
+STREAM = {**FRESH, "X-Accel-Buffering": "no"}
+"""Of an answer that doesn't end: nginx would collect it."""
 
 
 class Studio:
@@ -78,12 +84,22 @@ class Studio:
 
     async def form(self, request: Request) -> FormData:
         """The request's form. Raises ProblemError."""
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        kind, options = parse_options_header(request.headers.get("content-type", ""))
+        if kind != b"multipart/form-data":
             raise ProblemError(415, "that should be a form (multipart/form-data)")
+        if options.get(b"charset", b"utf-8").lower() not in UTF_8:
+            raise ProblemError(415, "the text of a form should be UTF-8")
         try:
             return await request.form(max_files=8, max_fields=8, max_part_size=1 << 20)
         except MultiPartException as error:
             raise ProblemError(400, f"that isn't a form: {error.message.lower()}") from None
+        except OSError as error:  # its files are kept in the temporary folder as they come
+            if not problems.is_disk_full(error):
+                raise
+            folder = tempfile.gettempdir()
+            raise ProblemError(
+                507, f"the folder for temporary files, {folder}, is full; make room there"
+            ) from None
 
     async def take(self, request: Request, response: Response, read: Reader) -> dict[str, Any]:
         """Make a job of the request's form, as ``read`` reads it. Raises ProblemError, ImageError,

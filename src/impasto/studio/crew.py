@@ -8,14 +8,17 @@ import itertools
 import json
 import logging
 import os
+import sqlite3
 import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
-from impasto.studio.problems import ProblemError
+from impasto.studio.problems import BRIEF_RETRY, ProblemError
 from impasto.studio.store import FINISHED, Job, Store
+from impasto.studio.text import without_folders, without_paths
 
 log = logging.getLogger("impasto.studio")
 
@@ -66,9 +69,12 @@ class Crew:
 
     async def start(self) -> None:
         """Take up what was left, and start the workers."""
-        for job in self.store.every("running", "dropping"):
-            self._take_up(job)
-        self.store.tidy()
+        try:
+            for job in self.store.every("running", "dropping"):
+                self._take_up(job)
+            self.store.tidy()
+        except (sqlite3.Error, OSError):  # the disk may be full: ``settle`` tries again
+            log.exception("the jobs of an earlier server wait")
         self.tasks = [asyncio.create_task(self._keep_running(n)) for n in range(self.count)]
 
     async def close(self) -> None:
@@ -133,7 +139,7 @@ class Crew:
         able = [worker for worker in self.workers if worker.device is not None]
         while not able:
             if self.closing:
-                raise ProblemError(503, "the studio is shutting down")
+                raise ProblemError(503, "the studio is shutting down", **BRIEF_RETRY)
             await asyncio.sleep(0.05)
             able = [worker for worker in self.workers if worker.device is not None]
         worker = min(able, key=lambda worker: (len(worker.tickets), worker.long is not None))
@@ -144,7 +150,7 @@ class Crew:
         if "error" in answer:
             kind = answer.get("kind")
             status = 422 if kind in UNPROCESSABLE else 415 if kind == "ImageError" else 500
-            raise ProblemError(status, answer["error"])
+            raise ProblemError(status, _public(answer["error"], message))
         found: Message = answer["answer"]
         return found
 
@@ -229,9 +235,7 @@ class Crew:
     async def _employ(self, number: int) -> None:
         """Start a worker, hear it out, and see to what it left."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "impasto.studio.worker",
+            *python_module("impasto.studio.worker"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={
@@ -311,10 +315,15 @@ class Crew:
             self.store.remove(job)
             self._tell(job.id)
             return
+        folder = self.store.folder_of(job)
+        error = news.get("error")
         job.state = news["ended"]
-        job.error = news.get("error")
+        job.error = None if error is None else without_paths(error, folder, job.request)
         job.finished = time.time()
         job.progress |= news.get("progress", {})
+        if "notes" in job.progress:
+            notes = job.progress["notes"]
+            job.progress["notes"] = [without_paths(note, folder, job.request) for note in notes]
         seconds = job.progress.get("seconds", 0)
         log.info("%s: %s after %.1f s %s", job.id, job.state, seconds, job.error or "")
         job.progress["eta"] = None
@@ -362,6 +371,20 @@ class Crew:
     def _tell(self, id: str) -> None:
         for event in self.listeners.get(id, ()):
             event.set()
+
+
+def _public(error: str, message: Message) -> str:
+    """Return an error about a message's files without their paths."""
+    if "folder" not in message:
+        return without_folders(error)
+    return without_paths(error, Path(message["folder"]), message["request"])
+
+
+def python_module(name: str) -> tuple[str, ...]:
+    """Return the command that runs a module. No file of the working directory can take the place
+    of a module that it imports (``-P``); those on PYTHONPATH can.
+    """
+    return sys.executable, "-P", "-m", name
 
 
 def _cause(code: int) -> str:

@@ -4,7 +4,6 @@ worker, whose process may die of it.
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from impasto.errors import RecipeError, unknown
 from impasto.images.limits import Limits
 from impasto.studio import uploads
 from impasto.studio.problems import ProblemError
+from impasto.studio.text import parse_json
 
 FIELDS = ("film", "styles", "weights", "settings")
 
@@ -26,7 +26,7 @@ class FilmSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
     stability: float | None = Field(None, ge=0, le=1)
     strength: float | None = Field(None, ge=0, le=3)
-    style_scale: float | None = Field(None, ge=0.1, le=10)
+    style_scale: float | None = Field(None, ge=0.1, le=8)
     color: str | None = Field(None, pattern="^(style|content)$")
     size: int | None = Field(None, ge=64, le=4096)
     start: float | None = Field(None, ge=0, le=1e6)
@@ -44,7 +44,7 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> uploads.Reques
         raise ProblemError(422, "there is no film: send it as the file film")
     if not film.size:
         raise ProblemError(415, f"{uploads.name_of(film)} is empty")
-    wanted = uploads.styles_from(form, folder, limits)
+    wanted = uploads.styles_from(form, folder, uploads.PixelBudget(limits))
     settings = settings_from(form.get("settings"))
     with (folder / "content").open("wb") as file:
         shutil.copyfileobj(film.file, file)
@@ -66,7 +66,7 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> uploads.Reques
 def settings_from(text: Any) -> FilmSettings:
     """Of JSON. Raises ProblemError, RecipeError."""
     try:
-        asked = json.loads(text) if isinstance(text, str) and text.strip() else {}
+        asked = parse_json(text) if isinstance(text, str) and text.strip() else {}
         settings = FilmSettings.model_validate(asked)
     except ValidationError as error:
         first = error.errors()[0]

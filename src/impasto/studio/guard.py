@@ -107,14 +107,8 @@ class Guard:
         await self.app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
-        try:
-            host = urlsplit(f"//{headers.get('host', '')}")
-            known = host.hostname is not None and self.settings.knows_host(host.hostname)
-        except ValueError:
-            known = False
-        if not known:
-            raise _RefusedError(400, "this studio isn't known by that name")
-        if scope.get("method") not in SAFE_METHODS and not _same_origin(headers):
+        self._check_host(headers)
+        if scope.get("method") not in SAFE_METHODS and not _same_origin(scope, headers):
             raise _RefusedError(403, "that came from another site")
         token = self.settings.token
         if token is not None and not (
@@ -125,18 +119,31 @@ class Guard:
         if length.isdigit() and float(length) > limit * BYTES_PER_MB:
             raise _too_large(limit)
 
+    def _check_host(self, headers: Headers) -> None:
+        try:
+            # The name may be in UTF-8; starlette decodes headers as Latin-1.
+            name = urlsplit(f"//{_as_utf_8(headers.get('host', ''))}").hostname or ""
+            known = self.settings.knows_host(name)
+        except ValueError:
+            raise _RefusedError(400, "the request's Host isn't the name of a host") from None
+        if not known:
+            raise _RefusedError(
+                400, f"this studio isn't known by that name; start it with --name {name:.80}"
+            )
+
     def _limit(self, headers: Headers) -> float:
         """How many megabytes a request may have."""
-        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
         return self.most_mb if is_form else MOST_MB_OF_TEXT
 
     def _authorised(self, headers: Headers, token: str) -> bool:
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         try:
             cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             cookie = None
-        return _equal(given, token) or (cookie is not None and _equal(cookie.value, token))
+        has_bearer = scheme.lower() == "bearer" and _equal(given.strip(), token)
+        return has_bearer or (cookie is not None and _equal(cookie.value, token))
 
     def _token_in_address(self, scope: Scope) -> str | None:
         """The right token, given as ``/?token=…``: what the printed address has."""
@@ -192,13 +199,36 @@ def _equal(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode(), token.encode())
 
 
-def _same_origin(headers: Headers) -> bool:
+def _same_origin(scope: Scope, headers: Headers) -> bool:
     """Browsers say where a request comes from; other programs say nothing."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
+    if origin is None:
+        return True
     try:
-        return origin is None or urlsplit(origin).netloc == headers.get("host")
+        given = urlsplit(origin)
+        scheme = _browser_scheme(scope, headers)
     except ValueError:
         return False
+    return given.netloc == headers.get("host") and scheme in (None, given.scheme)
+
+
+def _browser_scheme(scope: Scope, headers: Headers) -> str | None:
+    """Return the scheme that the browser uses, or None where a proxy may have changed it.
+
+    A request to the very port that the studio listens on has come without a proxy.
+    """
+    told = headers.get("x-forwarded-proto")
+    if told is not None:
+        return told.partition(",")[0].strip().lower()
+    scheme = str(scope["scheme"]).replace("ws", "http")
+    server = scope.get("server")
+    is_direct = server is not None and urlsplit(f"//{headers.get('host')}").port == server[1]
+    return scheme if scheme == "https" or is_direct else None
+
+
+def _as_utf_8(header: str) -> str:
+    """Return a header's text, which was decoded as Latin-1. Raises ValueError: it isn't UTF-8."""
+    return header.encode("latin-1").decode()

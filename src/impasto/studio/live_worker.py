@@ -8,21 +8,34 @@ A message is its length (4 bytes, big-endian), a letter and its bytes: ``J`` JSO
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import sys
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
 
 from impasto.errors import ImageError, ImpastoError, RecipeError
+from impasto.images.limits import Limits
+from impasto.images.opening import DAMAGE, damaged, open_image
+from impasto.images.picture import Picture
+from impasto.images.read import read
 from impasto.networks import styles
 from impasto.studio import gallery
+from impasto.studio.settings import UPLOADS
 from impasto.video.live.stylist import ORDERS, Stylist, number, setting
 
-MOST_PIXELS = 4_000_000
+LIVE = Limits(max_megapixels=4)
+LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
+"""MPO is a JPEG with more pictures behind it."""
 LEAST_SIDE = 32
+PAINTING_PX = 2048
+"""Long side of a painting that is sent: more shows in no live picture."""
+RESIZABLE_MODES = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
+"""Modes that Pillow can average. Pictures of the others are read as they are."""
 QUALITY = 88
 RATES = 1.0, 60.0
 
@@ -56,27 +69,48 @@ class Session:
         """An encoded picture, painted and encoded. Raises ImageError, RecipeError."""
         if self.stylist is None:
             raise RecipeError("choose a style first")
+        _check_live_picture(data)
         try:
             image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         except cv2.error:
             image = None
         if image is None:
-            raise ImageError("that isn't a picture")
-        if image.shape[0] * image.shape[1] > MOST_PIXELS or min(image.shape[:2]) < LEAST_SIDE:
-            raise ImageError(f"a live picture has {LEAST_SIDE} px a side and up to 4 megapixels")
+            raise ImageError("the live picture is damaged or cut short")
         shown = self.stylist.painted(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
         _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         return encoded.tobytes()
 
 
+def _check_live_picture(data: bytes) -> None:
+    """Raise ImageError by a picture's first bytes: a tiny file can hold an enormous picture."""
+    with open_image(io.BytesIO(data), "the live picture", LIVE) as image:
+        if image.format not in LIVE_FORMATS:
+            raise ImageError("a live picture should be a JPEG, PNG or WebP")
+        if min(image.size) < LEAST_SIDE:
+            raise ImageError(f"a live picture needs at least {LEAST_SIDE} px a side")
+
+
+def _painting(data: bytes) -> Picture:
+    """Return a painting that was sent, shrunk while it is decoded. Raises ImageError."""
+    with open_image(io.BytesIO(data), "the painting", UPLOADS) as image:
+        if image.mode not in RESIZABLE_MODES:
+            return read(data, limits=UPLOADS, name="the painting")
+        try:
+            image.thumbnail((PAINTING_PX, PAINTING_PX))
+        except DAMAGE as error:
+            raise damaged("the painting", error) from error
+        return replace(read(image), name="the painting")
+
+
 def _style(wanted: dict[str, Any]) -> Any:
     """A built-in style or painting by name, or a painting in base64; never a file's name."""
     if "painting" in wanted:
         try:
-            return base64.b64decode(str(wanted["painting"]), validate=True)
+            data = base64.b64decode(str(wanted["painting"]), validate=True)
         except ValueError:
             raise ImageError("the painting should be a picture in base64") from None
+        return _painting(data)
     name = str(wanted["style"])
     if name in styles.NAMES:
         return name
@@ -85,7 +119,7 @@ def _style(wanted: dict[str, Any]) -> Any:
     raise RecipeError(f"there is no style {name!r:.40}")
 
 
-def read(stream: BinaryIO) -> tuple[str, bytes] | None:
+def read_message(stream: BinaryIO) -> tuple[str, bytes] | None:
     """The next message; None at the end."""
     head = stream.read(5)
     if len(head) < 5:
@@ -93,7 +127,7 @@ def read(stream: BinaryIO) -> tuple[str, bytes] | None:
     return chr(head[4]), stream.read(int.from_bytes(head[:4], "big"))
 
 
-def write(stream: BinaryIO, kind: str, data: bytes) -> None:
+def write_message(stream: BinaryIO, kind: str, data: bytes) -> None:
     """Send a message."""
     stream.write(len(data).to_bytes(4, "big") + kind.encode() + data)
     stream.flush()
@@ -104,16 +138,16 @@ def main() -> None:
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what prints is no message
     session = Session()
-    while (message := read(sys.stdin.buffer)) is not None:
+    while (message := read_message(sys.stdin.buffer)) is not None:
         kind, data = message
         try:
             if kind == "P":
-                write(output, "P", session.painted(data))
+                write_message(output, "P", session.painted(data))
                 continue
             answer = session.settle(json.loads(data))
         except (ImpastoError, ValueError) as error:
             answer = {"error": " ".join(str(error).split()), "picture": kind == "P"}
-        write(output, "J", json.dumps(answer).encode())
+        write_message(output, "J", json.dumps(answer).encode())
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from impasto.errors import OutputError
+from impasto.errors import OutputError, reason
 
 PATIENCE_S = 15
 
@@ -21,7 +21,12 @@ def hold(data: Path) -> int | None:
     import fcntl
     import os
 
-    descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise OutputError(
+            f"{data / 'lock'} can't be written: {reason(error)}; choose another place with --data"
+        ) from error
     os.set_inheritable(descriptor, True)
     deadline = time.monotonic() + PATIENCE_S
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sqlite3
 from http import HTTPStatus
@@ -12,11 +13,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from impasto.errors import ImageError, ImpastoError, reason
+from impasto.studio.text import encodable, without_folders
 
 log = logging.getLogger("impasto.studio")
 
 MEDIA_TYPE = "application/problem+json"
 FULL_DISK = "the disk is full; delete some pictures"
+TOO_MANY_FILES = "too many files are open; try again later"
+BRIEF_RETRY = {"Retry-After": "10"}
+"""Of a problem that passes by itself, soon."""
 
 
 class ProblemError(Exception):
@@ -30,8 +35,14 @@ class ProblemError(Exception):
 def response(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
     """A problem as an answer."""
     title = HTTPStatus(status).phrase
-    body = {"type": "about:blank", "title": title, "status": status, "detail": sentence}
+    detail = encodable(sentence)  # it may quote what was sent
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Return whether an error means that there is no room, or no more for this user."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def install(app: FastAPI) -> None:
@@ -44,7 +55,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(ImpastoError)
     async def on_impasto_error(request: Request, error: ImpastoError) -> Response:
         status = 415 if isinstance(error, ImageError) else 422
-        return response(status, " ".join(str(error).split()))
+        return response(status, without_folders(" ".join(str(error).split())))
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(request: Request, error: HTTPException) -> Response:
@@ -57,10 +68,16 @@ def install(app: FastAPI) -> None:
         place = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
         return response(422, f"{place}: {first['msg'].lower()}")
 
-    @app.exception_handler(sqlite3.OperationalError)
-    async def on_database_error(request: Request, error: sqlite3.OperationalError) -> Response:
+    @app.exception_handler(sqlite3.Error)
+    async def on_database_error(request: Request, error: sqlite3.Error) -> Response:
         log.error("the database: %s", error)
-        return response(507, FULL_DISK if "full" in str(error) else "the database can't be written")
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_CANTOPEN:  # of its temporary files
+            return response(503, TOO_MANY_FILES, BRIEF_RETRY)
+        if isinstance(error, sqlite3.OperationalError):
+            full = code == sqlite3.SQLITE_FULL
+            return response(507, FULL_DISK if full else "the database can't be written")
+        return response(500, "the database is damaged")
 
     @app.exception_handler(FileNotFoundError)
     async def on_missing_file(request: Request, error: FileNotFoundError) -> Response:
@@ -73,7 +90,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(OSError)
     async def on_os_error(request: Request, error: OSError) -> Response:
         log.error("%s", error)
-        return response(507, FULL_DISK if "space" in reason(error) else reason(error))
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return response(503, TOO_MANY_FILES, BRIEF_RETRY)
+        return response(507, FULL_DISK if is_disk_full(error) else reason(error))
 
 
 def _sentence(request: Request, error: HTTPException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
@@ -9,6 +10,7 @@ import sys
 import webbrowser
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from urllib.parse import quote
@@ -21,9 +23,17 @@ from impasto.errors import OutputError, reason
 from impasto.studio import lock
 from impasto.studio.app import create_app
 from impasto.studio.certificate import check, fingerprint, own_address, own_certificate
-from impasto.studio.settings import WILDCARDS, Settings
+from impasto.studio.connections import (
+    Connections,
+    RequestProtocol,
+    new_event_loop,
+    raise_descriptor_limit,
+)
+from impasto.studio.settings import WILDCARDS, Settings, prepare_data_folder
+from impasto.studio.store import Store
 
-CONNECTIONS = 1000
+BACKLOG = 1000
+"""Who comes before the server is ready waits."""
 GOODBYE_S = 2
 MOST_BYTES_OF_A_MESSAGE = 10_000_000
 
@@ -35,11 +45,14 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    prepare_data_folder(settings.data)
     listener = _listen(settings)
     settings = replace(settings, port=listener.getsockname()[1])
     certificate = _certificate(settings)
     held = lock.hold(settings.data)
+    Store(settings.data).close()  # what is wrong with it is said before the address
     app = create_app(settings, () if held is None else (held,))
+    shared = Connections(raise_descriptor_limit())
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -48,7 +61,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         proxy_headers=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=GOODBYE_S,
-        limit_concurrency=CONNECTIONS,
+        http=partial(RequestProtocol, shared=shared),  # type: ignore[arg-type]
         ws=_Socket,
         ws_max_size=MOST_BYTES_OF_A_MESSAGE,
         ssl_certfile=certificate,
@@ -67,7 +80,8 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         webbrowser.open(address)
     for number in (signal.SIGINT, signal.SIGTERM):  # the server has handlers of its own, and these
         signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
-    _Server(config).run(sockets=[listener])
+    with asyncio.Runner(loop_factory=partial(new_event_loop, shared)) as runner:
+        runner.run(_Server(config).serve(sockets=[listener]))
     say("the studio has ended; what was being painted goes on at the next start")
 
 
@@ -111,7 +125,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-        listener.listen(CONNECTIONS)  # who comes before the server is ready waits
+        listener.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         listener.close()
         why = reason(error) if isinstance(error, OSError) else str(error)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
-from impasto.errors import RecipeError
+from impasto.errors import OutputError, RecipeError, reason
 from impasto.images.limits import Limits
 
 DEFAULT_HOST = "127.0.0.1"
@@ -19,8 +21,42 @@ LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def default_data_folder() -> Path:
-    """Where the platform keeps a program's data."""
-    return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
+    """Return the folder where the platform keeps a program's data.
+
+    Raises:
+        OutputError: This user has no home folder.
+    """
+    try:
+        return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
+    except RuntimeError as error:
+        raise OutputError(
+            "this user has no home folder to keep pictures in; choose a place with --data"
+        ) from error
+
+
+def prepare_data_folder(data: Path) -> None:
+    """Make the data folder unless it is there. Nobody else may read a folder of the studio's own.
+
+    Raises:
+        OutputError: The folder can't be made or can't be written to.
+    """
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_own(data):
+            with contextlib.suppress(OSError):  # some shares know no modes
+                data.chmod(0o700)
+    except OSError as error:
+        raise OutputError(
+            f"{data} can't be made: {reason(error)}; choose another place with --data"
+        ) from error
+    if not os.access(data, os.W_OK):
+        raise OutputError(f"{data} can't be written to; choose another place with --data")
+
+
+def _is_own(data: Path) -> bool:
+    """Return whether a folder is empty or was made by a studio. Another one may be shared."""
+    names = {path.name for path in data.iterdir()}
+    return not names or "jobs.sqlite3" in names
 
 
 UPLOADS = Limits(max_megabytes=64, max_megapixels=100)
@@ -56,6 +92,7 @@ class Settings:
             raise RecipeError(
                 f"{self.host} can be reached from other machines: a --token is needed"
             )
+        object.__setattr__(self, "names", tuple(map(_own_name, self.names)))
         if self.token is not None and not (self.token.isascii() and self.token.isprintable()):
             raise RecipeError("a token is letters, digits and signs")
 
@@ -66,7 +103,7 @@ class Settings:
     @property
     def is_local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host in LOOPBACK_NAMES:
+        if self.host.lower() in LOOPBACK_NAMES:
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -74,14 +111,41 @@ class Settings:
             return False
 
     def knows_host(self, name: str) -> bool:
-        """Whether a request may call it that. A page elsewhere can make its own name point here
-        (DNS rebinding), but neither a number nor this machine's name.
+        """Return whether a request may call the studio by that name.
+
+        A page elsewhere can make its own name point here (DNS rebinding), but neither a number nor
+        this machine's name.
+
+        Raises:
+            ValueError: The text can't be a host name.
         """
-        own = {self.host, *self.names}
+        name = canonical_host(name)
+        own = {self.host.lower(), *self.names}
         if self.is_local:
             return name in {*own, *LOOPBACK_NAMES}
         machine = socket.gethostname().lower()
         return name in {*own, machine, f"{machine}.local", *LOOPBACK_NAMES} or _is_number(name)
+
+
+def canonical_host(name: str) -> str:
+    """Return a host name as browsers send it: lower case, in ASCII, without a final dot.
+
+    Raises:
+        ValueError: The text can't be a host name.
+    """
+    name = name.lower().removesuffix(".")
+    if not name or set(name) & set("/@?# ") or (":" in name and not _is_number(name)):
+        raise ValueError(f"{name!r} isn't a host name")
+    return name if name.isascii() else name.encode("idna").decode()
+
+
+def _own_name(name: str) -> str:
+    try:
+        return canonical_host(name)
+    except ValueError:
+        raise RecipeError(
+            f"a name is that of a host, as in studio.example, without a port; not {name!r}"
+        ) from None
 
 
 def _is_number(name: str) -> bool:

@@ -7,17 +7,24 @@ What a job needs to run is in its folder before its row is there; what came of i
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from impasto.errors import OutputError, reason
+from impasto.studio.text import check_unicode, encodable
+
+log = logging.getLogger("impasto.studio")
+
+DATABASE = "jobs.sqlite3"
 ACTIVE = ("queued", "running")
 FINISHED = ("done", "stopped", "failed")
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
@@ -47,6 +54,17 @@ CREATE TABLE IF NOT EXISTS event (
 );
 CREATE INDEX IF NOT EXISTS event_of_job ON event (job, id);
 """
+DAMAGED_ROW = "the record of this job is damaged; delete it"
+EMPTY_REQUEST: dict[str, Any] = {
+    "name": "damaged",
+    "content": {"file": "content", "name": "damaged", "width": 0, "height": 0},
+    "styles": [],
+    "mask": None,
+    "recipe": {"method": "optimize", "steps": 0},
+    "parent": None,
+    "init": None,
+}
+"""Stands for the request of a row that can't be read."""
 
 
 @dataclass
@@ -124,13 +142,31 @@ COLUMNS = tuple(field.name for field in fields(Job))
 
 
 class Store:
-    """All jobs. For one process, and one thread."""
+    """All jobs. For one process, and one thread.
+
+    Raises OutputError: the folder can't be written, or the database is damaged.
+    """
 
     def __init__(self, data: Path) -> None:
         self.folder = data / "jobs"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.database = sqlite3.connect(data / "jobs.sqlite3", isolation_level=None)
-        self.database.executescript(SCHEMA)
+        path = data / DATABASE
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.is_dir():
+                path.touch(mode=0o600)
+            for private, mode in ((self.folder, 0o700), (path, 0o600)):
+                with suppress(OSError):  # some shares know no modes
+                    private.chmod(mode)
+            self.database = sqlite3.connect(path, isolation_level=None)
+        except (OSError, sqlite3.Error) as error:
+            raise _unusable(path, error) from error
+        try:
+            self.database.executescript(SCHEMA)
+            self._check()
+            self._repair()
+        except sqlite3.Error as error:
+            self.database.close()
+            raise _unusable(path, error) from error
 
     def close(self) -> None:
         self.database.close()
@@ -230,17 +266,64 @@ class Store:
 
     def _select(self, condition: str, *parameters: Any) -> list[Job]:
         query = f"SELECT {', '.join(COLUMNS)} FROM job {condition}"
-        jobs = []
-        for row in self.database.execute(query, parameters):
-            values = dict(zip(COLUMNS, row, strict=True))
-            for name in ("request", "progress"):
-                values[name] = json.loads(values[name])
-            jobs.append(Job(**values))
-        return jobs
+        return [_job(row) for row in self.database.execute(query, parameters)]
 
     def _values(self, job: Job) -> tuple[Any, ...]:
-        texts = {"request": json.dumps(job.request), "progress": json.dumps(job.progress)}
+        texts = {
+            "request": json.dumps(job.request),
+            "progress": json.dumps(job.progress),
+            "error": None if job.error is None else encodable(job.error),
+        }
         return tuple({**vars(job), **texts}[column] for column in COLUMNS)
+
+    def _check(self) -> None:
+        """Raise sqlite3.DatabaseError if the file is damaged anywhere."""
+        (found,) = self.database.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError("the database is damaged")
+
+    def _repair(self) -> None:
+        """Mark jobs that can't be shown as failed: one such row would break every list of jobs."""
+        rows = self.database.execute(f"SELECT number, {', '.join(COLUMNS)} FROM job").fetchall()
+        for number, *row in rows:
+            if _is_readable(row):
+                continue
+            log.error("job %s can't be read any more: it is marked as failed", row[0])
+            created = row[COLUMNS.index("created")]
+            job = Job(
+                str(row[0]),
+                EMPTY_REQUEST,
+                "failed",
+                created=created if isinstance(created, float) else time.time(),
+                finished=time.time(),
+                error=DAMAGED_ROW,
+            )
+            assignments = ", ".join(f"{column} = ?" for column in COLUMNS)
+            self.database.execute(
+                f"UPDATE job SET {assignments} WHERE number = ?", (*self._values(job), number)
+            )
+
+
+def _job(row: Sequence[Any]) -> Job:
+    values = dict(zip(COLUMNS, row, strict=True))
+    for name in ("request", "progress"):
+        values[name] = json.loads(values[name])
+    return Job(**values)
+
+
+def _is_readable(row: Sequence[Any]) -> bool:
+    try:
+        check_unicode(_job(row).as_dict(None, None))
+    except (ValueError, TypeError, LookupError, AttributeError, OSError, RecursionError):
+        return False
+    return True
+
+
+def _unusable(path: Path, error: Exception) -> OutputError:
+    return OutputError(
+        f"{path} can't be used: {reason(error)}; make room or move it away, or choose another place"
+        " with --data"
+    )
 
 
 def _new_id() -> str:

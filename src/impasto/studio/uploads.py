@@ -5,38 +5,88 @@ Nothing here decodes a picture: its type and size are in its first bytes.
 
 from __future__ import annotations
 
-import json
+import math
+import re
 import shutil
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import psutil
 from PIL import ExifTags, Image
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
-from impasto.images.opening import DAMAGE, check_pixels, damaged, open_image
+from impasto.images.opening import DAMAGE, PIXELS_PER_MPX, check_pixels, damaged, open_image
 from impasto.networks import styles
+from impasto.networks.weights import CATALOGUE
 from impasto.recipe import FOR_INSTANT, INITS, build
 from impasto.recipe_files import preset_files
 from impasto.studio import gallery
 from impasto.studio.problems import ProblemError
+from impasto.studio.text import check_unicode, parse_json
 
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
+FORM_PICTURES = 2
+"""The pictures of a form may have so many times the pixels that one of them may have."""
+MEMORY_SHARE = 0.5
+"""Of the machine's memory, for reading the pictures of a form."""
+BYTES_PER_PIXEL = 36
+"""At the peak, while a picture is read: measured with 99 megapixels, 3.6 GB."""
 MOST_STYLES = 4
 MOST_NAME = 80
 RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 SETTINGS_WITH_FILES = ("mask", "region", "style_mask")
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
+"""``devices.DEVICE_TYPES``, whose module imports torch. Whether there is the device, the worker
+knows.
+"""
+ENCODERS = tuple(name for name, weights in CATALOGUE.items() if weights.is_encoder)
 
 Request = dict[str, Any]
 """``name`` of the picture; ``content`` and each of ``styles``: ``file`` in the job's folder (None
 for a built-in style), ``name`` for people, and ``width``, ``height`` or ``weight``, ``built_in``;
-``mask``, a file; ``recipe``, all of it; ``parent`` and ``init``, what it goes on from.
+``mask``, a file, and ``mask_name``; ``recipe``, all of it; ``parent`` and ``init``, what it goes on
+from.
 """
+
+
+@cache
+def total_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return int(psutil.virtual_memory().total)
+
+
+class PixelBudget:
+    """The pixels that the pictures of one form may have, counted before any is decoded."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        in_memory = total_memory() * MEMORY_SHARE / BYTES_PER_PIXEL
+        self.megapixels = min(
+            FORM_PICTURES * limits.max_megapixels, math.floor(in_memory / PIXELS_PER_MPX)
+        )
+        self.spent = 0
+
+    def spend(self, width: int, height: int, name: str) -> None:
+        """Count a picture. Raises ProblemError: it is too large, or all of them together are."""
+        try:
+            check_pixels(width, height, name, self.limits)
+        except ImageError as error:
+            raise ProblemError(413, str(error)) from None
+        self.spent += width * height
+        if self.spent > self.megapixels * PIXELS_PER_MPX:
+            raise ProblemError(
+                413,
+                f"with {name} the pictures of this form have {self.spent / PIXELS_PER_MPX:.4g}"
+                f" megapixels; the limit for all of them is {self.megapixels:g}",
+            )
 
 
 def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool = False) -> Request:
@@ -50,34 +100,42 @@ def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool 
     content = form.get("content")
     if not isinstance(content, UploadFile) or not content.filename:
         raise ProblemError(422, "there is no photo: send it as the file content")
-    width, height = _keep(content, folder / "content", limits)
-    wanted = styles_from(form, folder, limits)
-    mask = form.get("mask")
-    if isinstance(mask, UploadFile) and mask.filename:
-        _keep(mask, folder / "mask", limits)
-    elif mask:
-        raise ProblemError(422, "the mask should be a file")
+    budget = PixelBudget(limits)
+    width, height = _keep(content, folder / "content", budget)
+    wanted = styles_from(form, folder, budget)
+    mask_name = _mask(form.get("mask"), folder, budget)
     recipe = recipe_from(form.get("recipe"), instant=instant, styles=wanted)
     name = f"{Path(name_of(content)).stem}_{Path(wanted[0]['name']).stem}"
     return {
         "name": name,
         "content": {"file": "content", "name": name_of(content), "width": width, "height": height},
         "styles": wanted,
-        "mask": "mask" if (folder / "mask").exists() else None,
+        "mask": None if mask_name is None else "mask",
+        "mask_name": mask_name,
         "recipe": recipe,
         "parent": None,
         "init": None,
     }
 
 
-def styles_from(form: FormData, folder: Path, limits: Limits) -> list[dict[str, Any]]:
+def _mask(mask: UploadFile | str | None, folder: Path, budget: PixelBudget) -> str | None:
+    """Keep a form's mask. Return its name, or None if there is none."""
+    if isinstance(mask, UploadFile) and mask.filename:
+        _keep(mask, folder / "mask", budget)
+        return name_of(mask)
+    if mask:
+        raise ProblemError(422, "the mask should be a file")
+    return None
+
+
+def styles_from(form: FormData, folder: Path, budget: PixelBudget) -> list[dict[str, Any]]:
     """The form's styles, their files kept in ``folder``. Raises ProblemError, ImageError."""
     chosen = [part for part in form.getlist("styles") if part != ""]
     if not 1 <= len(chosen) <= MOST_STYLES:
         raise ProblemError(422, f"there should be one to {MOST_STYLES} styles, not {len(chosen)}")
     weights = _weights(form.get("weights"), len(chosen))
     return [
-        _style(part, weight, folder / f"style-{index}", limits)
+        _style(part, weight, folder / f"style-{index}", budget)
         for index, (part, weight) in enumerate(zip(chosen, weights, strict=True))
     ]
 
@@ -89,7 +147,7 @@ def recipe_from(
     try:
         if isinstance(text, UploadFile):
             text = text.file.read(RECIPE_BYTES).decode()
-        settings = json.loads(text) if isinstance(text, str) and text.strip() else {}
+        settings = parse_json(text) if isinstance(text, str) and text.strip() else {}
     except ValueError as error:
         raise ProblemError(422, f"the recipe isn't JSON: {error}") from None
     if not isinstance(settings, dict):
@@ -101,6 +159,7 @@ def whole_recipe(
     settings: dict[str, Any], *, instant: bool = False, styles: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """All settings, checked; none may name a file. Raises RecipeError."""
+    _check_names(settings)
     for name in SETTINGS_WITH_FILES:
         if settings.get(name):
             raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
@@ -127,6 +186,22 @@ def whole_recipe(
     return recipe.model_dump(mode="json")
 
 
+def _check_names(settings: dict[str, Any]) -> None:
+    """Raise RecipeError for text that isn't Unicode, and for unknown devices and weights, which a
+    recipe takes as free text.
+    """
+    try:
+        check_unicode(settings)
+    except ValueError as error:
+        raise RecipeError(f"the recipe can't be used: {error}") from None
+    device = settings.get("device")
+    if isinstance(device, str) and not DEVICE.fullmatch(device):
+        raise RecipeError(unknown("device", device, DEVICES))
+    encoder = settings.get("weights")
+    if isinstance(encoder, str) and encoder not in ENCODERS:
+        raise RecipeError(unknown("weights file", encoder, ENCODERS))
+
+
 def _weights(text: Any, count: int) -> list[float]:
     if not text:
         return [1.0] * count
@@ -141,9 +216,11 @@ def _weights(text: Any, count: int) -> list[float]:
     return weights
 
 
-def _style(part: UploadFile | str, weight: float, path: Path, limits: Limits) -> dict[str, Any]:
+def _style(
+    part: UploadFile | str, weight: float, path: Path, budget: PixelBudget
+) -> dict[str, Any]:
     if isinstance(part, UploadFile):
-        _keep(part, path, limits)
+        _keep(part, path, budget)
         return {"file": path.name, "name": name_of(part), "weight": weight, "built_in": False}
     if part in styles.NAMES:
         return {"file": None, "name": part, "weight": weight, "built_in": True}
@@ -180,17 +257,14 @@ def check_bytes(upload: UploadFile, limits: Limits) -> None:
         )
 
 
-def _keep(upload: UploadFile, path: Path, limits: Limits) -> tuple[int, int]:
+def _keep(upload: UploadFile, path: Path, budget: PixelBudget) -> tuple[int, int]:
     """Check an image's type and size, and copy its bytes. Returns its width and height."""
     name = name_of(upload)
-    check_bytes(upload, limits)
-    anything = replace(limits, max_megapixels=UNLIMITED)
+    check_bytes(upload, budget.limits)
+    anything = replace(budget.limits, max_megapixels=UNLIMITED)
     with open_image(upload.file, name, anything) as image:
         width, height = image.size
-        try:
-            check_pixels(width, height, name, limits)
-        except ImageError as error:
-            raise ProblemError(413, str(error)) from None
+        budget.spend(width, height, name)
         if _is_upright(image, name):
             width, height = height, width
     if min(width, height) < MIN_SIDE_PX:

@@ -169,13 +169,27 @@ async function discard() {
   }
 }
 
-/** The paintings of a job that aren't in the gallery. */
-async function ownStyles(job) {
-  const inGallery = ({ name }) => state.styles.some((style) => style.name === name && !style.file);
-  const uploads = [...job.styles.entries()].filter(([, style]) => !inGallery(style));
+/** A job's styles; those that aren't built in with their files. */
+async function stylesOf(job) {
+  const isBuiltIn = ({ name }) => state.styles.some((style) => style.name === name && !style.file);
   return Promise.all(
-    uploads.map(async ([n, { name }]) => ({ name, file: await getBlob(jobPath(job.id, `/styles/${n}`)) })),
+    job.styles.map(async (style, n) =>
+      isBuiltIn(style) ? style : { ...style, file: await getBlob(jobPath(job.id, `/styles/${n}`)) },
+    ),
   );
+}
+
+/** What is chosen for a job's styles. Those that aren't in the gallery are added to it. */
+async function chosenFrom(styles) {
+  const chosen = [];
+  for (const { name, weight, file } of styles) {
+    try {
+      chosen.push({ name: file ? await addStyle(file, name) : name, weight });
+    } catch (error) {
+      showPictureError(error);
+    }
+  }
+  return chosen;
 }
 
 let opening = 0;
@@ -188,10 +202,9 @@ export async function openJob(id) {
     const job = await getJson(jobPath(id));
     const mask = job.mask ? await getBlob(jobPath(id, "/mask")) : null;
     const photo = await readPhoto(await getBlob(jobPath(id, "/content")), job.content.name);
-    const uploads = await ownStyles(job);
+    const styles = await stylesOf(job);
     if (turn !== opening) return;
-    for (const { file, name } of uploads) await addStyle(file, name).catch(showPictureError);
-    const chosen = job.styles.map(({ name, weight }) => ({ name, weight }));
+    const chosen = await chosenFrom(styles);
     set({ photo, chosen, mask, ...fromRecipe(job.recipe) }, false);
     if (mask) await drawMask(mask);
     if (!job.result && !job.preview) showPhoto();

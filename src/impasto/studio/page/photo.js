@@ -32,7 +32,9 @@ async function smaller(bitmap, file) {
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
   canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), "image/jpeg", 0.92));
+  // Only a JPEG is opaque for certain; what is transparent would become black in one.
+  const type = file.type === "image/jpeg" ? "image/jpeg" : "image/webp";
+  return new Promise((resolve) => canvas.toBlob((blob) => resolve(blob ?? file), type, 0.92));
 }
 
 /** Make `file` the photo; what was painted over the one before doesn't fit it. */

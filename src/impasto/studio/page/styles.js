@@ -18,16 +18,41 @@ export async function loadStyles() {
   }
 }
 
-/** Add an image of one's own to the gallery; one of the same name is replaced. Throws a sentence. */
+/**
+ * Add an image of one's own to the gallery, unless it is there. Throws a sentence.
+ * @returns {Promise<string>} its name there: another image of that name keeps it
+ */
 export async function addStyle(file, name = file.name || "pasted.png") {
   try {
     (await createImageBitmap(file)).close();
   } catch {
     throw new Error(`${name} isn't an image that this browser can show; try a JPEG or PNG.`);
   }
-  const own = { name, title: name, kind: "painting", thumbnail: URL.createObjectURL(file), file };
-  const others = state.styles.filter((style) => style.name !== name);
-  set({ styles: [own, ...others] });
+  for (let number = 1; ; number++) {
+    const free = number === 1 ? name : numbered(name, number);
+    const known = state.styles.find((style) => style.name === free);
+    if (known && !(await isSame(known.file, file))) continue;
+    if (!known) {
+      const own = { name: free, title: free, kind: "painting", thumbnail: URL.createObjectURL(file), file };
+      set({ styles: [own, ...state.styles] });
+    }
+    return free;
+  }
+}
+
+/** `image.jpg` → `image (2).jpg` */
+function numbered(name, number) {
+  const dot = name.lastIndexOf(".");
+  const end = dot > 0 ? dot : name.length;
+  return `${name.slice(0, end)} (${number})${name.slice(end)}`;
+}
+
+/** Whether two files hold the same bytes. @param {Blob | undefined} one @param {Blob} other */
+async function isSame(one, other) {
+  if (one?.size !== other.size) return false;
+  const [these, those] = await Promise.all([one.arrayBuffer(), other.arrayBuffer()]);
+  const rest = new Uint8Array(those);
+  return new Uint8Array(these).every((byte, index) => byte === rest[index]);
 }
 
 /** Add images and choose them. @param {Iterable<File>} files */
@@ -35,8 +60,7 @@ export async function useStyles(files) {
   clearError("styles-error");
   try {
     for (const file of files) {
-      const name = file.name || "pasted.png";
-      await addStyle(file, name);
+      const name = await addStyle(file);
       if (state.chosen.some((chosen) => chosen.name === name)) set({ chosen: state.chosen });
       else choose(name);
     }

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.recipe import MAX_SIZE_PX, Recipe
 from impasto.studio import uploads
-from impasto.studio.context import FRESH, studio_of
+from impasto.studio.context import STREAM, studio_of
 from impasto.studio.problems import ProblemError
 from impasto.studio.routes.forms import FORM
 from impasto.studio.store import Job
@@ -81,7 +81,7 @@ async def events(
                 number, kind, data = event
                 yield f"id: {number}\nevent: {kind}\ndata: {data}\n\n"
 
-    return StreamingResponse(stream(), media_type="text/event-stream", headers=FRESH)
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=STREAM)
 
 
 @router.post("/jobs/{id}/stop", status_code=202)

@@ -21,6 +21,7 @@ from impasto.studio import gallery, uploads
 from impasto.studio.context import studio_of
 from impasto.studio.problems import ProblemError
 from impasto.studio.store import ACTIVE, FINISHED
+from impasto.studio.text import check_unicode
 
 router = APIRouter(tags=["what there is"])
 
@@ -119,7 +120,8 @@ async def recipe_inside(request: Request) -> dict[str, Any]:
     uploads.check_bytes(picture, studio.settings.limits)
     try:
         note = await asyncio.to_thread(metadata.note_in, picture.file, "that picture")
-    except RecipeError:
+        check_unicode(note)
+    except (RecipeError, ValueError):
         raise ProblemError(422, "that picture holds no recipe") from None
     return {key: note.get(key) for key in ("recipe", "content", "styles")}
 

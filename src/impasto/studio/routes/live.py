@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
 import os
-import sys
 from typing import Any
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
-from impasto.studio.context import FRESH, Studio, studio_of
-from impasto.studio.problems import ProblemError
-from impasto.studio.watched import BOUNDARY
+from impasto.images.limits import Limits
+from impasto.images.opening import DAMAGE, damaged, open_image
+from impasto.studio.context import STREAM, Studio, studio_of
+from impasto.studio.crew import python_module
+from impasto.studio.problems import BRIEF_RETRY, ProblemError
+from impasto.studio.text import parse_json
 
 log = logging.getLogger("impasto.studio")
 
@@ -27,7 +30,10 @@ MOST_WAITING = 4
 """A client with more unanswered pictures doesn't keep to the protocol."""
 MOST_BYTES = 8_000_000
 IDLE_S = 60.0
-JPEG = b"\xff\xd8\xff"
+JPEG_FORMATS = ("JPEG", "MPO")
+SHOWN = Limits(max_megapixels=34)
+"""As large as a picture in 8K."""
+END_OF_JPEG = b"\xff\xd9"
 BUSY = "others are live already; try again later"
 POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
 
@@ -36,16 +42,30 @@ POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
 async def show(request: Request) -> None:
     """A painted picture, a JPEG of up to 1 MB, for whoever watches."""
     picture = await request.body()
-    if not picture.startswith(JPEG):
-        raise ProblemError(415, "that isn't a JPEG")
+    await asyncio.to_thread(_check_jpeg, picture)
     studio_of(request).watched.show(picture)
+
+
+def _check_jpeg(data: bytes) -> None:
+    """Raise ImageError or ProblemError unless the bytes are a whole JPEG, and nothing else."""
+    with open_image(io.BytesIO(data), "that picture", SHOWN) as image:
+        if image.format not in JPEG_FORMATS or not data.endswith(END_OF_JPEG):
+            raise ProblemError(415, "that isn't a JPEG")
+        image.draft("L", (1, 1))  # decodes an eighth of the size, which is quicker
+        try:
+            image.load()
+        except DAMAGE as error:
+            raise damaged("that picture", error) from error
 
 
 @router.get("/live/shown", response_class=StreamingResponse, tags=["live"])
 async def watch(request: Request) -> StreamingResponse:
     """The pictures that are sent, one replacing the other; it doesn't end."""
-    kind = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
-    return StreamingResponse(studio_of(request).watched.parts(), media_type=kind, headers=FRESH)
+    watched = studio_of(request).watched
+    if watched.is_full:
+        raise ProblemError(503, "too many are watching; try again later", **BRIEF_RETRY)
+    kind = f"multipart/x-mixed-replace; boundary={watched.boundary}"
+    return StreamingResponse(watched.parts(), media_type=kind, headers=STREAM)
 
 
 @router.websocket("/live")
@@ -75,15 +95,18 @@ class _Session:
         self.waiting = 0
 
     async def run(self) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "impasto.studio.live_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
-            env=dict(os.environ),
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *python_module("impasto.studio.live_worker"),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+                env=dict(os.environ),
+            )
+        except OSError as error:  # no file, process or memory is left for it
+            log.error("a live session: %s", error)
+            await _refuse(self.socket, BUSY, BUSY_CODE)
+            return
         tasks = [
             asyncio.create_task(self._to(process)),
             asyncio.create_task(self._from(process)),
@@ -91,8 +114,8 @@ class _Session:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                if (error := task.exception()) is not None:
-                    log.error("a live session: %s", error)
+                if (failure := task.exception()) is not None:
+                    log.error("a live session: %s", failure)
         finally:
             for task in tasks:
                 task.cancel()
@@ -147,7 +170,7 @@ def _message(message: Any) -> tuple[bytes | None, bytes]:
     if message.get("bytes") is not None:
         return b"P", message["bytes"]
     try:
-        settings = json.loads(message.get("text") or "")
+        settings = parse_json(message.get("text") or "")
     except (ValueError, RecursionError):
         return None, b""
     if not isinstance(settings, dict):

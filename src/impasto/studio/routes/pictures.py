@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi import Path as PathParameter
@@ -123,6 +125,12 @@ def _file(path: Path, missing: str, media_type: str, headers: dict[str, str]) ->
 
 
 def _attachment(name: str) -> str:
-    """A header for a file of that name (RFC 6266): plain letters only."""
-    plain = re.sub(r"[^A-Za-z0-9._-]", "_", name)
-    return f'attachment; filename="{plain}"'
+    """Return a Content-Disposition for a file of that name (RFC 6266).
+
+    Names that aren't plain are given twice: simplified, and as they are in UTF-8 (RFC 5987).
+    """
+    letters = unicodedata.normalize("NFKD", name)
+    base = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    plain = re.sub(r"[^A-Za-z0-9._-]", "_", base)
+    header = f'attachment; filename="{plain}"'
+    return header if plain == name else f"{header}; filename*=UTF-8''{quote(name, safe='')}"
