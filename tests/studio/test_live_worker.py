@@ -62,4 +62,5 @@ def test_a_large_painting_is_shrunk_as_it_is_read(mode, session):
     assert session.settle({"painting": painting}) == {"ready": True}
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000  # kB
     style = session.stylist.style
-    assert max(style.width, style.height) == min(max(size), PAINTING_PX)
+    least = min(max(size), 2 * PAINTING_PX)
+    assert least <= max(style.width, style.height) < 1.5 * least

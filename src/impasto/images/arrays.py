@@ -24,8 +24,8 @@ def from_array(array: np.ndarray, name: str) -> Picture:
         raise ImageError(
             f"an array of shape {array.shape} isn't an image; it should be (H, W) or (H, W, 3 or 4)"
         )
-    pixels = torch.from_numpy(unit_range(array)).permute(2, 0, 1)[None]  # (1, C, H, W)
-    return _split_alpha(pixels.contiguous(), name)
+    pixels = unit_range(array.transpose(2, 0, 1))  # (C, H, W)
+    return _split_alpha(torch.from_numpy(np.ascontiguousarray(pixels))[None], name)
 
 
 def from_tensor(tensor: Tensor) -> Picture:
@@ -77,7 +77,8 @@ def unit_range(array: np.ndarray) -> np.ndarray:
         return array.astype(np.float32)
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
         most = np.float32(np.iinfo(array.dtype).max)
-        return np.ascontiguousarray(array).astype(np.float32) / most
+        scaled: np.ndarray = np.divide(array, most, dtype=np.float32, order="C")
+        return scaled
     if not np.issubdtype(array.dtype, np.floating):
         raise ImageError(
             f"an image of {array.dtype} isn't understood; use uint8, uint16 or float in [0, 1]"

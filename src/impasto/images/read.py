@@ -7,6 +7,7 @@ orientation is applied, embedded ICC profiles are converted to sRGB, grey and CM
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,20 @@ from impasto.images.opening import check_pixels
 from impasto.images.picture import Picture
 
 Source = Any
-"""A path, ``"-"`` (standard input), bytes, PIL image, numpy array, torch tensor, or Picture."""
+"""A path, ``"-"`` (standard input), NamedFile, bytes, PIL image, numpy array, torch tensor, or
+Picture.
+"""
 
 STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class NamedFile:
+    """A file that people know by another name: an upload."""
+
+    path: Path
+    name: str
 
 
 def read(
@@ -54,6 +65,9 @@ def read(
     elif isinstance(source, (str, Path)):
         name = "stdin" if str(source) == STANDARD_INPUT else str(source) or "''"
         picture = decode(_file_bytes(source, name, limits), name, limits, needed_side)
+    elif isinstance(source, NamedFile):
+        data = _file_bytes(source.path, source.name, limits)
+        picture = decode(data, source.name, limits, needed_side)
     elif isinstance(source, (bytes, bytearray, memoryview)):
         picture = decode(bytes(source), name, limits, needed_side)
     elif isinstance(source, Image.Image):

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import cv2
@@ -20,8 +19,7 @@ import numpy as np
 
 from impasto.errors import ImageError, ImpastoError, RecipeError
 from impasto.images.limits import Limits
-from impasto.images.opening import DAMAGE, damaged, open_image
-from impasto.images.picture import Picture
+from impasto.images.opening import open_image
 from impasto.images.read import read
 from impasto.networks import styles
 from impasto.studio import gallery
@@ -32,10 +30,8 @@ LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 """MPO is a JPEG with more pictures behind it."""
 LEAST_SIDE = 32
-PAINTING_PX = 2048
+PAINTING_PX = 1024
 """Long side of a painting that is sent: more shows in no live picture."""
-RESIZABLE_MODES = ("L", "RGB", "RGBA", "CMYK", "YCbCr")
-"""Modes that Pillow can average. Pictures of the others are read as they are."""
 QUALITY = 88
 RATES = 1.0, 60.0
 
@@ -91,18 +87,6 @@ def _check_live_picture(data: bytes) -> None:
             raise ImageError(f"a live picture needs at least {LEAST_SIDE} px a side")
 
 
-def _painting(data: bytes) -> Picture:
-    """Return a painting that was sent, shrunk while it is decoded. Raises ImageError."""
-    with open_image(io.BytesIO(data), "the painting", UPLOADS) as image:
-        if image.mode not in RESIZABLE_MODES:
-            return read(data, limits=UPLOADS, name="the painting")
-        try:
-            image.thumbnail((PAINTING_PX, PAINTING_PX))
-        except DAMAGE as error:
-            raise damaged("the painting", error) from error
-        return replace(read(image), name="the painting")
-
-
 def _style(wanted: dict[str, Any]) -> Any:
     """A built-in style or painting by name, or a painting in base64; never a file's name."""
     if "painting" in wanted:
@@ -110,7 +94,7 @@ def _style(wanted: dict[str, Any]) -> Any:
             data = base64.b64decode(str(wanted["painting"]), validate=True)
         except ValueError:
             raise ImageError("the painting should be a picture in base64") from None
-        return _painting(data)
+        return read(data, limits=UPLOADS, name="the painting", needed_side=lambda *_: PAINTING_PX)
     name = str(wanted["style"])
     if name in styles.NAMES:
         return name

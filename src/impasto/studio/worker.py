@@ -32,7 +32,7 @@ from impasto import api, checkpoint, devices, files
 from impasto.errors import CheckpointError, ImpastoError
 from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
-from impasto.images.read import read
+from impasto.images.read import NamedFile
 from impasto.methods import instant
 from impasto.networks import kernels
 from impasto.result import Job, Progress, last
@@ -107,8 +107,8 @@ class Long:
 def prepared(request: Message, folder: Path) -> Job:
     """The request's images, by the names that people gave them, and its recipe."""
 
-    def picture(part: Message) -> Picture:
-        return read((folder / part["file"]).read_bytes(), limits=LARGE, name=part["name"])
+    def picture(part: Message) -> NamedFile:
+        return NamedFile(folder / part["file"], part["name"])
 
     asked = request["recipe"]
     files_of_it = {
