@@ -1,0 +1,85 @@
+"""Properties that hold for every name, recipe and note."""
+
+from __future__ import annotations
+
+import io
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from impasto.errors import ImageError, RecipeError
+from impasto.images import metadata
+from impasto.images.read import read
+from impasto.images.write import FORMATS, Encoding, encode
+from impasto.recipe import Recipe, build
+
+QUICK = settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+"""Any JSON value, with NaN, infinities and unpaired surrogates."""
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "size": st.integers(64, 4096),
+        "steps": st.integers(1, 2000),
+        "strength": st.floats(0, 2),
+        "mix": st.floats(0, 1),
+        "style_scale": st.floats(0.25, 4),
+        "style_weight": st.floats(1e-6, 1e6),
+        "solver": st.sampled_from(["adam", "lbfgs"]),
+        "color": st.sampled_from(["style", "content", "match", "histogram"]),
+        "style_loss": st.dictionaries(
+            st.sampled_from(["gram", "moments", "w2", "nearest"]), st.floats(0.1, 10), min_size=1
+        ),
+        "seed": st.integers(0, 2**31),
+    },
+)
+SIGNATURES = [b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"RIFF", b"GIF89a", b"BM"]
+PIXELS = np.full((32, 32, 3), 0.5, np.float32)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@QUICK
+@given(note=st.dictionaries(st.text(max_size=10), JSON, max_size=3))
+def test_a_note_is_read_as_it_was_written(format, note):
+    note = {"recipe": {}, "anything": json.loads(json.dumps(note))}
+    written = encode(PIXELS, Encoding(format, note=note))
+    found = metadata.note_in(io.BytesIO(written), "picture")
+    expected = json.loads(metadata.to_text(note))
+    assert json.dumps(found) == json.dumps(expected)  # NaN isn't equal to itself
+
+
+@QUICK
+@given(asked=SETTINGS)
+def test_a_recipe_inside_a_picture_is_the_recipe(asked):
+    recipe = build(asked)
+    note = {"recipe": recipe.model_dump(mode="json")}
+    written = encode(PIXELS, Encoding("png", note=note))
+    found = metadata.note_in(io.BytesIO(written), "picture")["recipe"]
+    assert build(recipe=found) == recipe
+
+
+@QUICK
+@given(name=st.sampled_from(sorted(Recipe.model_fields)), value=JSON)
+def test_a_setting_is_understood_or_refused(name, value):
+    with suppress(RecipeError):
+        assert isinstance(build({name: value}), Recipe)
+
+
+@QUICK
+@given(start=st.sampled_from(SIGNATURES), data=st.binary(max_size=200))
+def test_bytes_are_an_image_or_refused(start, data):
+    with suppress(ImageError):
+        picture = read(start + data)
+        assert 0 <= float(picture.rgb.min()) <= float(picture.rgb.max()) <= 1
