@@ -67,5 +67,6 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
 
 
 def reason(error: Exception) -> str:
-    """An error's own words; the operating system's without number and path."""
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    """An error's own words; those of the operating system and FFmpeg without number and path."""
+    words = getattr(error, "strerror", None) or str(error)
+    return words.lower() if isinstance(error, OSError) else str(words)

@@ -95,7 +95,7 @@ def _decode_tiff(data: bytes, name: str, limits: Limits, needed_side: NeededSide
         height, width = tiff.samples.shape[:2]
         needed = math.inf if needed_side is None else SPARE_SCALE * needed_side(height, width)
         picture = _from_samples(tiff.samples, tiff.profile, None, name, needed)
-        picture = replace(picture, full_size=(height, width))
+        picture = picture.reduced_from((height, width))
     if tiff.pages > 1:
         picture = picture.with_note(f"{name} has {tiff.pages} pages; only the first one is used")
     return picture
@@ -150,7 +150,7 @@ def _from_pil(
         picture = picture.with_note(
             f"{name} is an animation; only its first frame is used (impasto video paints them all)"
         )
-    return replace(picture, full_size=full_size)
+    return picture.reduced_from(full_size)
 
 
 def _from_samples(

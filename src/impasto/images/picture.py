@@ -48,6 +48,11 @@ class Picture:
     def width(self) -> int:
         return int(self.rgb.shape[-1])
 
+    def reduced_from(self, full_size: tuple[int, int]) -> Picture:
+        """Return the picture as one that was (height, width) in its file."""
+        is_reduced = full_size != (self.height, self.width)
+        return replace(self, full_size=full_size if is_reduced else None)
+
     def with_note(self, sentence: str) -> Picture:
         """Return the picture with one more sentence for the user."""
         return replace(self, notes=(*self.notes, sentence))
