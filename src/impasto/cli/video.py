@@ -24,7 +24,7 @@ from impasto.cli.options import (
 from impasto.cli.running import Stop, stoppable
 from impasto.cli.stylize import weighted_style
 from impasto.cli.target import MAX_STEM
-from impasto.errors import RecipeError
+from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.video.film import Film, FilmProgress
@@ -185,7 +185,13 @@ def _target(
         return Path(output)
     if not styles:
         raise RecipeError("no style image was given; at least one is needed")
+    if not clip:
+        raise ImageError("the name of the film is empty")
     source = Path(NUMBER.sub("", clip)) if NUMBER.search(clip) else Path(clip)
+    if source.is_dir():  # "." has a name, too
+        source = source.resolve()
+    if not source.name:
+        raise OutputError(f"a film of {clip} has no name of its own; give one with -o")
     name = f"{source.stem[:MAX_STEM]}_{Path(styles[0][0]).stem[:MAX_STEM]}"
     path = source.with_name(f"{name}.mp4" if preview is None else f"{name}_preview.jpg")
     return path if resume else files.free_name(path)
