@@ -45,6 +45,7 @@ def save(progress: Progress, path: Path) -> None:
         buffer,
     )
     files.write_atomically(path, buffer.getvalue())
+    files.remove_abandoned(path)
 
 
 def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:

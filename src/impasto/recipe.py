@@ -20,11 +20,10 @@ from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.paper import DEFAULT_DPI, long_side_px, paper_mm
 from impasto.networks.layers import canonical
 from impasto.recipe_files import DEFAULT_PRESET, load_preset, read_recipe_file
+from impasto.recipe_files import INITS as INITS
 
 MAX_SIZE_PX = 32768
 INSTANT_PRESET = "instant"
-INITS = ("content", "noise", "style", "instant")
-"""What to start from, besides a file."""
 STYLE_LOSSES = ("gram", "moments", "w2", "swd", "nearest")
 FOR_INSTANT = (
     "preset", "method", "size", "print", "dpi", "resize", "color", "mask", "region", "style_mask",

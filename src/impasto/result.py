@@ -28,6 +28,7 @@ from impasto.images.sizes import resize
 from impasto.losses.objective import Anchor, Losses
 from impasto.plan import RunPlan
 from impasto.recipe import Recipe
+from impasto.recipe_files import with_paths
 from impasto.solvers import State
 
 
@@ -101,14 +102,21 @@ class Job:
         return pixels
 
     def note(self) -> dict[str, Any]:
-        """What a picture says about how it was made: no times or dates, so that the same job gives
-        the same bytes.
+        """Return what a picture says about how it was made: no times or dates, so that the same job
+        gives the same bytes, and of files only the bare names.
         """
+
+        def bare(name: str) -> str:
+            return Path(name).name
+
+        content = self.content.note()
+        if "name" in content:
+            content["name"] = bare(content["name"])
         return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "content": self.content.note(),
+            "recipe": with_paths(self.recipe.model_dump(mode="json"), bare),
+            "content": content,
             "styles": [
-                {"name": style.name, "weight": weight, "sha256": style.sha256}
+                {"name": bare(style.name), "weight": weight, "sha256": style.sha256}
                 for style, weight in zip(self.styles, self.style_weights, strict=True)
             ],
             "computed": {"device": str(self.device.device), "precision": self.device.precision},
@@ -271,7 +279,11 @@ class Result:
         return path
 
     def encoding(
-        self, format: write.Format, bit_depth: write.BitDepth = 8, *, metadata: bool = True
+        self,
+        format: write.Format,
+        bit_depth: write.BitDepth = 8,
+        *,
+        metadata: bool = True,
     ) -> write.Encoding:
         """How it is written, with the recipe (if ``metadata``) and the dots per inch."""
         note = self.job.note() if metadata else None

@@ -26,7 +26,7 @@ def check_input(name: str) -> None:
         raise ImageError("the name of an image is empty")
     if "://" in name:
         raise ImageError(f"{name} is a web address; download the image and give its file")
-    if Path(name).is_dir():
+    if files.is_folder(Path(name)):
         raise ImageError(f"{name} is a folder, not an image")
     if not files.exists(Path(name)):
         hint = "; in quotes, ~ does not stand for your home folder" if name[0] == "~" else ""

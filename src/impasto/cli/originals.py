@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from impasto.errors import ImageError
+from impasto.recipe_files import original_files
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
@@ -25,8 +26,8 @@ def content_again(entry: dict[str, Any], recipe: Path, style: str) -> str | Pict
 
 
 def find_again(entry: dict[str, Any], recipe: Path) -> str:
-    """A file that a picture was made from: where it was, seen from here or from the picture, or
-    beside the picture.
+    """Return a file that a picture was made from; of several by that name, the one that has not
+    changed. Raises ImageError: there is none.
     """
     from impasto.networks import styles
     from impasto.networks.weights import matches
@@ -34,9 +35,13 @@ def find_again(entry: dict[str, Any], recipe: Path) -> str:
     name, digest = str(entry.get("name", "an unnamed image")), entry.get("sha256")
     if name in styles.NAMES and digest is None:
         return name
-    for candidate in (Path(name), recipe.parent / name, recipe.parent / Path(name).name):
-        if candidate.is_file():
-            if digest and not matches(candidate, f"sha256:{digest}"):
-                click.echo(f"{candidate} isn't the same file that {recipe} was made from", err=True)
+    candidates = list(original_files(name, recipe))
+    if not candidates:
+        raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
+    if not digest:
+        return str(candidates[0])
+    for candidate in candidates:
+        if matches(candidate, f"sha256:{digest}"):
             return str(candidate)
-    raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
+    click.echo(f"{candidates[0]} isn't the same file that {recipe} was made from", err=True)
+    return str(candidates[0])

@@ -55,7 +55,7 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
             History.from_list(note.get("history", [])),
         )
     )
-    files.write_atomically(output, page.encode())
+    files.write_atomically(output, page.encode("utf-8", "replace"))
     click.echo(str(output))
 
 
@@ -63,7 +63,7 @@ def _source(style: str) -> Any:
     """A painting's file, or how a built-in style looks."""
     from impasto.networks import styles
 
-    built_in = style in styles.NAMES and not Path(style).exists()
+    built_in = style in styles.NAMES and not files.exists(Path(style))
     return styles.thumbnail(style) if built_in else style
 
 
@@ -90,6 +90,6 @@ def _note(run: Path) -> dict[str, Any]:
 def _beside(output: str, run: Path) -> Path:
     """The picture of a run: where it was, seen from here or from the record, or beside it."""
     for candidate in (Path(output), run.parent / output, run.parent / Path(output).name):
-        if output and candidate.is_file():
+        if output and files.is_file(candidate):
             return candidate
     raise ImageError(f"{run} is about {output or 'no picture'}, which isn't here")

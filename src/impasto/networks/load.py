@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from impasto import files
 from impasto.errors import WeightsError
 from impasto.networks import formats, weights
 from impasto.networks.classifier import VGG19Classifier
@@ -74,12 +75,12 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
     weights that have been pulled. Raises WeightsError.
     """
     if file is not None:
-        if not file.is_file():
+        if not files.is_file(file):
             raise WeightsError(f"{file}: there is no such weights file")
         path, format = file, formats.format_of(file)
     else:
         with_top = [entry for entry in weights.CATALOGUE.values() if entry.has_top]
-        present = [entry for entry in with_top if entry.path.is_file()]
+        present = [entry for entry in with_top if files.is_file(entry.path)]
         if not present:
             raise WeightsError(
                 "classifying needs VGG-19 with its top, which doesn't come with impasto; fetch it"

@@ -19,6 +19,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from impasto import files
 from impasto.errors import ImageError
 from impasto.video.live.slot import Slot
 from impasto.video.reading import best_stream, colour_of, open_container, upright
@@ -86,7 +87,7 @@ def place(source: str) -> Place:
         return Place(source, paced=False, patience=SEGMENT_PATIENCE_S)
     if STREAM.match(source):
         return Place(source)
-    if not Path(source).exists():
+    if not files.exists(Path(source)):
         raise ImageError(f"{source}: no such file, camera, screen or address")
     return Place(source, lasts=False, paced=False)
 
