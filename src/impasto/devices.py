@@ -15,6 +15,7 @@ from typing import Literal
 import psutil
 import torch
 
+from impasto import cgroups
 from impasto.errors import DeviceError, unknown
 
 BYTES_PER_MB = 1_000_000
@@ -95,13 +96,8 @@ def memory_available_mb(device: torch.device) -> float:
 
 
 def _free_in_container() -> float:
-    """What a container's limit leaves, bytes (cgroup v2)."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = float((folder / "memory.max").read_text())
-        return limit - float((folder / "memory.current").read_text())
-    except (OSError, ValueError):  # not Linux, or "max"
-        return math.inf
+    """Return what a container's or unit's limit leaves, bytes."""
+    return cgroups.free_memory() if sys.platform == "linux" else math.inf
 
 
 def is_out_of_memory(error: Exception) -> bool:
