@@ -10,10 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from impasto import files
 from impasto.errors import RecipeError, reason, unknown
+from impasto.folders import preset_folder
 
 DEFAULT_PRESET = "studio"
 INITS = ("content", "noise", "style", "instant")
@@ -132,6 +131,7 @@ def preset_files() -> dict[str, Path]:
     return {
         path.stem: path
         for folder in (built_in_preset_folder(), user_preset_folder())
+        if folder is not None
         for path in sorted(folder.glob("*.toml"))
     }
 
@@ -141,6 +141,8 @@ def built_in_preset_folder() -> Path:
     return Path(str(resources.files("impasto").joinpath("presets")))
 
 
-def user_preset_folder() -> Path:
-    """Where a user's own presets are: any TOML file there is a preset of that name."""
-    return platformdirs.user_config_path("impasto", appauthor=False) / "presets"
+def user_preset_folder() -> Path | None:
+    """Where a user's own presets are: any TOML file there is a preset of that name. A user without
+    a home has none.
+    """
+    return preset_folder()
