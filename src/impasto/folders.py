@@ -13,7 +13,8 @@ APP = "impasto"
 
 def home_folder() -> Path | None:
     """Return the user's home folder, or None: a numeric user of a container may have none."""
-    return _absolute(Path.home)
+    home = _absolute(Path.home)
+    return None if home == Path("/") else home  # what an empty HOME comes to
 
 
 def preset_folder() -> Path | None:

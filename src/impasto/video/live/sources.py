@@ -21,6 +21,7 @@ from av.container import InputContainer
 
 from impasto import files
 from impasto.errors import ImageError
+from impasto.networks.connection import ffmpeg_options
 from impasto.video.live.slot import Slot
 from impasto.video.reading import best_stream, colour_of, open_container, upright
 
@@ -162,7 +163,8 @@ class LiveSource:
         found: dict[str, Any] = {"format": self.place.format} if self.place.format else {}
         if STREAM.match(self.place.name):
             found["timeout"] = self.place.patience
-        with closing(open_container(self.place.name, options={**options}, **found)) as container:
+        options = {**options, **ffmpeg_options(self.place.name)}
+        with closing(open_container(self.place.name, options=options, **found)) as container:
             if not container.streams.video:
                 raise ImageError(f"{self.name} has no pictures")
             stream = best_stream(container)
