@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -75,6 +77,17 @@ def find(name: str = "auto") -> torch.device:
             "there is no Apple GPU (mps) here; leave out --device to use what there is"
         )
     return torch.device(name)
+
+
+@cache
+def allow_forks() -> None:
+    """Let processes that are forked from this one from now on compute, each on one thread.
+
+    OpenMP's threads don't survive a fork: a child that had work for them would wait for ever.
+    PyTorch refuses CUDA there by itself.
+    """
+    if hasattr(os, "register_at_fork"):  # Windows has no forks
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:

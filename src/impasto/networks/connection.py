@@ -13,7 +13,8 @@ import httpx
 from impasto.errors import NetworkError, reason
 
 PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
-CERTIFICATE_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Variables that say where they are; of two the first one counts."""
 NO_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
 """For an answer that redirects to this machine."""
 
@@ -61,6 +62,6 @@ def open_client(url: str | httpx.URL, **options: Any) -> httpx.Client:
             " address of http:// or https://, or with the package socksio of socks5://"
         ) from error
     except (OSError, ssl.SSLError) as error:
-        given = {name: os.environ.get(name) for name in CERTIFICATE_VARIABLES}
-        place = " ".join(f"{name}={path}" for name, path in given.items() if path) or "the system"
+        given = [f"{name}={os.environ[name]}" for name in CERTIFICATES if os.environ.get(name)]
+        place = given[0] if given else "the system"
         raise NetworkError(f"the certificates of {place} can't be read: {reason(error)}") from error
