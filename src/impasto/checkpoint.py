@@ -22,9 +22,9 @@ FORMAT_VERSION = 3
 
 
 def save(progress: Progress, path: Path) -> None:
-    """Write the checkpoint of ``progress``, atomically, before the run goes on by two steps.
+    """Write the checkpoint of ``progress``, atomically, at once or later.
 
-    Raises CheckpointError: it has gone on further, or can't be gone on with; OutputError.
+    Raises CheckpointError: the run can't be gone on with; OutputError.
     """
     job, snapshot = progress.job, progress.snapshot
     if snapshot is None:

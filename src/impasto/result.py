@@ -132,7 +132,6 @@ class Job:
 class Snapshot:
     """What changes during a run: all that is needed to go on from step ``step``, bit for bit.
 
-    ``solver()`` can be called until the run has gone on by two steps.
     ``steps_before`` are the steps taken at each scale before this one. ``best`` is the image with
     the lowest total so far in this scale, and that total; ``falls`` the lowest totals of late.
     """
@@ -157,7 +156,8 @@ class Progress:
     ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
     start-up; ``message`` is a sentence when something happened that a person should know.
     ``pixels`` (1, 3, h, w) is the image; ``snapshot`` is None where a run can't be gone on with.
-    A Progress stays valid when the run goes on.
+    A Progress stays valid when the run goes on: its picture, and as a checkpoint. While an old one
+    is held, L-BFGS keeps the vectors that it needs, up to 24 bytes a pixel for each pair.
     """
 
     step: int

@@ -33,6 +33,16 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, stop, photo, painting,
     assert resumed.seconds > progress.seconds
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_any_progress_of_a_finished_run_can_be_saved(name, photo, painting, tmp_path):
+    events = list(impasto.iterate(photo, painting, **RECIPES[name], lbfgs_history=2))
+    for index in (3, 7, -1):
+        path = tmp_path / f"{index}.checkpoint"
+        checkpoint.save(events[index], path)
+        resumed = last(impasto.resume(path)).result()
+        np.testing.assert_array_equal(resumed.array, events[-1].result().array)
+
+
 @pytest.mark.parametrize("stop", [12, 21, 22])
 def test_a_resumed_run_converges_at_the_same_step(stop, photo, painting, tmp_path):
     settings = {**RECIPES["lbfgs"], "steps": 300, "until": "converged", "tolerance": 0.3}
