@@ -37,7 +37,7 @@ def is_file(path: Path) -> bool:
     """
     try:
         return path.is_file()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null character
         return False
 
 
@@ -45,7 +45,7 @@ def exists(path: Path) -> bool:
     """Return whether there is a file or folder; False where that can't be told."""
     try:
         return path.exists()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -53,7 +53,7 @@ def is_folder(path: Path) -> bool:
     """Return whether there is a folder; False where that can't be told."""
     try:
         return path.is_dir()
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 

@@ -6,7 +6,6 @@ is a partial recipe: a TOML file in ``presets/``, or one of the user's own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -463,8 +462,17 @@ def validate(values: Mapping[str, Any]) -> Recipe:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        got = " ".join(f"{first['input']!r:.60}".split())
-        raise RecipeError(f"{setting} should be {message}, not {got}") from error
+        raise RecipeError(f"{setting} should be {message}, not {_shown(first['input'])}") from error
+    except OverflowError as error:
+        raise RecipeError("a setting is a number that is too large") from error
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a sentence has it, in one line of at most 60 characters."""
+    try:
+        return " ".join(f"{value!r:.60}".split())
+    except (ValueError, RecursionError):  # Python writes no number of over 4,300 digits
+        return "a value that is too large to be shown"
 
 
 def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
@@ -472,7 +480,7 @@ def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[
         case None:
             return {}
         case Recipe():
-            return json.loads(recipe.model_dump_json())  # type: ignore[no-any-return]
+            return recipe.model_dump(mode="json")
         case Mapping():
             return dict(recipe)
         case str() | Path():

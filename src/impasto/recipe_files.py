@@ -78,7 +78,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, without its ``about``. Raises RecipeError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} isn't valid TOML: {error}") from error
     except OSError as error:
         raise RecipeError(f"{path} can't be read: {reason(error)}") from error
@@ -122,7 +122,7 @@ def preset_about(path: Path) -> str:
     """What a preset says of itself: the key ``about`` of its file."""
     try:
         return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "(can't be read)"
 
 

@@ -431,12 +431,12 @@ def _images(
         return content, [weighted_style(style) for style in styles]
     if recipe is None or recipe.suffix.lower() == ".toml":
         raise ImageError("a content image and at least one style image are needed")
-    from impasto.images import metadata
+    from impasto.records import Original, read_note
 
-    note = metadata.read_note(recipe)
-    entries: list[dict[str, Any]] = note.get("styles") or [{}]
-    found = [(find_again(style, recipe), style.get("weight", 1.0)) for style in entries]
-    return content_again(note.get("content", {}), recipe, found[0][0]), found
+    note = read_note(recipe)
+    styles_again = note.styles or [Original()]
+    found = [(find_again(style, recipe), style.weight) for style in styles_again]
+    return content_again(note.content, recipe, found[0][0]), found
 
 
 def weighted_style(text: str) -> tuple[str, float]:

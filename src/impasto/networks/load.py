@@ -11,7 +11,7 @@ from torch import Tensor
 from impasto import files
 from impasto.errors import WeightsError
 from impasto.networks import formats, weights
-from impasto.networks.classifier import VGG19Classifier
+from impasto.networks.classifier import VGG19Classifier, class_names
 from impasto.networks.magenta import Magenta
 from impasto.networks.multistyle import Multistyle
 from impasto.networks.vgg19 import VGG19, Pooling
@@ -91,6 +91,9 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
     parameters = formats.read(path, format)
     if "predictions.weight" not in parameters:
         raise WeightsError(f"{path} holds VGG-19 without its top; classifying needs the top")
+    classes = len(parameters["predictions.weight"])
+    if classes != len(class_names()):
+        raise WeightsError(f"{path} knows {classes} classes, not those of ImageNet")
     return VGG19Classifier(
         parameters, preprocessing="torchvision" if format == "torchvision" else "caffe"
     )
