@@ -234,3 +234,43 @@ def test_sighup_stops_a_run_unless_it_is_ignored(ignored, photo, painting, tmp_p
     assert process.returncode == (0 if ignored else 129)
     assert (b"stopped at step" in stderr) is not ignored
     Image.open(out).load()
+
+
+# --- Hints ---
+
+
+def test_the_end_tells_of_a_larger_photo_unless_the_size_was_chosen(impasto, photo, painting):
+    Image.open(photo).resize((900, 600)).save(photo)
+    ran = impasto(photo, painting, "--fast")
+    assert "512×341 px of 900×600" in ran.err
+    assert "--size for more" in ran.err
+    assert " of 900" not in impasto(photo, painting, *FAST).err
+
+
+def test_a_seed_that_changes_nothing_is_said_so(impasto, photo, painting):
+    line = "the seed counts only with --init noise"
+    assert line in impasto(photo, painting, *QUICK, "--seed", "1").err
+    assert line not in impasto(photo, painting, *QUICK, "--seed", "1", "--init", "noise").err
+
+
+def test_words_for_options_and_other_spellings(impasto, photo, painting):
+    assert impasto("version").out.startswith("impasto ")
+    assert "Usage" in impasto("help").out
+    assert impasto(photo, painting, *FAST, "--colour", "content").code == 0
+
+
+def test_a_film_is_pointed_to_its_command(impasto, tmp_path, painting):
+    (tmp_path / "clip.mp4").touch()
+    assert "impasto video clip.mp4" in impasto("clip.mp4", painting).sentence()
+
+
+def test_a_studio_without_a_home_asks_for_a_folder(impasto, monkeypatch):
+    pwd = pytest.importorskip("pwd")
+
+    def nobody(*arguments):
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    for name in ("HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert "--data" in impasto("studio").sentence()

@@ -6,10 +6,12 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
 
+from impasto import files
 from impasto.cli.streams import standard_streams
 from impasto.errors import ImpastoError, reason
 
@@ -18,6 +20,8 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 
 DEFAULT_COMMAND = "stylize"
+WORDS = ("help", "version")
+"""Options that may be given as words."""
 COMMANDS = {  # imported when it is used: torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
     "video": "Paint a film, without flicker.",
@@ -52,6 +56,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
+        if len(args) == 1 and args[0] in WORDS and not files.exists(Path(args[0])):
+            args = [f"--{args[0]}"]
         if args and args[0] not in own and args[0] not in COMMANDS:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)

@@ -16,6 +16,8 @@ from impasto.recipe import Recipe
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+ALIASES = {"color": ("--colour",)}
+"""Other spellings of a setting's flag."""
 SEVERAL = ("region", "style_mask")
 """Settings whose flags can be given more than once."""
 
@@ -121,6 +123,7 @@ def _recipe_options(command: Command, left_out: tuple[str, ...]) -> Command:
             continue
         command = click.option(
             f"--{name.replace('_', '-')}",
+            *ALIASES.get(name, ()),
             name,
             default=None,
             metavar=_metavar(field),

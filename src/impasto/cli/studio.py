@@ -14,6 +14,16 @@ from impasto.studio.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, defaul
 SHUTDOWN_S = 3
 
 
+def _usual_data_folder() -> Path:
+    """Return where pictures are kept by default. Raises OutputError: there is no home folder."""
+    try:
+        return default_data_folder()
+    except RuntimeError as error:
+        raise OutputError(
+            "there is no home folder to keep pictures in; choose a folder with --data"
+        ) from error
+
+
 @click.command
 @click.option("--host", default=DEFAULT_HOST, show_default=True, help="Where to listen.")
 @click.option(
@@ -33,7 +43,7 @@ SHUTDOWN_S = 3
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    default=default_data_folder,
+    default=_usual_data_folder,
     metavar="DIR",
     help="Where pictures and their history are kept.",
 )
@@ -104,7 +114,9 @@ def studio(
     try:
         settings.data.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{data} can't be made: {reason(error)}") from error
+        raise OutputError(
+            f"{data} can't be made: {reason(error)}; choose another place with --data"
+        ) from error
     if not os.access(settings.data, os.W_OK):
         raise OutputError(f"{data} can't be written to")
     serve(settings, say=click.echo, open_browser=open_browser)

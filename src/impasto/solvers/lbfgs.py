@@ -213,6 +213,7 @@ class Pairs:
     def load(self, state: dict[str, Any]) -> None:
         self.vectors, self.order = state["vectors"], state["order"]
         self.sy, self.yy = state["sy"], state["yy"]
+        self.slots = len(self.sy)  # as it was, even where less memory is planned for them now
 
 
 class PairsState:
