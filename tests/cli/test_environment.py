@@ -241,9 +241,9 @@ def test_sighup_stops_a_run_unless_it_is_ignored(ignored, photo, painting, tmp_p
 
 def test_the_end_tells_of_a_larger_photo_unless_the_size_was_chosen(impasto, photo, painting):
     Image.open(photo).resize((900, 600)).save(photo)
-    ran = impasto(photo, painting, "--fast")
-    assert "512×341 px of 900×600" in ran.err
-    assert "--size for more" in ran.err
+    ran = impasto(photo, painting, "--preset", "tutorial", "--steps", "1")
+    assert "512×341 px of 900×600, 1 steps" in ran.err
+    assert "--size or --preset poster for more" in ran.err
     assert " of 900" not in impasto(photo, painting, *FAST).err
 
 
