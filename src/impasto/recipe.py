@@ -451,6 +451,14 @@ ADDED_SETTINGS = {
 """What recipes mean that were written down before there were these settings."""
 
 
+PLAINER = {
+    "int_parsing": "a valid integer, such as 1024",
+    "float_parsing": "a valid number, such as 0.5",
+    "bool_parsing": "yes or no",
+}
+"""Pydantic's sentences about text that it can't convert, in plainer words."""
+
+
 def validate(values: Mapping[str, Any]) -> Recipe:
     """Check settings. Raises RecipeError with one sentence about the first one that is wrong."""
     for name in values:
@@ -461,7 +469,8 @@ def validate(values: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        message = PLAINER.get(first["type"]) or first["msg"]
+        message = message.removeprefix("Input should be ").removeprefix("Value error, ")
         raise RecipeError(f"{setting} should be {message}, not {_shown(first['input'])}") from error
     except OverflowError as error:
         raise RecipeError("a setting is a number that is too large") from error
