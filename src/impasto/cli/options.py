@@ -122,8 +122,8 @@ def _recipe_options(command: Command, left_out: tuple[str, ...]) -> Command:
         if name in left_out:
             continue
         command = click.option(
-            f"--{name.replace('_', '-')}",
             *ALIASES.get(name, ()),
+            f"--{name.replace('_', '-')}",
             name,
             default=None,
             metavar=_metavar(field),
