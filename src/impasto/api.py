@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto import checkpoint, memory
+from impasto import checkpoint, files, memory
 from impasto.devices import Device
 from impasto.errors import ImageError, RecipeError
 from impasto.images.color import match_histogram, match_palette
@@ -175,7 +175,7 @@ def read_styles(
 
 def is_built_in(source: Source) -> bool:
     """Whether it names a style that a network knows, and no file."""
-    return isinstance(source, str) and source in styles.NAMES and not Path(source).exists()
+    return isinstance(source, str) and source in styles.NAMES and not files.exists(Path(source))
 
 
 def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int) -> Picture:

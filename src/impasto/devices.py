@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import psutil
 import torch
 
+from impasto import cgroups
 from impasto.errors import DeviceError, unknown
 
 BYTES_PER_MB = 1_000_000
@@ -29,6 +32,7 @@ Kernel = Literal["winograd", "onednn", "cudnn", "plain", "autograd"]
 """Implementation of the encoder. The first four are kernels of ``networks.convolution``, run by
 ``networks.engine.Engine``; ``autograd`` is ``AutogradEngine``, which PyTorch differentiates.
 """
+OUT_OF_MEMORY = ("not enough memory", "out of memory", "allocate memory", "nsufficient memory")
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -60,7 +64,8 @@ def find(name: str = "auto") -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if kind not in DEVICE_TYPES[1:] or (index and not (kind == "cuda" and index.isdigit())):
+    has_index = ":" in name
+    if kind not in DEVICE_TYPES[1:] or (has_index and not (kind == "cuda" and index.isdigit())):
         raise DeviceError(unknown("device", name, DEVICE_TYPES))
     if kind == "cuda" and not (
         torch.cuda.is_available() and int(index or 0) < torch.cuda.device_count()
@@ -74,6 +79,17 @@ def find(name: str = "auto") -> torch.device:
             "there is no Apple GPU (mps) here; leave out --device to use what there is"
         )
     return torch.device(name)
+
+
+@cache
+def allow_forks() -> None:
+    """Let processes that are forked from this one from now on compute, each on one thread.
+
+    OpenMP's threads don't survive a fork: a child that had work for them would wait for ever.
+    PyTorch refuses CUDA there by itself.
+    """
+    if hasattr(os, "register_at_fork"):  # Windows has no forks
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:
@@ -95,20 +111,17 @@ def memory_available_mb(device: torch.device) -> float:
 
 
 def _free_in_container() -> float:
-    """What a container's limit leaves, bytes (cgroup v2)."""
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = float((folder / "memory.max").read_text())
-        return limit - float((folder / "memory.current").read_text())
-    except (OSError, ValueError):  # not Linux, or "max"
-        return math.inf
+    """Return what a container's or unit's limit leaves, bytes."""
+    return cgroups.free_memory() if sys.platform == "linux" else math.inf
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether that is what PyTorch means: on CPUs it has no exception of its own for it."""
+    """Return whether an error of PyTorch, FFmpeg or OpenCV means that. On CPUs PyTorch has no
+    exception of its own for it.
+    """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return "not enough memory" in str(error) or "out of memory" in str(error)
+    return any(words in str(error) for words in OUT_OF_MEMORY)
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4

@@ -9,6 +9,7 @@
     ├── WeightsError        network weights that are missing, damaged or can't be fetched
     ├── DeviceError         a device or precision that this machine doesn't have, or no memory left
     ├── CheckpointError     a file that can't be resumed from
+    ├── NetworkError        a proxy or a certificate that can't be used
     └── DivergenceError     an optimisation with no finite loss to go back to
 
 A front turns them into one line and exit code 2; anything else is a bug.
@@ -46,6 +47,10 @@ class DeviceError(ImpastoError):
 
 class CheckpointError(ImpastoError):
     """A file that can't be resumed from."""
+
+
+class NetworkError(ImpastoError):
+    """A proxy or a certificate that can't be used."""
 
 
 class DivergenceError(ImpastoError):

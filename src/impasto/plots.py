@@ -6,12 +6,13 @@ Images are Pictures, or anything that ``impasto.read`` takes.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +22,24 @@ from impasto.images.read import Source, read
 from impasto.losses.total_variation import deltas
 from impasto.networks.layers import LAYER_NAMES
 from impasto.recipe import Recipe
+
+
+@contextmanager
+def _quiet_logger(name: str) -> Iterator[None]:
+    """Let a logger say nothing but errors while this lasts."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+# Where the home folder can't be written to, matplotlib keeps its fonts in a temporary folder. It
+# says so at length, and there is nothing that the user should do about it.
+with _quiet_logger("matplotlib"):
+    from matplotlib.figure import Figure, SubFigure
 
 INCHES_PER_PANEL = 4.0
 MAPS_PER_LAYER = 8
@@ -110,7 +129,7 @@ def losses(
     axis.set_xlabel("step" if over == "steps" else "seconds")
     axis.set_ylabel("weighted loss")
     if axis.lines:
-        axis.legend(fontsize=8)
+        _legend(axis)
     return figure
 
 
@@ -130,8 +149,14 @@ def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> F
     axis.set_yscale("log")
     axis.set_xlabel(over)
     axis.set_ylabel("total loss over that at the start of the last size")
-    axis.legend(fontsize=8)
+    _legend(axis)
     return figure
+
+
+def _legend(axis: Any) -> None:
+    """Add a legend of names, in which $ is no formula."""
+    for text in axis.legend(fontsize=8).get_texts():
+        text.set_parse_math(False)
 
 
 def contact_sheet(images: Mapping[str, Source], *, columns: int = 4) -> Figure:
@@ -143,7 +168,7 @@ def contact_sheet(images: Mapping[str, Source], *, columns: int = 4) -> Figure:
         axis.axis("off")
     for axis, (name, image) in zip(axes, images.items(), strict=False):
         axis.imshow(_array_of(image))
-        axis.set_title(name, fontsize=9)
+        axis.set_title(name, fontsize=9, parse_math=False)
     return figure
 
 

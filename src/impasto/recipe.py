@@ -6,7 +6,6 @@ is a partial recipe: a TOML file in ``presets/``, or one of the user's own.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -20,11 +19,10 @@ from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.paper import DEFAULT_DPI, long_side_px, paper_mm
 from impasto.networks.layers import canonical
 from impasto.recipe_files import DEFAULT_PRESET, load_preset, read_recipe_file
+from impasto.recipe_files import INITS as INITS
 
 MAX_SIZE_PX = 32768
 INSTANT_PRESET = "instant"
-INITS = ("content", "noise", "style", "instant")
-"""What to start from, besides a file."""
 STYLE_LOSSES = ("gram", "moments", "w2", "swd", "nearest")
 FOR_INSTANT = (
     "preset", "method", "size", "print", "dpi", "resize", "color", "mask", "region", "style_mask",
@@ -453,6 +451,14 @@ ADDED_SETTINGS = {
 """What recipes mean that were written down before there were these settings."""
 
 
+PLAINER = {
+    "int_parsing": "a valid integer, such as 1024",
+    "float_parsing": "a valid number, such as 0.5",
+    "bool_parsing": "yes or no",
+}
+"""Pydantic's sentences about text that it can't convert, in plainer words."""
+
+
 def validate(values: Mapping[str, Any]) -> Recipe:
     """Check settings. Raises RecipeError with one sentence about the first one that is wrong."""
     for name in values:
@@ -463,9 +469,19 @@ def validate(values: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-        got = " ".join(f"{first['input']!r:.60}".split())
-        raise RecipeError(f"{setting} should be {message}, not {got}") from error
+        message = PLAINER.get(first["type"]) or first["msg"]
+        message = message.removeprefix("Input should be ").removeprefix("Value error, ")
+        raise RecipeError(f"{setting} should be {message}, not {_shown(first['input'])}") from error
+    except OverflowError as error:
+        raise RecipeError("a setting is a number that is too large") from error
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a sentence has it, in one line of at most 60 characters."""
+    try:
+        return " ".join(f"{value!r:.60}".split())
+    except (ValueError, RecursionError):  # Python writes no number of over 4,300 digits
+        return "a value that is too large to be shown"
 
 
 def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[str, Any]:
@@ -473,7 +489,7 @@ def _as_mapping(recipe: Recipe | Mapping[str, Any] | str | Path | None) -> dict[
         case None:
             return {}
         case Recipe():
-            return json.loads(recipe.model_dump_json())  # type: ignore[no-any-return]
+            return recipe.model_dump(mode="json")
         case Mapping():
             return dict(recipe)
         case str() | Path():

@@ -2,36 +2,83 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from impasto import files
 from impasto.errors import RecipeError, reason, unknown
+from impasto.folders import preset_folder
 
 DEFAULT_PRESET = "studio"
+INITS = ("content", "noise", "style", "instant")
+"""What to start from, besides a file."""
+NOT_FILES = ("", "-", *INITS)
+FILE_SETTINGS = ("init", "mask", "style_mask", "region")
+"""The settings that name files."""
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
     """The settings in a TOML file or in a picture made by impasto. Raises RecipeError."""
-    if not path.exists():
+    if not files.exists(path):
         raise RecipeError(f"{path}: there is no such recipe")
-    if path.is_dir():
+    if files.is_folder(path):
         raise RecipeError(f"{path} is a folder, not a recipe")
     if path.suffix.lower() == ".toml":
         return read_toml(path)
     from impasto.images import metadata  # Pillow is slow to import, and rarely needed here
 
-    return dict(metadata.read_note(path)["recipe"])
+    def found(name: str) -> str:
+        return next(map(str, original_files(name, path)), name)
+
+    return with_paths(metadata.read_note(path)["recipe"], found)
+
+
+def original_files(name: str, picture: Path) -> Iterator[Path]:
+    """Yield the files that a picture may mean by a name, the likeliest first.
+
+    A picture has bare names. They are looked for beside the picture, in the working folder and in
+    the folder above the picture; then in the folders directly in the first two. Names with folders
+    come from older pictures.
+    """
+    beside = Path(os.path.realpath(picture)).parent
+    bare = Path(name).name
+    for candidate in (beside / name, Path(name), beside / bare, beside.parent / bare):
+        if files.is_file(candidate):
+            yield candidate
+    for folder in (beside, Path()):
+        yield from sorted(filter(files.is_file, folder.glob(f"*/{glob.escape(bare)}")))
+
+
+def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return settings whose files are named otherwise, by ``change``; see ``FILE_SETTINGS``."""
+
+    def changed(value: Any) -> Any:
+        match value:
+            case str() if value not in NOT_FILES:
+                return change(value)
+            case list() | tuple():
+                return [changed(item) for item in value]
+            case dict():
+                renamed = {changed(mask): changed(painting) for mask, painting in value.items()}
+                return renamed if len(renamed) == len(value) else value  # two of one name
+        return value
+
+    named = [name for name in FILE_SETTINGS if name in settings]
+    if str(settings.get("preset", "")).endswith(".toml"):
+        named.append("preset")
+    return {**settings, **{name: changed(settings[name]) for name in named}}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, without its ``about``. Raises RecipeError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path} isn't valid TOML: {error}") from error
     except OSError as error:
         raise RecipeError(f"{path} can't be read: {reason(error)}") from error
@@ -47,7 +94,7 @@ def load_preset(name: str) -> dict[str, Any]:
     """
     if name.endswith(".toml"):
         path = Path(name)
-        if not path.is_file():
+        if not files.is_file(path):
             raise RecipeError(f"{path}: there is no such preset")
     else:
         known = preset_files()
@@ -75,7 +122,7 @@ def preset_about(path: Path) -> str:
     """What a preset says of itself: the key ``about`` of its file."""
     try:
         return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return "(can't be read)"
 
 
@@ -84,6 +131,7 @@ def preset_files() -> dict[str, Path]:
     return {
         path.stem: path
         for folder in (built_in_preset_folder(), user_preset_folder())
+        if folder is not None
         for path in sorted(folder.glob("*.toml"))
     }
 
@@ -93,6 +141,8 @@ def built_in_preset_folder() -> Path:
     return Path(str(resources.files("impasto").joinpath("presets")))
 
 
-def user_preset_folder() -> Path:
-    """Where a user's own presets are: any TOML file there is a preset of that name."""
-    return platformdirs.user_config_path("impasto", appauthor=False) / "presets"
+def user_preset_folder() -> Path | None:
+    """Where a user's own presets are: any TOML file there is a preset of that name. A user without
+    a home has none.
+    """
+    return preset_folder()

@@ -28,6 +28,7 @@ from impasto.images.sizes import resize
 from impasto.losses.objective import Anchor, Losses
 from impasto.plan import RunPlan
 from impasto.recipe import Recipe
+from impasto.recipe_files import with_paths
 from impasto.solvers import State
 
 
@@ -108,14 +109,21 @@ class Job:
         return pixels
 
     def note(self) -> dict[str, Any]:
-        """What a picture says about how it was made: no times or dates, so that the same job gives
-        the same bytes.
+        """Return what a picture says about how it was made: no times or dates, so that the same job
+        gives the same bytes, and of files only the bare names.
         """
+
+        def bare(name: str) -> str:
+            return Path(name).name
+
+        content = self.content.note()
+        if "name" in content:
+            content["name"] = bare(content["name"])
         return {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "content": self.content.note(),
+            "recipe": with_paths(self.recipe.model_dump(mode="json"), bare),
+            "content": content,
             "styles": [
-                {"name": style.name, "weight": weight, "sha256": style.sha256}
+                {"name": bare(style.name), "weight": weight, "sha256": style.sha256}
                 for style, weight in zip(self.styles, self.style_weights, strict=True)
             ],
             "computed": {"device": str(self.device.device), "precision": self.device.precision},
@@ -131,7 +139,6 @@ class Job:
 class Snapshot:
     """What changes during a run: all that is needed to go on from step ``step``, bit for bit.
 
-    ``solver()`` can be called until the run has gone on by two steps.
     ``steps_before`` are the steps taken at each scale before this one. ``best`` is the image with
     the lowest total so far in this scale, and that total; ``falls`` the lowest totals of late.
     """
@@ -156,7 +163,8 @@ class Progress:
     ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
     start-up; ``message`` is a sentence when something happened that a person should know.
     ``pixels`` (1, 3, h, w) is the image; ``snapshot`` is None where a run can't be gone on with.
-    A Progress stays valid when the run goes on.
+    A Progress stays valid when the run goes on: its picture, and as a checkpoint. While an old one
+    is held, L-BFGS keeps the vectors that it needs, up to 24 bytes a pixel for each pair.
     """
 
     step: int
@@ -278,7 +286,11 @@ class Result:
         return path
 
     def encoding(
-        self, format: write.Format, bit_depth: write.BitDepth = 8, *, metadata: bool = True
+        self,
+        format: write.Format,
+        bit_depth: write.BitDepth = 8,
+        *,
+        metadata: bool = True,
     ) -> write.Encoding:
         """How it is written, with the recipe (if ``metadata``) and the dots per inch."""
         note = self.job.note() if metadata else None

@@ -36,7 +36,8 @@ class Stylizer:
     ``style`` and the settings are as for ``impasto.stylize``. PIL images, paths and bytes come back
     as PIL images; arrays ([N,] H, W, C) of uint8, uint16 or float, and tensors ([N,] C, H, W), with
     their type and device. Networks are loaded once, paintings read once. May be called from
-    several threads, and pickled. On a GPU, arrays, tensors, and images of one size that are next to
+    several threads, pickled, and called in forked processes, where a CPU computes on one
+    thread. On a GPU, arrays, tensors, and images of one size that are next to
     each other in a list, are painted in batches; a tensor that is on the GPU stays there.
 
     Raises, when it is made, what ``impasto.stylize`` raises of styles and settings.

@@ -46,7 +46,7 @@ class Timelapse:
         self._film = film_for(self.path)()
         files.check_writable(self.path, force=force)
         self._last: Progress | None = None
-        self._shown: Progress | None = None  # the one that ``_picture`` is of
+        self._is_last_shown = False  # whether ``_picture`` is of ``_last``
         self._picture: np.ndarray | None = None  # (H, W, 3), from the frame ``_frame`` on
         self._frame = 0
         self._first_step = 0
@@ -54,6 +54,7 @@ class Timelapse:
 
     def add(self, progress: Progress) -> None:
         """Take the next event of the run; what falls into a frame that is taken is left out."""
+        self._is_last_shown = False
         if self._last is None:
             self._first_step = progress.step
             self._keep(progress)
@@ -73,10 +74,10 @@ class Timelapse:
         """
         if self._last is None:
             return None
-        if self._shown is not self._last:
+        if not self._is_last_shown:
             self._show(1)
             self._keep(self._last)
-        self._last = self._shown = None
+        self._last = None
         self._show(round(SECONDS_OF_REST * self._film.frames_per_second))
         with self._writing():
             data = self._film.encode()
@@ -107,7 +108,7 @@ class Timelapse:
         return SECONDS_OF_CHANGE * max(0.0, share)
 
     def _keep(self, progress: Progress) -> None:
-        self._shown = progress
+        self._is_last_shown = True
         image = progress.result().image
         if image.mode == "RGBA":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

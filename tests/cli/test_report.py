@@ -9,6 +9,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 QUICK = ("--preset", "draft", "--size", "48", "--steps", "4")
 
@@ -81,6 +82,7 @@ def test_what_is_no_record_is_refused(content, sentence, impasto, tmp_path):
 PEER = """#!{python}
 import sys
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 arguments = sys.argv[1:]
 assert arguments[0] == "stylize" and arguments[2] == "--style-image" and arguments[4] == "-o"
 style = Image.open(arguments[3]).resize(Image.open(arguments[1]).size)
@@ -143,3 +145,66 @@ def test_a_peer_that_is_not_installed(impasto, photo, painting, tmp_path, monkey
         sentence = impasto("compare", photo, painting, "--peers", peer, "-o", "out").sentence()
         assert sentence == f"{peer} isn't installed; install it with: pip install {peer}"
     assert not (tmp_path / "out").exists()
+
+
+NOTE = {"recipe": {"size": 48}, "content": {"name": "photo.png"}, "styles": [], "history": []}
+POINT = dict.fromkeys(("step", "scale", "seconds", "content", "style", "tv", "total"), 1)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"content": 3}, {"content": {"name": 3}}, {"content": {"sha256": "a:b"}},
+        {"content": {"width": 10**300}}, {"styles": 3}, {"styles": [3]},
+        {"styles": [{"weight": "x"}]}, {"styles": [{"weight": 10**400}]}, {"machine": 3},
+        {"machine": {"a": []}}, {"versions": 3}, {"computed": []}, {"recipe": []}, {"history": 3},
+        {"history": [3]}, {"history": [{}]}, {"history": [{**POINT, "step": "x"}]},
+        {"history": [{**POINT, "layers": [1]}]}, {"history": [{**POINT, "total": float("nan")}]},
+        {"history": [{**POINT, "more": 1}]}, {"width": []}, {"seconds": {}}, {"output": 3},
+        {"output": "a\0b"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_hostile_records_get_one_sentence(hostile, impasto, photo, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps({**NOTE, "output": "photo.png", **hostile}))
+    sentence = impasto("report", "run.json").sentence()
+    assert "bug" not in sentence
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "1" * 5000 + "}", "\0", '"\\ud800"'])
+def test_records_that_are_hardly_json_get_one_sentence(text, impasto, tmp_path):
+    (tmp_path / "run.json").write_text(text)
+    assert "bug" not in impasto("report", "run.json").sentence()
+
+
+def test_reports_of_names_that_look_like_formulas(impasto, photo, tmp_path):
+    name = "$\\frac{"
+    record = {
+        **NOTE,
+        "output": "photo.png",
+        "machine": {name: "\ud800"},
+        "history": [{**POINT, "layers": {name: 1}}, {**POINT, "step": 2, "layers": {name: 2}}],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    ran = impasto("report", "run.json")
+    assert ran.code == 0, ran.err
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"content": {"name": "photo.png", "sha256": "a:b"}},
+        {"styles": [{"name": "photo.png", "weight": 10**400}]},
+        {"styles": [{"name": ["photo.png"]}]},
+        {"recipe": {"size": 10**4000}},
+        {"recipe": {"content_weight": 10**400}},
+        {"recipe": {"region": {"a": 3}, "mask": []}},
+    ],
+    ids=["digest", "weight", "name", "digits", "too large", "types"],
+)
+def test_hostile_notes_get_one_sentence(hostile, impasto, photo_image, tmp_path):
+    information = PngInfo()
+    note = {"recipe": {"size": 48}, "content": {"name": "h.png"}, "styles": [{"name": "h.png"}]}
+    information.add_text("impasto", json.dumps({**note, **hostile}))
+    photo_image.save(tmp_path / "h.png", pnginfo=information)
+    assert "bug" not in impasto("--recipe", "h.png", "-o", "o.png").sentence()

@@ -194,7 +194,7 @@ def test_several_weighted_styles(impasto, photo, painting, tmp_path):
     assert impasto(photo, f"{painting}:3", odd, *QUICK, "-o", out).code == 0
     note = json.loads(Image.open(out).text["impasto"])
     assert [style["weight"] for style in note["styles"]] == [0.75, 0.25]
-    assert [style["name"] for style in note["styles"]] == [str(painting), str(odd)]
+    assert [style["name"] for style in note["styles"]] == [painting.name, odd.name]
 
 
 def test_intermediate_pictures(impasto, photo, painting, tmp_path):

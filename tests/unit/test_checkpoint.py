@@ -6,7 +6,7 @@ import torch
 
 import impasto
 from impasto import checkpoint
-from impasto.errors import CheckpointError
+from impasto.errors import CheckpointError, RecipeError
 from impasto.result import last
 
 RECIPES = {
@@ -31,6 +31,16 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(name, stop, photo, painting,
     assert resumed.encode() == whole.encode()
     assert resumed.losses == whole.losses
     assert resumed.seconds > progress.seconds
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_any_progress_of_a_finished_run_can_be_saved(name, photo, painting, tmp_path):
+    events = list(impasto.iterate(photo, painting, **RECIPES[name], lbfgs_history=2))
+    for index in (3, 7, -1):
+        path = tmp_path / f"{index}.checkpoint"
+        checkpoint.save(events[index], path)
+        resumed = last(impasto.resume(path)).result()
+        np.testing.assert_array_equal(resumed.array, events[-1].result().array)
 
 
 @pytest.mark.parametrize("stop", [12, 21, 22])
@@ -106,3 +116,44 @@ def test_a_finished_run_goes_on_to_more_steps_as_if_it_had_not_finished(
     longer = last(impasto.resume(path, steps=9)).result()
     straight = impasto.stylize(photo, painting, **settings, steps=9)
     assert np.array_equal(longer.array, straight.array)
+
+
+ALTERED = [
+    ("snapshot", "step_in_scale", float("nan")),
+    ("snapshot", "steps_before", torch.zeros(2)),
+    ("snapshot", "scale_index", 7),
+    ("snapshot", "image", torch.zeros(1, 3, 8, 8)),
+    ("snapshot", "best", (torch.zeros(3), 1.0)),
+    ("snapshot", "rows", ({},)),
+    ("snapshot", "seconds", -1.0),
+    ("snapshot", "falls", None),
+    ("snapshot", "solver", {}),
+    ("content", "rgb", torch.full((1, 3, 32, 48), float("nan"))),
+    ("content", "rgb", "text"),
+    ("content", "name", 3),
+    ("recipe", "size", "large"),
+    ("recipe", "solver", "adam"),
+]
+
+
+@pytest.mark.parametrize(("part", "name", "value"), ALTERED)
+def test_altered_checkpoints_are_refused(part, name, value, photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    *_, before_last, _end = impasto.iterate(photo, painting, **RECIPES["lbfgs"])
+    checkpoint.save(before_last, path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, part: {**content[part], name: value}}, path)
+    with pytest.raises((CheckpointError, RecipeError)):
+        impasto.resume(path)
+
+
+@pytest.mark.parametrize("name", ["vectors", "order", "sy", "yy", "last", "lr", "backtracks"])
+@pytest.mark.parametrize("value", [float("nan"), "x", torch.zeros(2), [99]])
+def test_altered_states_of_solvers_are_refused(name, value, photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    checkpoint.save(list(impasto.iterate(photo, painting, **RECIPES["lbfgs"]))[3], path)
+    content = torch.load(path, weights_only=True)
+    solver = {**content["snapshot"]["solver"], name: value}
+    torch.save({**content, "snapshot": {**content["snapshot"], "solver": solver}}, path)
+    with pytest.raises(CheckpointError):
+        impasto.resume(path)

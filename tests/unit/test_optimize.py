@@ -217,6 +217,13 @@ def test_a_loss_that_explodes_is_rolled_back(photo, painting):
     assert events[-1].losses.total <= 10 * min(event.losses.total for event in events)
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_weights_whose_gradient_overflows_are_an_error(solver, photo, painting):
+    settings = {"preset": "gatys", "size": 48, "steps": 2, "solver": solver}
+    with pytest.raises(DivergenceError, match="gradient of the loss is too large"):
+        impasto.stylize(photo, painting, style_weight=1e30, **settings)
+
+
 def test_a_loss_that_is_never_finite_is_an_error(photo, painting):
     with pytest.raises(DivergenceError, match="loss of the initial image is not a finite number"):
         impasto.stylize(photo, painting, **SMALL, style_weight=1e38)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from impasto.errors import RecipeError
@@ -164,3 +166,27 @@ def test_missing_recipe_files(tmp_path):
         build(recipe=tmp_path)
     with pytest.raises(RecipeError, match="choose one of them"):
         build(preset="tutorial", recipe=Recipe())
+
+
+@pytest.mark.parametrize(
+    ("setting", "text", "sentence"),
+    [
+        ("size", "1024px", "size should be a valid integer, such as 1024, not '1024px'"),
+        ("strength", "--fast", "strength should be a valid number, such as 0.5, not '--fast'"),
+        ("seamless", "maybe", "seamless should be yes or no, not 'maybe'"),
+    ],
+)
+def test_text_that_is_no_number_is_explained(setting, text, sentence):
+    with pytest.raises(RecipeError, match=re.escape(sentence)):
+        build({setting: text})
+
+
+@pytest.mark.parametrize(
+    "text", ["size = " + "1" * 5000, "size = 0x" + "f" * 5000, "x = " + "[" * 100_000]
+)
+def test_hostile_toml_is_refused_in_one_sentence(text, tmp_path):
+    path = tmp_path / "hostile.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError):
+        build(recipe=path)
+    preset_about(path)

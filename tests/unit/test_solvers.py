@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 
 import pytest
 import torch
 
-from impasto.errors import CheckpointError
 from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS
 
@@ -165,19 +165,30 @@ def test_a_zero_gradient_changes_nothing(make):
         assert torch.equal(solver.step(image, 0.0, torch.zeros(SHAPE)), image)
 
 
-def test_a_state_can_be_taken_for_one_step_more_and_then_says_so(problem):
+@pytest.mark.parametrize("later_steps", [0, 1, 2, 7])
+def test_a_state_stays_valid_when_the_solver_goes_on(later_steps, problem):
     """L-BFGS reuses its memory: an old state must not come out wrong."""
     solver, image = LBFGS(history=3), torch.full(SHAPE, 0.5)
     for _ in range(6):
         image = solver.step(image, *problem(image))
     state, before = solver.state(), solver.state()()
-    image = solver.step(image, *problem(image))
+    for _ in range(later_steps):
+        image = solver.step(image, *problem(image))
     later = state()
+    assert later["order"] == before["order"]
     for slot in before["order"]:
         assert torch.equal(later["vectors"][slot], before["vectors"][slot])
-    image = solver.step(image, *problem(image))
-    with pytest.raises(CheckpointError, match="save a checkpoint before the next step"):
-        state()
+    for name in ("sy", "yy"):
+        assert torch.equal(later[name], before[name])
+
+
+def test_nothing_is_copied_for_states_that_nobody_holds(problem):
+    solver, image = LBFGS(history=3), torch.full(SHAPE, 0.5)
+    states = collections.deque(maxlen=2)
+    for _ in range(9):
+        image = solver.step(image, *problem(image))
+        states.append(solver.pairs.state())
+        assert not any(state.saved for state in states)
 
 
 def test_the_inner_products_give_the_textbooks_direction(problem):

@@ -385,3 +385,23 @@ def test_a_full_disk_is_said(server, target, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", full)
     with pytest.raises(WeightsError, match="no space left on device"):
         fetch(server + "/good", target)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("features.0.weight", torch.zeros(3)),
+        ("features.0.bias", torch.zeros(9)),
+        ("features.0.weight", "text"),
+        ("classifier.0.weight", torch.zeros(7, 3)),
+        ("features.x.weight", torch.zeros(1)),
+        ("classifier.6.weight", torch.zeros(10, 7)),
+        (3, torch.zeros(1)),
+    ],
+)
+def test_altered_weights_are_refused_in_one_sentence(name, value, parameters, tmp_path):
+    path = tmp_path / "vgg19.pth"
+    write_torchvision(path, parameters)
+    torch.save({**torch.load(path), name: value}, path)
+    with pytest.raises(WeightsError, match="VGG-19"):
+        load_classifier(path)

@@ -6,10 +6,13 @@ import importlib
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import click
 
+from impasto import files
+from impasto.cli.streams import standard_streams
 from impasto.errors import ImpastoError, reason
 
 EXIT_BAD_INPUT = 2
@@ -17,6 +20,8 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 
 DEFAULT_COMMAND = "stylize"
+WORDS = ("help", "version")
+"""Options that may be given as words."""
 COMMANDS = {  # imported when it is used: torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
     "video": "Paint a film, without flicker.",
@@ -51,6 +56,8 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version"}
+        if len(args) == 1 and args[0] in WORDS and not files.exists(Path(args[0])):
+            args = [f"--{args[0]}"]
         if args and args[0] not in own and args[0] not in COMMANDS:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
@@ -80,9 +87,18 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 bad input in one sentence, 130 interrupted."""
-    debug = "--debug" in (sys.argv if arguments is None else arguments)
+    with standard_streams():
+        sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command. Returns the exit code."""
+    debug = "--debug" in arguments
+    code: Any
     try:
-        code: Any = app.main(args=arguments, prog_name="impasto", standalone_mode=False)
+        code = app.main(args=arguments, prog_name="impasto", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except (click.exceptions.NoArgsIsHelpError, click.exceptions.Exit) as done:
         if isinstance(done, click.exceptions.NoArgsIsHelpError):
             click.echo(done.ctx.get_help() if done.ctx else "")
@@ -95,21 +111,31 @@ def main(arguments: list[str] | None = None) -> None:
         code = EXIT_INTERRUPTED
         click.echo("impasto: stopped before there was a picture", err=True)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_BUG
-    except OSError as error:  # files are written elsewhere; this is standard output
-        code = _explain(f"standard output can't be written: {reason(error)}", debug)
-    except MemoryError:
-        code = _explain("this machine ran out of memory; try a smaller --size", debug)
+    except OSError as error:
+        code = _explain(_about_file(error), debug)
     except Exception as error:
-        if "allocate memory" in str(error) or "out of memory" in str(error):
+        if is_out_of_memory(error):
             code = _explain("this machine ran out of memory; try a smaller --size", debug)
         else:
             hint = "" if debug else "; --debug shows where"
             name = type(error).__name__
             _explain(f"this is a bug in impasto, please report it: {name}: {error}{hint}", debug)
             code = EXIT_BUG
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out. Without torch, so by what its errors say."""
+    words = ("allocate memory", "out of memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def _about_file(error: OSError) -> str:
+    """Return the sentence for a file that the system refuses."""
+    name = error.filename if error.filename is not None else "a file"
+    name = os.fsdecode(name) if isinstance(name, (str, bytes)) else name
+    return f"{name} can't be read or written: {reason(error)}"
 
 
 def _explain(sentence: str, debug: bool) -> int:

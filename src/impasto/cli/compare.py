@@ -90,7 +90,7 @@ def compare(
     if not chosen and not others:
         raise RecipeError("there is nothing to compare; give --methods")
     wanted = _pairs(images, pairs)
-    if output.exists() and any(output.iterdir()) and not force:
+    if files.is_folder(output) and any(output.iterdir()) and not force:
         raise OutputError(f"{output} isn't empty; choose another folder, or --force")
     _check(wanted)
     files.make_folder(output)
@@ -99,19 +99,23 @@ def compare(
 
     done = []
     for content, style in wanted:
-        folder = output / f"{Path(content).stem}_{Path(style).stem}" if len(wanted) > 1 else output
+        folder = (
+            output / files.shortened(f"{Path(content).stem}_{Path(style).stem}", 200)
+            if len(wanted) > 1
+            else output
+        )
         files.make_folder(folder)
         done.append(_compared(content, style, chosen, others, size, folder))
     means = _means([pair.rows for pair in done])
     table = {pair.name: list(pair.rows) for pair in done}
     page = report.comparison_report(done, means, devices.machine())
-    files.write_atomically(output / "report.html", page.encode())
+    files.write_atomically(output / "report.html", page.encode("utf-8", "replace"))
     known = {"pairs": table, "means": means, "machine": devices.machine()}
     files.write_atomically(output / "table.json", json.dumps(known, indent=1).encode())
     text = "\n".join(f"## {name}\n\n{report.markdown_table(rows)}" for name, rows in table.items())
     if len(done) > 1:
         text = f"## Means, and mean ranks\n\n{report.markdown_table(means)}\n{text}"
-    files.write_atomically(output / "table.md", text.encode())
+    files.write_atomically(output / "table.md", text.encode("utf-8", "replace"))
     click.echo(text)
     click.echo(str(output / "report.html"))
 

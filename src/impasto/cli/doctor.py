@@ -16,8 +16,8 @@ import torch
 from impasto import devices, files
 from impasto.cli.options import debug_option, json_option
 from impasto.errors import DeviceError
+from impasto.folders import cache_folder, home_folder, preset_folder
 from impasto.networks import download, kernels, speeds, weights
-from impasto.recipe_files import user_preset_folder
 from impasto.studio.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")
@@ -62,9 +62,9 @@ def build_report() -> dict[str, Any]:
     on_cpu = selected.device.type == "cpu"
     measured = (kernels.measured_seconds() if on_cpu else None) or {}
     folders = {
-        "cache": weights.cache_folder(),
-        "presets": user_preset_folder(),
-        "studio": default_data_folder(),
+        "cache": cache_folder(),
+        "presets": preset_folder(),
+        "studio": default_data_folder() if home_folder() else None,
     }
     return {
         "machine": {**devices.machine(), "threads": torch.get_num_threads()},
@@ -90,6 +90,7 @@ def build_report() -> dict[str, Any]:
         "folders": {
             name: {"path": without_user_name(path), "is_writable": is_writable(path)}
             for name, path in folders.items()
+            if path is not None
         },
         "environment": {
             name: without_user_name(Path(value)) if Path(value).is_absolute() else value
@@ -140,8 +141,10 @@ def installed_version(package: str) -> str | None:
 
 def without_user_name(path: Path) -> str:
     """Return a path as text, with the home folder written as ~."""
-    home = Path.home()
-    return str(Path("~") / path.relative_to(home)) if path.is_relative_to(home) else str(path)
+    home = home_folder()
+    if home is None or not path.is_relative_to(home):
+        return str(path)
+    return str(Path("~") / path.relative_to(home))
 
 
 def is_writable(folder: Path) -> bool:

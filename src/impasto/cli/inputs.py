@@ -10,6 +10,7 @@ from impasto import files
 from impasto.errors import ImageError, RecipeError
 
 STANDARD_STREAM = "-"
+FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv")
 MAX_NAMED = 4
 """Images that an error message lists, at most."""
 
@@ -26,11 +27,15 @@ def check_input(name: str) -> None:
         raise ImageError("the name of an image is empty")
     if "://" in name:
         raise ImageError(f"{name} is a web address; download the image and give its file")
-    if Path(name).is_dir():
+    if files.is_folder(Path(name)):
         raise ImageError(f"{name} is a folder, not an image")
     if not files.exists(Path(name)):
         hint = "; in quotes, ~ does not stand for your home folder" if name[0] == "~" else ""
         raise ImageError(f"{name}: there is no such file{hint}")
+    if Path(name).suffix.lower() in FILMS:
+        raise ImageError(
+            f"{name} is a film; paint it with: impasto video {shlex.quote(name)} STYLE"
+        )
 
 
 def check_blend(images: Sequence[str], has_weight: Sequence[bool]) -> None:

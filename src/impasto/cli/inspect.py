@@ -104,7 +104,7 @@ def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, 
     paths = {"overview": figure}
     for name, wanted in (("features", features), ("gram", gram)):
         if wanted:
-            paths[name] = figure.with_name(f"{figure.stem}-{name}.png")
+            paths[name] = files.named(figure, figure.stem, f"-{name}.png")
     return paths
 
 

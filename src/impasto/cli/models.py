@@ -91,7 +91,8 @@ def pull(name: str, force: bool, debug: bool) -> None:
             f" file at {entry.path} yourself"
         )
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=entry.size)
         for received in download.fetch(entry.url, entry.path, entry.digest):
             bar.update(task, completed=received)

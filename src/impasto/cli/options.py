@@ -16,6 +16,8 @@ from impasto.recipe import Recipe
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 FILE = click.Path(path_type=Path)
+ALIASES = {"color": ("--colour",)}
+"""Other spellings of a setting's flag."""
 SEVERAL = ("region", "style_mask")
 """Settings whose flags can be given more than once."""
 
@@ -120,6 +122,7 @@ def _recipe_options(command: Command, left_out: tuple[str, ...]) -> Command:
         if name in left_out:
             continue
         command = click.option(
+            *ALIASES.get(name, ()),
             f"--{name.replace('_', '-')}",
             name,
             default=None,

@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from impasto.errors import ImageError
+from impasto.recipe_files import original_files
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
+    from impasto.records import Original
 
 
-def content_again(entry: dict[str, Any], recipe: Path, style: str) -> str | Picture:
+def content_again(original: Original, recipe: Path, style: str) -> str | Picture:
     """What a picture's content was: a file, or for a texture nothing but a size."""
     from impasto.images.limits import MIN_SIDE_PX
     from impasto.images.picture import Picture
 
-    match entry:
-        case {"width": int(width), "height": int(height)} if min(width, height) >= MIN_SIDE_PX:
-            return Picture.grey(width, height, style)
-    return find_again(entry, recipe)
+    width, height = original.width or 0, original.height or 0
+    if min(width, height) >= MIN_SIDE_PX:
+        return Picture.grey(width, height, style)
+    return find_again(original, recipe)
 
 
-def find_again(entry: dict[str, Any], recipe: Path) -> str:
-    """A file that a picture was made from: where it was, seen from here or from the picture, or
-    beside the picture.
+def find_again(original: Original, recipe: Path) -> str:
+    """Return a file that a picture was made from; of several by that name, the one that has not
+    changed. Raises ImageError: there is none.
     """
     from impasto.networks import styles
     from impasto.networks.weights import matches
 
-    name, digest = str(entry.get("name", "an unnamed image")), entry.get("sha256")
+    name, digest = original.name or "an unnamed image", original.sha256
     if name in styles.NAMES and digest is None:
         return name
-    for candidate in (Path(name), recipe.parent / name, recipe.parent / Path(name).name):
-        if candidate.is_file():
-            if digest and not matches(candidate, f"sha256:{digest}"):
-                click.echo(f"{candidate} isn't the same file that {recipe} was made from", err=True)
+    candidates = list(original_files(name, recipe))
+    if not candidates:
+        raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
+    if not digest:
+        return str(candidates[0])
+    for candidate in candidates:
+        if matches(candidate, f"sha256:{digest}"):
             return str(candidate)
-    raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
+    click.echo(f"{candidates[0]} isn't the same file that {recipe} was made from", err=True)
+    return str(candidates[0])

@@ -44,4 +44,6 @@ def presets(name: str | None, as_json: bool, debug: bool) -> None:
         about = preset_about(path)
         table.add_row(preset, f"{about} (default)" if preset == DEFAULT_PRESET else about)
     Console().print(table)
-    click.echo(f"Your own presets are the TOML files in {user_preset_folder()}")
+    folder = user_preset_folder()
+    if folder is not None:
+        click.echo(f"Your own presets are the TOML files in {folder}")

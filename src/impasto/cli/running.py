@@ -11,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import click
+
 from impasto import files
 from impasto.cli.target import Target
 from impasto.errors import OutputError
@@ -24,9 +26,9 @@ STEP_DIGITS = 5
 
 
 class Stop:
-    """What Ctrl-C and SIGTERM do: before the first step they end the program; later they ask for
-    a stop after the step in hand, and the second one insists. While the picture is being written
-    they wait.
+    """What Ctrl-C, SIGTERM and SIGHUP do: before the first step they end the program; later they
+    ask for a stop after the step in hand, and the second one insists. While the picture is being
+    written they wait.
     """
 
     def __init__(self) -> None:
@@ -56,9 +58,9 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Iterator[Stop]:
-    """Handle SIGINT and SIGTERM with a Stop."""
+    """Handle SIGINT, SIGTERM and SIGHUP with a Stop."""
     stop = Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in _signals()}
     try:
         yield stop
     finally:
@@ -67,8 +69,21 @@ def stoppable() -> Iterator[Stop]:
             signal.signal(number, signal.SIG_IGN if stop.signal_number else handler)
 
 
+def _signals() -> list[signal.Signals]:
+    """Return the signals that stop a run: not SIGHUP where it is ignored, as nohup has it."""
+    stopping = [signal.SIGINT, signal.SIGTERM]
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
+        stopping.append(hangup)
+    return stopping
+
+
 class Keeper:
-    """Keeps checkpoints, intermediate pictures and a film while a run lasts."""
+    """Keeps checkpoints, intermediate pictures and a film while a run lasts.
+
+    What can't be written is said once, and the run goes on: the picture is worth more. ``failures``
+    are the kinds of files that are missing in the end.
+    """
 
     def __init__(
         self,
@@ -85,6 +100,7 @@ class Keeper:
         self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
         self.last_checkpoint = time.monotonic()
         self.film, self.record = film, record
+        self.failures: set[str] = set()
         self.history: History | None = None
         if record is not None:
             from impasto.history import History
@@ -96,32 +112,49 @@ class Keeper:
             path = target.path_for(job)
             if path is None:
                 raise OutputError("--save-every needs a file to put its pictures beside, not -o -")
-            self.folder = files.free_name(path.with_name(f"{path.stem}-steps"))
+            self.folder = files.free_name(files.named(path, path.stem, "-steps"))
             self.suffix = path.suffix
 
     def keep(self, progress: Progress) -> None:
-        """Keep what is due. Raises OutputError."""
-        if self.film is not None:
-            self.film.add(progress)
+        """Keep what is due."""
+        if self.film is not None and "film" not in self.failures:
+            with self._going_on("film"):
+                self.film.add(progress)
         if self.history is not None:
             self.history.add(progress)
         if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
-            files.make_folder(self.folder)
-            name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
-            self.target.write(progress.result(), self.folder / name)
+            with self._going_on("pictures"):
+                self._keep_picture(progress, self.folder)
         if time.monotonic() - self.last_checkpoint >= self.checkpoint_every:
             self.keep_checkpoint(progress)
 
+    def _keep_picture(self, progress: Progress, folder: Path) -> None:
+        files.make_folder(folder)
+        name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
+        self.target.write(progress.result(), folder / name, rescue=False)
+
     def keep_checkpoint(self, progress: Progress) -> None:
-        """Write the checkpoint, if there is to be one. Raises OutputError."""
+        """Write the checkpoint, if there is to be one."""
         if self.checkpoint is not None:
             from impasto import checkpoint
 
-            checkpoint.save(progress, self.checkpoint)
+            with self._going_on("checkpoint"):
+                checkpoint.save(progress, self.checkpoint)
+                self.failures.discard("checkpoint")  # the newest is all that counts
             self.last_checkpoint = time.monotonic()
 
+    @contextmanager
+    def _going_on(self, kind: str) -> Iterator[None]:
+        """Say the first error in writing files of a kind, and go on."""
+        try:
+            yield
+        except OutputError as error:
+            if kind not in self.failures:
+                click.echo(f"impasto: {error}", err=True)
+            self.failures.add(kind)
+
     def write_record(self, result: Result, written: str) -> None:
-        """Write the run down, if it is to be. Raises OutputError."""
+        """Write the run down, if it is to be."""
         if self.record is None or self.history is None:
             return
         from impasto import devices
@@ -137,27 +170,30 @@ class Keeper:
             "machine": devices.machine(),
             "history": self.history.as_list(),
         }
-        files.write_atomically(self.record, json.dumps(run).encode())
+        with self._going_on("record"):
+            files.write_atomically(self.record, json.dumps(run).encode())
 
     def finish(self, progress: Progress) -> None:
-        """Keep the last checkpoint, and the film. Raises OutputError."""
-        try:
-            self.keep_checkpoint(progress)
-        finally:
-            if self.film is not None:
+        """Keep the last checkpoint, and the film."""
+        self.keep_checkpoint(progress)
+        if self.film is not None:
+            with self._going_on("film"):
                 self.film.close()
 
 
 def drain(
     events: Iterator[Progress], keeper: Keeper, stop: Stop, *, quiet: bool
-) -> tuple[Progress, OutputError | None]:
-    """Run to the end or to a stop. Returns the last Progress, and what couldn't be kept if that is
-    what ended it: the picture so far is worth more than its checkpoint.
+) -> tuple[Progress, Exception | None]:
+    """Run to the end, to a stop or to an error.
+
+    Returns:
+        The last Progress, and the error that ended the run, such as a lack of memory: the caller
+        writes the picture so far before it raises the error.
     """
     from impasto.cli.console import display
 
     progress: Progress | None = None
-    failure: OutputError | None = None
+    failure: Exception | None = None
     try:
         with display(quiet=quiet) as shown:
             for progress in events:
@@ -168,7 +204,7 @@ def drain(
     except KeyboardInterrupt:  # the second one, in the middle of a step
         if progress is None:
             raise
-    except OutputError as error:
+    except Exception as error:
         if progress is None:
             raise
         failure = error
@@ -177,6 +213,6 @@ def drain(
         raise KeyboardInterrupt
     try:
         keeper.finish(progress)
-    except OutputError as error:
+    except Exception as error:  # no memory for the checkpoint: the picture may need less
         failure = failure or error
     return progress, failure

@@ -21,13 +21,16 @@ from impasto.cli.options import (
 )
 from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
-from impasto.cli.target import Target
-from impasto.errors import ImageError, OutputError, RecipeError
+from impasto.cli.target import RESCUED, Target, rescued
+from impasto.errors import DeviceError, ImageError, ImpastoError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
-    from impasto.result import Job, Result, Snapshot
+    from impasto.result import Job, Progress, Result, Snapshot
     from impasto.timelapse import Timelapse
+
+EXIT_INCOMPLETE = 2
+"""The picture is there, but a checkpoint, film or record that was asked for is not."""
 
 
 @click.command
@@ -194,7 +197,19 @@ def stylize(
             film=film,
             record=record,
         )
-        return run(job, snapshot, target, keeper, stop, as_json=as_json, quiet=quiet)
+        if settings["seed"] is not None and job.recipe.init != "noise" and not quiet:
+            click.echo("the seed counts only with --init noise", err=True)
+        chose_size = bool(resume or recipe or {"size", "print"} & set(given(settings)))
+        return run(
+            job,
+            snapshot,
+            target,
+            keeper,
+            stop,
+            as_json=as_json,
+            quiet=quiet,
+            chose_size=chose_size,
+        )
 
 
 def _prepared(
@@ -303,8 +318,12 @@ def run(
     *,
     as_json: bool,
     quiet: bool,
+    chose_size: bool = True,
 ) -> int:
-    """Run the job, write the picture, and say what came of it. Returns the exit code."""
+    """Run the job, write the picture, and say what came of it. Returns the exit code.
+
+    ``chose_size`` tells that the picture has the size that was asked for.
+    """
     from impasto import api
 
     def say(text: str) -> None:
@@ -317,7 +336,7 @@ def run(
     say(f"content {job.content.name}, style {styles}")
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
     progress, failure = drain(api.run(job, snapshot), keeper, stop, quiet=quiet)
-    result = progress.result()
+    result = _finished(progress, target, path)
     written = target.write(result, path)
     keeper.write_record(result, written)
     if as_json:
@@ -326,23 +345,71 @@ def run(
     elif written != STANDARD_STREAM:
         click.echo(written)
     if failure is not None:
+        click.echo(f"stopped at step {progress.step} of {progress.steps} by an error", err=True)
         raise failure
-    if keeper.film is not None:
+    if keeper.film is not None and "film" not in keeper.failures:
         say(f"film: {keeper.film.path}")
     if stop.signal_number and progress.step < progress.steps:
         kept = keeper.checkpoint
         go_on = f"; go on with: impasto --resume {kept}" if kept else ""
         click.echo(f"stopped at step {progress.step} of {progress.steps}{go_on}", err=True)
         return stop.exit_code
+    say(_summary(result, chose_size=chose_size))
+    return EXIT_INCOMPLETE if keeper.failures else 0
+
+
+def _finished(progress: Progress, target: Target, path: Path | None) -> Result:
+    """Return the picture so far at its final size.
+
+    Raises DeviceError: there is no memory for that; it says where the picture is kept, smaller.
+    """
+    from impasto.devices import is_out_of_memory
+
+    try:
+        return progress.result()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    from impasto.images.write import Encoding, encode_image
+
+    small = encode_image(progress.image, Encoding("png"))
+    name = RESCUED if path is None else f"{path.stem}.png"
+    raise DeviceError(
+        "this machine ran out of memory when the picture was to be finished;"
+        f" {rescued(small, name)}, {progress.scale} px long"
+    )
+
+
+def _summary(result: Result, *, chose_size: bool) -> str:
+    """Return what came of a run, in one line."""
     size = f"{result.width}×{result.height} px"
+    photo = None if chose_size else _photo_size(result.job)
+    hint = ""
+    if photo is not None and max(photo) > max(result.width, result.height):
+        size += f" of {photo[0]}×{photo[1]}"
+        hint = f"; {'--size' if result.losses is None else '--size or --preset poster'} for more"
     if result.losses is None:
-        say(f"{size} in {result.seconds:.2f} s")
-    else:
-        say(
-            f"{size}, {result.steps} steps in {result.seconds:.1f} s"
-            f" ({result.steps_per_second:.2f} steps/s)"
-        )
-    return 0
+        return f"{size} in {result.seconds:.2f} s{hint}"
+    return (
+        f"{size}, {result.steps} steps in {result.seconds:.1f} s"
+        f" ({result.steps_per_second:.2f} steps/s){hint}"
+    )
+
+
+def _photo_size(job: Job) -> tuple[int, int] | None:
+    """Return the width and height of a job's photo before it was resized, if it is a file."""
+    from impasto.images.limits import LARGE
+    from impasto.images.opening import open_image
+
+    if job.content.blank or job.content.sha256 is None:
+        return None
+    try:
+        with Path(job.content.name).open("rb") as file:
+            width, height = open_image(file, job.content.name, LARGE).size
+    except (OSError, ImpastoError):
+        return None
+    lies = (width > height) != (job.content.width > job.content.height)  # EXIF turns it
+    return (height, width) if lies else (width, height)
 
 
 def _images(
@@ -364,18 +431,18 @@ def _images(
         return content, [weighted_style(style) for style in styles]
     if recipe is None or recipe.suffix.lower() == ".toml":
         raise ImageError("a content image and at least one style image are needed")
-    from impasto.images import metadata
+    from impasto.records import Original, read_note
 
-    note = metadata.read_note(recipe)
-    entries: list[dict[str, Any]] = note.get("styles") or [{}]
-    found = [(find_again(style, recipe), style.get("weight", 1.0)) for style in entries]
-    return content_again(note.get("content", {}), recipe, found[0][0]), found
+    note = read_note(recipe)
+    styles_again = note.styles or [Original()]
+    found = [(find_again(style, recipe), style.weight) for style in styles_again]
+    return content_again(note.content, recipe, found[0][0]), found
 
 
 def weighted_style(text: str) -> tuple[str, float]:
     """``painting.jpg:0.7`` → path and weight; a path that exists as it stands has weight 1."""
     path, colon, weight = text.rpartition(":")
-    if colon and path and not Path(text).exists():
+    if colon and path and not files.exists(Path(text)):
         try:
             return path, float(weight)
         except ValueError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,16 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from impasto import files
 from impasto.cli.inputs import STANDARD_STREAM, check_input
-from impasto.errors import OutputError
+from impasto.cli.streams import silence
+from impasto.errors import OutputError, reason
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
     from impasto.images.write import Encoding
     from impasto.result import Job, Result
 
-MAX_STEM = (
-    40  # characters of each image's name in the default name; few systems allow over 255 bytes
-)
+MAX_STEM = 40
+"""Characters of each image's name in the default name."""
+MAX_STEM_BYTES = 100
+"""The same in bytes: two of them, a number and a suffix stay well below the 255 of a name."""
+RESCUED = "impasto.png"
+"""Name of a picture that standard output didn't take."""
 EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own name
 
 
@@ -47,6 +53,8 @@ class Target:
         name = content if isinstance(content, str) else content.name
         if isinstance(content, str):
             check_input(content)
+        if self.output == STANDARD_STREAM and sys.stdout is None:
+            raise OutputError("the picture can't go to standard output, which is closed")
         if self.output is None and name != STANDARD_STREAM:
             files.check_writable(Path(name).with_name(".impasto"), force=True)
         elif self.output not in (None, STANDARD_STREAM):
@@ -70,14 +78,14 @@ class Target:
         if self.output is not None:
             return Path(self.output)
         content, style = Path(job.content.name), Path(job.styles[0].name)
-        stem = content.stem[:MAX_STEM]
+        stem = short_stem(content)
         if content != style or not self.suffix:  # what is made of one image has a suffix
-            stem = f"{stem}_{style.stem[:MAX_STEM]}"
+            stem = f"{stem}_{short_stem(style)}"
         stem = f"{stem}{self.suffix}"
         extension = EXTENSIONS.get(self.format, self.format or "png")
         return files.free_name(content.with_name(f"{stem}.{extension}"))
 
-    def write(self, result: Result, path: Path | None) -> str:
+    def write(self, result: Result, path: Path | None, *, rescue: bool = True) -> str:
         """Write the picture, as ``put`` does."""
         from impasto.images import write
 
@@ -85,25 +93,65 @@ class Target:
         encoding = result.encoding(asked.format, asked.bit_depth, metadata=self.metadata)
         if path is None:  # a pipe can't be gone back in
             return self.put(write.encode(result.array, encoding), path)
-        return self.put(partial(write.write, pixels=result.array, encoding=encoding), path)
+        data = partial(write.write, pixels=result.array, encoding=encoding)
+        return self.put(data, path, rescue=rescue)
 
-    def put(self, data: bytes | files.Writer, path: Path | None) -> str:
+    def put(self, data: bytes | files.Writer, path: Path | None, *, rescue: bool = True) -> str:
         """Write a picture to ``path`` (None: standard output) and return where it went.
 
         Nothing that has come into being since the start is overwritten. Where writing has become
-        impossible the picture is kept in the temporary folder. Raises OutputError, saying so.
+        impossible, and with ``rescue``, the picture is kept elsewhere. Raises OutputError, saying
+        so.
         """
         if path is None:
             assert isinstance(data, bytes)
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            write_to_standard_output(data)
             return STANDARD_STREAM
         if not self.force:
             path = files.free_name(path)
         try:
             files.write_atomically(path, data)
         except OutputError as error:
-            rescue = files.free_name(Path(tempfile.gettempdir()) / path.name)
-            files.write_atomically(rescue, data)
-            raise OutputError(f"{error}; the picture was kept as {rescue}") from error
+            if not rescue:
+                raise
+            raise OutputError(f"{error}; {rescued(data, path.name)}") from error
+        files.remove_abandoned(path)
         return str(path)
+
+
+def short_stem(path: Path) -> str:
+    """Return a file's name without suffix, cut to what a default name has of it."""
+    return files.shortened(path.stem[:MAX_STEM], MAX_STEM_BYTES)
+
+
+def write_to_standard_output(data: bytes) -> None:
+    """Write a picture to standard output, or keep it elsewhere. Raises OutputError, saying so."""
+    if sys.stdout is None:
+        raise OutputError(f"standard output is closed; {rescued(data, RESCUED)}")
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        silence(sys.stdout)
+        sentence = f"standard output can't be written: {reason(error)}"
+        raise OutputError(f"{sentence}; {rescued(data, RESCUED)}") from error
+
+
+def rescued(data: bytes | files.Writer, name: str) -> str:
+    """Write a picture to the first folder that takes it. Returns a clause that says where."""
+    for folder in _rescue_folders():
+        rescue = files.free_name(folder / name)
+        try:
+            files.write_atomically(rescue, data)
+        except OutputError:
+            continue
+        return f"the picture was kept as {rescue}"
+    return "nor could it be kept in the temporary folder, the home folder or the working folder"
+
+
+def _rescue_folders() -> Iterator[Path]:
+    """Yield where a picture may be kept: the system's temporary folder, the home, where we are."""
+    places: tuple[Callable[[], str | Path], ...] = (tempfile.gettempdir, Path.home, Path.cwd)
+    for place in places:
+        with suppress(OSError, RuntimeError):  # there is none
+            yield Path(place())

@@ -16,7 +16,7 @@ from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.running import Keeper, Stop, drain
 from impasto.cli.stylize import report
 from impasto.cli.target import EXTENSIONS, Target
-from impasto.errors import ImpastoError, RecipeError
+from impasto.errors import RecipeError
 from impasto.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 Varied = dict[str, list[Any]]
 
 ENTRY = re.compile(r"([A-Za-z][\w-]*)=(.*)", re.DOTALL)
-MAX_NAME = 120  # characters of a picture's name; few systems allow over 255 bytes
+MAX_NAME = 120  # characters of a picture's name
+MAX_NAME_BYTES = 200  # of the same, since few systems allow over 255
 
 
 def seeds(count: int, settings: dict[str, Any]) -> Varied:
@@ -47,7 +48,7 @@ def varied_settings(
     """``--grid``: the images, and the settings to vary, of which the second may have got among the
     images. A file that is called like a setting is an image.
     """
-    strays = [text for text in images if ENTRY.fullmatch(text) and not Path(text).exists()]
+    strays = [text for text in images if ENTRY.fullmatch(text) and not files.exists(Path(text))]
     varied: Varied = {}
     for text in [*entries, *strays]:
         match = ENTRY.fullmatch(text)
@@ -94,7 +95,7 @@ def run(
 
     job = planned[0].prepare()
     path = target.path_for(job)
-    folder = None if path is None else files.free_name(path.with_name(f"{path.stem}-pictures"))
+    folder = None if path is None else files.free_name(files.named(path, path.stem, "-pictures"))
 
     def say(text: str) -> None:
         if not quiet:
@@ -104,7 +105,7 @@ def run(
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
     pictures: list[Image.Image] = []
     reports: list[dict[str, Any]] = []
-    failure: ImpastoError | None = None
+    failure: Exception | None = None
     try:
         for number, variation in enumerate(planned, start=1):
             say(f"{number} of {len(planned)}: {variation.label}")
@@ -116,7 +117,7 @@ def run(
             reports.append({"varied": _values(result, varied), **report(result, written)})
             if stop.signal_number:
                 break
-    except ImpastoError as error:
+    except Exception as error:  # whatever it was, the pictures so far are worth their sheet
         failure = error
     except KeyboardInterrupt:  # the second one
         pass
@@ -173,7 +174,9 @@ def _finished(job: Job, target: Target, stop: Stop, *, quiet: bool) -> Result | 
 
     stop.writing = False  # the run before had left it at that
     keeper = Keeper(target, job, save_every=None, checkpoint=None, checkpoint_every=0)
-    progress, _ = drain(api.run(job), keeper, stop, quiet=quiet)
+    progress, failure = drain(api.run(job), keeper, stop, quiet=quiet)
+    if failure is not None:
+        raise failure
     return progress.result() if progress.step == progress.steps else None
 
 
@@ -191,7 +194,8 @@ def _keep(
     files.make_folder(folder)
     label = re.sub(r"[^\w.,=+-]+", "-", variation.label.replace(", ", "_"))
     format = target.encoding().format
-    name = f"{number:0{len(str(count))}}_{label[:MAX_NAME]}.{EXTENSIONS.get(format, format)}"
+    label = files.shortened(label[:MAX_NAME], MAX_NAME_BYTES)
+    name = f"{number:0{len(str(count))}}_{label}.{EXTENSIONS.get(format, format)}"
     return target.write(result, folder / name)
 
 

@@ -23,7 +23,7 @@ from impasto.cli.options import (
 )
 from impasto.cli.running import Stop, stoppable
 from impasto.cli.stylize import weighted_style
-from impasto.cli.target import MAX_STEM
+from impasto.cli.target import short_stem
 from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def video(
         film = Film(
             clip,
             paintings or None,
-            target if preview is None else target.with_name(f".{target.stem}.mp4"),
+            target if preview is None else files.named(target, f".{target.stem}", ".mp4"),
             stability=stability,
             styles_at=keys,
             cut=Cut(_seconds(start), math.inf if end is None else _seconds(end), every, size or 0),
@@ -192,7 +192,7 @@ def _target(
         source = source.resolve()
     if not source.name:
         raise OutputError(f"a film of {clip} has no name of its own; give one with -o")
-    name = f"{source.stem[:MAX_STEM]}_{Path(styles[0][0]).stem[:MAX_STEM]}"
+    name = f"{short_stem(source)}_{short_stem(Path(styles[0][0]))}"
     path = source.with_name(f"{name}.mp4" if preview is None else f"{name}_preview.jpg")
     return path if resume else files.free_name(path)
 

@@ -204,6 +204,8 @@ class _Run:
                 losses, gradient, message = self._roll_back(objective, solver, best)
             elif best is None or losses.total <= best[1]:
                 best = (self.image, losses.total)
+            if count == start:
+                _check_size(gradient)
             falls = [*falls, min([losses.total, *falls[-1:]])][-WINDOW - 1 :]
             finished = count == scale.steps or self._enough(index, falls)
             current = self.image  # where a run with more steps goes on
@@ -498,6 +500,17 @@ def make_solver(recipe: Recipe, history: int, scale: Scale) -> Solver:
             recipe.adam_epsilon_form,
         )
     return LBFGS(recipe.learning_rate, history)
+
+
+def _check_size(gradient: Tensor) -> None:
+    """Raise DivergenceError where the solvers' squares of a gradient overflow float32: the image
+    would hardly change, or not at all.
+    """
+    if not torch.linalg.vector_norm(gradient.float()).isfinite():
+        raise DivergenceError(
+            "the gradient of the loss is too large for 32-bit numbers; are the losses' weights"
+            " sensible? Smaller ones in the same proportion give the same picture"
+        )
 
 
 def _is_good(losses: Losses, best: tuple[Tensor, float] | None) -> bool:

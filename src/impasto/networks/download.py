@@ -9,6 +9,7 @@ import httpx
 
 from impasto import files
 from impasto.errors import WeightsError, reason
+from impasto.networks.connection import open_client
 from impasto.networks.weights import matches
 
 CHUNK_BYTES = 1 << 18
@@ -37,6 +38,7 @@ def fetch(
     An earlier partial download is continued where the server can. ``path`` appears only when the
     whole file has the right ``digest`` (``algorithm:hexadecimal``). Raises WeightsError: the source
     can't be reached, refuses, stalls, breaks off, or sends something else; the disk is full.
+    Raises NetworkError: see ``open_client``.
     """
     partial = partial_path(path)
     try:
@@ -64,12 +66,13 @@ def fetch(
 
 
 def _stream(url: str, partial: Path, stall_seconds: float) -> Iterator[int]:
-    have = partial.stat().st_size if partial.exists() else 0
+    have = partial.stat().st_size if files.exists(partial) else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     timeout = httpx.Timeout(stall_seconds)
-    with httpx.stream(
-        "GET", url, headers=headers, timeout=timeout, follow_redirects=True
-    ) as answer:
+    with (
+        open_client(url, timeout=timeout, follow_redirects=True) as client,
+        client.stream("GET", url, headers=headers) as answer,
+    ):
         if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             yield have  # it was all there already; the hash will tell
             return

@@ -27,9 +27,11 @@ Parameters = dict[str, Tensor]
 
 CONVOLUTION_NAMES = tuple(name for name in LAYER_NAMES if "conv" in name)
 TOP_NAMES = ("fc1", "fc2", "predictions")
+TOP_SIDE = 7
+"""Rows and columns of what the top sees: 224 px, pooled five times."""
 UNREADABLE = (
-    OSError, RuntimeError, ValueError, KeyError, EOFError,
-    pickle.UnpicklingError, SafetensorError,
+    OSError, RuntimeError, ValueError, LookupError, EOFError, TypeError, AttributeError,
+    ArithmeticError, pickle.UnpicklingError, SafetensorError,
 )  # fmt: skip
 """Exceptions that the readers raise for a file of another kind."""
 
@@ -47,7 +49,25 @@ def read(path: Path, format: Format) -> Parameters:
     missing = [name for name in CONVOLUTION_NAMES if f"{name}.weight" not in parameters]
     if missing:
         raise WeightsError(f"{path} isn't VGG-19: it has no layer {missing[0]}")
+    wrong = next(_misfits(parameters), None)
+    if wrong is not None:
+        raise WeightsError(f"{path} isn't VGG-19: the shape of the layer {wrong} doesn't fit")
     return parameters
+
+
+def _misfits(parameters: Parameters) -> Iterator[str]:
+    """Yield the layers whose weights or bias don't fit the layer before, whatever the widths."""
+    inputs = 3  # red, green and blue
+    for name in (*CONVOLUTION_NAMES, *TOP_NAMES):
+        weight, bias = parameters.get(f"{name}.weight"), parameters.get(f"{name}.bias")
+        if weight is None:
+            return
+        if name == TOP_NAMES[0]:
+            inputs *= TOP_SIDE**2
+        kernel = (3, 3) if name in CONVOLUTION_NAMES else ()
+        if weight.shape[1:] != (inputs, *kernel) or bias is None or bias.shape != weight.shape[:1]:
+            yield name
+        inputs = weight.shape[0]
 
 
 def format_of(path: Path) -> Format:
@@ -108,7 +128,7 @@ def read_keras(path: Path) -> Parameters:
                 else:
                     parameters[f"{name}.weight"] = tensor.permute(3, 2, 0, 1).contiguous()
     if "fc1.weight" in parameters:
-        parameters["fc1.weight"] = _channels_first(parameters, side=7)
+        parameters["fc1.weight"] = _channels_first(parameters, side=TOP_SIDE)
     return parameters
 
 

@@ -76,6 +76,7 @@ def choose(
     Raises:
         DeviceError: This machine has no such device, or there is no such precision or kernel.
     """
+    devices.allow_forks()  # here, because whatever computes selects a device first
     target = devices.find(device)
     if precision not in ("auto", *PRECISIONS):
         raise DeviceError(unknown("precision", precision, ("auto", *PRECISIONS)))

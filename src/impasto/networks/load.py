@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from impasto import files
 from impasto.errors import WeightsError
 from impasto.networks import formats, weights
-from impasto.networks.classifier import VGG19Classifier
+from impasto.networks.classifier import VGG19Classifier, class_names
 from impasto.networks.magenta import Magenta
 from impasto.networks.multistyle import Multistyle
 from impasto.networks.vgg19 import VGG19, Pooling
@@ -74,12 +75,12 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
     weights that have been pulled. Raises WeightsError.
     """
     if file is not None:
-        if not file.is_file():
+        if not files.is_file(file):
             raise WeightsError(f"{file}: there is no such weights file")
         path, format = file, formats.format_of(file)
     else:
         with_top = [entry for entry in weights.CATALOGUE.values() if entry.has_top]
-        present = [entry for entry in with_top if entry.path.is_file()]
+        present = [entry for entry in with_top if files.is_file(entry.path)]
         if not present:
             raise WeightsError(
                 "classifying needs VGG-19 with its top, which doesn't come with impasto; fetch it"
@@ -90,6 +91,9 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
     parameters = formats.read(path, format)
     if "predictions.weight" not in parameters:
         raise WeightsError(f"{path} holds VGG-19 without its top; classifying needs the top")
+    classes = len(parameters["predictions.weight"])
+    if classes != len(class_names()):
+        raise WeightsError(f"{path} knows {classes} classes, not those of ImageNet")
     return VGG19Classifier(
         parameters, preprocessing="torchvision" if format == "torchvision" else "caffe"
     )

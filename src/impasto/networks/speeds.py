@@ -15,7 +15,7 @@ import torch
 
 from impasto import devices, files
 from impasto.errors import OutputError, reason
-from impasto.networks.weights import cache_folder
+from impasto.folders import cache_folder
 
 CACHE_FILE = "speeds.json"
 STEP = "step "

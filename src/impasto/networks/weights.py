@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
 from impasto import files
 from impasto.errors import WeightsError, unknown
+from impasto.folders import cache_folder
 
 Format = Literal["safetensors", "keras", "torchvision"]
 State = Literal["ok", "missing", "damaged"]
@@ -210,12 +209,6 @@ def matches(path: Path, digest: str) -> bool:
             return hashlib.file_digest(file, algorithm).hexdigest() == expected
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror}") from error
-
-
-def cache_folder() -> Path:
-    """Where fetched files are kept: ``IMPASTO_HOME``, or the platform's cache folder."""
-    home = os.environ.get("IMPASTO_HOME")
-    return Path(home) if home else platformdirs.user_cache_path("impasto", appauthor=False)
 
 
 def offline() -> bool:

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 State = Callable[[], dict[str, Any]]
-"""All that a solver's next step depends on, as tensors and plain values, when it is called. It can
-be called until the step after the next: solvers reuse their memory.
+"""All that a solver's next step depended on when the State was made, as tensors and plain values.
+It can be called at any time. L-BFGS, which reuses its memory, copies what an old State still needs.
 """
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.errors import CheckpointError
 from impasto.solvers import State
 
 FIRST_STEP = 0.01
@@ -116,7 +116,7 @@ class Pairs:
         self.order: list[int] = []  # the slots in use, the oldest first
         self.sy = torch.zeros(self.slots, self.slots, dtype=torch.float64)  # s_i · y_j
         self.yy = torch.zeros(self.slots, self.slots, dtype=torch.float64)  # y_i · y_j
-        self.written = 0
+        self.states: WeakSet[PairsState] = WeakSet()  # those that somebody may call yet
 
     def forget(self) -> None:
         self.order = []
@@ -146,11 +146,21 @@ class Pairs:
         """Put the pair into the free slot. Returns s and y."""
         if self.vectors is None:
             self.vectors = image.new_zeros(self.slots, 2, image.numel())
-        s, y = self.vectors[self._free()].unbind()
+        slot = self._free()
+        self._save(slot)
+        s, y = self.vectors[slot].unbind()
         torch.sub(image.flatten(), last.flatten(), out=s)
         torch.sub(gradient.flatten(), before.flatten(), out=y)
-        self.written += 1
         return [s, y]
+
+    def _save(self, slot: int) -> None:
+        """Copy what is in a slot for the states that need it."""
+        assert self.vectors is not None
+        states = [state for state in self.states if state.needs(slot)]
+        if states:
+            pair = self.vectors[slot].clone()
+            for state in states:
+                state.saved[slot] = pair
 
     def _accept(self, products: Tensor) -> None:
         """Take the pair in the free slot, if there is curvature in it.
@@ -195,19 +205,37 @@ class Pairs:
             beta[i] = alpha[i] - (gamma * (yg[i] - alpha @ yy[i]) + beta @ sy[:, i]) / sy[i, i]
         return torch.from_numpy(np.stack([-beta, gamma * alpha], axis=1)), float(gamma)
 
-    def state(self) -> State:
-        order, sy, yy, written = list(self.order), self.sy.clone(), self.yy.clone(), self.written
-
-        def now() -> dict[str, Any]:
-            if self.written > written + 1:
-                raise CheckpointError(
-                    "the run has gone on since; save a checkpoint before the next step"
-                )
-            vectors = None if self.vectors is None else self.vectors.clone()
-            return {"vectors": vectors, "order": order, "sy": sy, "yy": yy}
-
-        return now
+    def state(self) -> PairsState:
+        state = PairsState(self)
+        self.states.add(state)
+        return state
 
     def load(self, state: dict[str, Any]) -> None:
         self.vectors, self.order = state["vectors"], state["order"]
         self.sy, self.yy = state["sy"], state["yy"]
+        self.slots = len(self.sy)  # as it was, even where less memory is planned for them now
+
+
+class PairsState:
+    """The pairs as they are now, whenever it is called.
+
+    The buffer goes on being reused; ``saved`` has what was overwritten since. In most runs that is
+    nothing, because nobody holds a state for longer than two steps.
+    """
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.pairs, self.is_empty = pairs, pairs.vectors is None
+        self.order, self.sy, self.yy = list(pairs.order), pairs.sy.clone(), pairs.yy.clone()
+        self.saved: dict[int, Tensor] = {}
+
+    def needs(self, slot: int) -> bool:
+        """Return whether what is in a slot of the buffer has to be saved from being overwritten."""
+        return slot in self.order and slot not in self.saved
+
+    def __call__(self) -> dict[str, Any]:
+        vectors = None
+        if self.pairs.vectors is not None and not self.is_empty:
+            vectors = self.pairs.vectors.clone()
+            for slot, pair in self.saved.items():
+                vectors[slot] = pair
+        return {"vectors": vectors, "order": list(self.order), "sy": self.sy, "yy": self.yy}

@@ -9,8 +9,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import platformdirs
-
+from impasto import folders
 from impasto.errors import OutputError, RecipeError, reason
 from impasto.images.limits import Limits
 
@@ -26,12 +25,12 @@ def default_data_folder() -> Path:
     Raises:
         OutputError: This user has no home folder.
     """
-    try:
-        return platformdirs.user_data_path("impasto", appauthor=False) / "studio"
-    except RuntimeError as error:
+    folder = folders.data_folder()
+    if folder is None:
         raise OutputError(
             "this user has no home folder to keep pictures in; choose a place with --data"
-        ) from error
+        )
+    return folder / "studio"
 
 
 def prepare_data_folder(data: Path) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from impasto import files
 from impasto.errors import OutputError
+from impasto.networks.connection import ffmpeg_options, is_loopback, open_client
 from impasto.video.codecs import QUICKTIME, Codec
 from impasto.video.live.slot import Slot
 from impasto.video.live.sources import AGAIN_S, STREAM
@@ -43,7 +44,6 @@ VP9 = Codec(
 BY_SUFFIX = {".mp4": H264, ".m4v": H264, ".mov": H264, ".mkv": H264, ".ts": H264, ".webm": VP9}
 """What a file is encoded as, as fast as it comes."""
 STUDIO = "http://127.0.0.1:8765"
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 QUALITY = 85
 MOST_BYTES = 1_000_000
 """Of a picture that the studio takes."""
@@ -101,8 +101,8 @@ class StudioPage:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         base = where.copy_with(query=None, path="/")
         # What doesn't leave this machine needs nobody to vouch for it.
-        verify = base.host not in LOOPBACK
-        self.client = httpx.Client(base_url=base, headers=headers, timeout=5, verify=verify)
+        verify = not is_loopback(base.host)
+        self.client = open_client(base, base_url=base, headers=headers, timeout=5, verify=verify)
         try:
             self.client.get("/v1/health").raise_for_status()
         except httpx.HTTPError as error:
@@ -253,7 +253,7 @@ class Encoded:
     def _packing(self) -> dict[str, str]:
         """A file is to be played however it ends."""
         if self.format is not None:
-            return {}
+            return ffmpeg_options(self.name)
         fragmented = FRAGMENTED if Path(self.name).suffix.lower() in QUICKTIME else {}
         return {"flush_packets": "1", **fragmented}
 

@@ -19,7 +19,9 @@ import av
 import numpy as np
 from av.container import InputContainer
 
+from impasto import files
 from impasto.errors import ImageError
+from impasto.networks.connection import ffmpeg_options
 from impasto.video.containers import best_stream, check_decodable, open_container
 from impasto.video.live.slot import Slot
 from impasto.video.reading import colour_of, upright
@@ -87,7 +89,7 @@ def place(source: str) -> Place:
         return Place(source, paced=False, patience=SEGMENT_PATIENCE_S)
     if STREAM.match(source):
         return Place(source)
-    if not Path(source).exists():
+    if not files.exists(Path(source)):
         raise ImageError(f"{source}: no such file, camera, screen or address")
     return Place(source, lasts=False, paced=False)
 
@@ -162,7 +164,8 @@ class LiveSource:
         found: dict[str, Any] = {"format": self.place.format} if self.place.format else {}
         if STREAM.match(self.place.name):
             found["timeout"] = self.place.patience
-        with closing(open_container(self.place.name, options={**options}, **found)) as container:
+        options = {**options, **ffmpeg_options(self.place.name)}
+        with closing(open_container(self.place.name, options=options, **found)) as container:
             check_decodable(self.name, container)
             stream = best_stream(container)
             stream.codec_context.thread_type = "SLICE"  # frames in parallel come late
