@@ -127,6 +127,8 @@ def _guarded(
         with warnings.catch_warnings():  # about oddities in a file that is read all the same
             warnings.simplefilter("ignore")
             return _from_pil(image, data, name, needed_side)
+    except Image.DecompressionBombError as error:  # some plug-ins check by themselves
+        raise ImageError(f"{name} has too many pixels for a file of its type") from error
     except DAMAGE as error:
         raise damaged(name, error) from error
 

@@ -42,6 +42,8 @@ def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
             f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
             " with the package pillow-heif)"
         ) from error
+    except Image.DecompressionBombError as error:  # some plug-ins check by themselves
+        raise ImageError(f"{name} has too many pixels for a file of its type") from error
     except DAMAGE as error:
         raise damaged(name, error) from error
     check_pixels(image.width, image.height, name, limits)
