@@ -111,7 +111,7 @@ def prepare(
     kernel = device.kernel if chosen.method == "optimize" else "auto"
     chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
     photo = read(content, limits=limits, needed_side=chosen.long_side)
-    size = chosen.long_side(*(photo.full_size or (photo.height, photo.width)))
+    size = chosen.long_side(*photo.size_in_file)
     pictures = [_read_style(source, chosen, limits, size) for source, _ in pairs]
     if len({picture.built_in for picture in pictures}) > 1:
         raise RecipeError("a built-in style can't be blended with a painting, only with another")
@@ -262,7 +262,7 @@ def _only_within(picture: Picture, mask: Tensor) -> Picture:
 
 def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> Picture:
     """A painting as the recipe asks for it: its size, without its edges, in the photo's colours."""
-    side = _style_side(*(picture.full_size or (picture.height, picture.width)), recipe, size)
+    side = _style_side(*picture.size_in_file, recipe, size)
     fitted = picture.fitted(side, recipe.resize).trimmed(recipe.trim)
     if fitted.alpha is not None and fitted.alpha.max() == 0:
         raise ImageError(f"{picture.name} is transparent or masked: there is nothing to paint with")

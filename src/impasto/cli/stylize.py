@@ -22,7 +22,7 @@ from impasto.cli.options import (
 from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
 from impasto.cli.target import RESCUED, Target, rescued
-from impasto.errors import DeviceError, ImageError, ImpastoError, OutputError, RecipeError
+from impasto.errors import DeviceError, ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
@@ -383,10 +383,11 @@ def _finished(progress: Progress, target: Target, path: Path | None) -> Result:
 def _summary(result: Result, *, chose_size: bool) -> str:
     """Return what came of a run, in one line."""
     size = f"{result.width}×{result.height} px"
-    photo = None if chose_size else _photo_size(result.job)
+    photo = None if chose_size else result.job.content.full_size
     hint = ""
     if photo is not None and max(photo) > max(result.width, result.height):
-        size += f" of {photo[0]}×{photo[1]}"
+        height, width = photo
+        size += f" of {width}×{height}"
         hint = f"; {'--size' if result.losses is None else '--size or --preset poster'} for more"
     if result.losses is None:
         return f"{size} in {result.seconds:.2f} s{hint}"
@@ -394,22 +395,6 @@ def _summary(result: Result, *, chose_size: bool) -> str:
         f"{size}, {result.steps} steps in {result.seconds:.1f} s"
         f" ({result.steps_per_second:.2f} steps/s){hint}"
     )
-
-
-def _photo_size(job: Job) -> tuple[int, int] | None:
-    """Return the width and height of a job's photo before it was resized, if it is a file."""
-    from impasto.images.limits import LARGE
-    from impasto.images.opening import open_image
-
-    if job.content.blank or job.content.sha256 is None:
-        return None
-    try:
-        with Path(job.content.name).open("rb") as file:
-            width, height = open_image(file, job.content.name, LARGE).size
-    except (OSError, ImpastoError):
-        return None
-    lies = (width > height) != (job.content.width > job.content.height)  # EXIF turns it
-    return (height, width) if lies else (width, height)
 
 
 def _images(

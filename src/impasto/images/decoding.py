@@ -70,9 +70,6 @@ def from_pil(image: Image.Image, name: str, needed_side: NeededSide | None = Non
 def _decode(data: bytes, name: str, limits: Limits, needed_side: NeededSide | None) -> Picture:
     if is_tiff(data):
         return _decode_tiff(data, name, limits, needed_side)
-    if png_chunks.is_png(data):
-        png_chunks.check_chunks(io.BytesIO(data), name)
-        data = png_chunks.prepared(data)
     image = open_image(io.BytesIO(data), name, limits)
     return _guarded(image, data, name, needed_side)
 
@@ -95,7 +92,7 @@ def _decode_tiff(data: bytes, name: str, limits: Limits, needed_side: NeededSide
         height, width = tiff.samples.shape[:2]
         needed = math.inf if needed_side is None else SPARE_SCALE * needed_side(height, width)
         picture = _from_samples(tiff.samples, tiff.profile, None, name, needed)
-        picture = picture.reduced_from((height, width))
+        picture = replace(picture, full_size=(height, width))
     if tiff.pages > 1:
         picture = picture.with_note(f"{name} has {tiff.pages} pages; only the first one is used")
     return picture
@@ -152,7 +149,7 @@ def _from_pil(
         picture = picture.with_note(
             f"{name} is an animation; only its first frame is used (impasto video paints them all)"
         )
-    return picture.reduced_from(full_size)
+    return replace(picture, full_size=full_size)
 
 
 def _from_samples(

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from PIL import UnidentifiedImageError
 
 from impasto.errors import ImageError, RecipeError, reason
+from impasto.images import png_chunks
 from impasto.images.limits import LARGE
 from impasto.images.opening import DAMAGE, damaged, open_image
 
@@ -34,12 +35,13 @@ def read_note(path: Path) -> dict[str, Any]:
 def note_in(file: BinaryIO, name: str) -> dict[str, Any]:
     """``read_note`` of an open file, of any size: no pixel is decoded."""
     try:
-        with open_image(file, name, LARGE) as image:
-            if image.format == "PNG":  # looking for its EXIF would decode it
-                text = image.info.get(PNG_KEY)
-            else:
+        if png_chunks.is_png_file(file):
+            png_chunks.check_chunks(file, name)
+            text = png_chunks.text(file.read(), PNG_KEY)
+        else:
+            with open_image(file, name, LARGE) as image:
                 text = image.getexif().get(EXIF_IMAGE_DESCRIPTION)
-            note = json.loads(str(text)) if text else None
+        note = json.loads(str(text)) if text else None
     except (json.JSONDecodeError, RecursionError):
         note = None
     except ImageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import struct
 import warnings
 import zlib
@@ -30,10 +31,18 @@ DAMAGE = (
 
 
 def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
-    """The image in a file, of a type that the bytes tell. Raises ImageError: none, or too large."""
+    """Open the image in a file, of a type that the bytes tell, without decoding it.
+
+    Its metadata has no text of PNG files, see ``png_chunks.prepared``.
+
+    Raises:
+        ImageError: It isn't an image, or has more pixels than the limit.
+    """
     _register_plugins()
     try:
-        png_chunks.check_chunks(file, name)
+        if png_chunks.is_png_file(file):
+            png_chunks.check_chunks(file, name)
+            file = io.BytesIO(png_chunks.prepared(file.read()))
         with warnings.catch_warnings():  # about oddities in a file that is read all the same
             warnings.simplefilter("ignore")
             image = opened(file)

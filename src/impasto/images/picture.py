@@ -48,14 +48,14 @@ class Picture:
     def width(self) -> int:
         return int(self.rgb.shape[-1])
 
-    def reduced_from(self, full_size: tuple[int, int]) -> Picture:
-        """Return the picture as one that was (height, width) in its file."""
-        is_reduced = full_size != (self.height, self.width)
-        return replace(self, full_size=full_size if is_reduced else None)
-
     def with_note(self, sentence: str) -> Picture:
         """Return the picture with one more sentence for the user."""
         return replace(self, notes=(*self.notes, sentence))
+
+    @property
+    def size_in_file(self) -> tuple[int, int]:
+        """Return (height, width) before any reduction."""
+        return self.full_size or (self.height, self.width)
 
     def note(self) -> dict[str, Any]:
         """What it takes to find the picture again, or to make it, if it is blank."""
@@ -65,7 +65,7 @@ class Picture:
 
     def fitted_size(self, long_side: int, how: Resize) -> tuple[int, int]:
         """Return the (height, width) of ``fitted``."""
-        return fit_long_side(*(self.full_size or (self.height, self.width)), long_side, how)
+        return fit_long_side(*self.size_in_file, long_side, how)
 
     def fitted(self, long_side: int, how: Resize) -> Picture:
         """Resized to a long side of ``long_side`` px, aspect kept.

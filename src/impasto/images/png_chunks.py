@@ -35,24 +35,32 @@ def is_png(data: bytes) -> bool:
     return data.startswith(SIGNATURE)
 
 
+def is_png_file(file: BinaryIO) -> bool:
+    """Return whether an open file is a PNG file; leave its position where it was."""
+    start = file.tell()
+    found = file.read(len(SIGNATURE)) == SIGNATURE
+    file.seek(start)
+    return found
+
+
 def check_chunks(file: BinaryIO, name: str) -> None:
-    """Count the chunks of a file; leave its position where it was.
+    """Count the chunks of a PNG file; leave its position where it was.
 
     Raises:
-        ImageError: It is a PNG file with more chunks than an image has.
+        ImageError: There are more than an image has.
     """
     start = file.tell()
-    if file.read(len(SIGNATURE)) == SIGNATURE:
-        pixels = others = 0
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind in PIXELS:
-                pixels += 1
-            else:
-                others += 1
-            if pixels > MAX_PIXEL_CHUNKS or others > MAX_OTHER_CHUNKS:
-                raise ImageError(f"{name} has more PNG chunks than an image needs")
-            file.seek(length + 4, 1)
+    file.seek(len(SIGNATURE), 1)
+    pixels = others = 0
+    while len(head := file.read(8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in PIXELS:
+            pixels += 1
+        else:
+            others += 1
+        if pixels > MAX_PIXEL_CHUNKS or others > MAX_OTHER_CHUNKS:
+            raise ImageError(f"{name} has more PNG chunks than an image needs")
+        file.seek(length + 4, 1)
     file.seek(start)
 
 
@@ -65,6 +73,16 @@ def prepared(data: bytes) -> bytes:
     chunks = [(kind, data[start:end]) for kind, start, end in _chunks(data) if kind not in TEXT]
     chunks.sort(key=lambda chunk: {b"IHDR": 0, b"eXIf": 1}.get(chunk[0], 2))  # the order stays
     return b"".join([SIGNATURE, *(chunk for _, chunk in chunks)])
+
+
+def text(data: bytes, keyword: str) -> str | None:
+    """Return an uncompressed text; None where the file has none with this keyword."""
+    start_of_text = keyword.encode("latin-1") + b"\0"
+    for kind, start, end in _chunks(data):
+        content = data[start + 8 : end - 4]
+        if kind == b"tEXt" and content.startswith(start_of_text):
+            return content[len(start_of_text) :].decode("latin-1")
+    return None
 
 
 def pixel_data(data: bytes) -> bytes:

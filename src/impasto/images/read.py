@@ -84,7 +84,7 @@ def read(
         )
     if not picture.blank:  # how large that can be, memory knows
         check_pixels(picture.width, picture.height, picture.name, limits)
-    height, width = picture.full_size or (picture.height, picture.width)
+    height, width = picture.size_in_file
     if min(height, width) < min_side:
         raise ImageError(
             f"{picture.name} is {width}×{height} px; both sides need at least {min_side} px"
