@@ -18,6 +18,7 @@ import psutil
 from PIL import ExifTags, Image
 from starlette.datastructures import FormData, UploadFile
 
+from impasto import cgroups
 from impasto.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.opening import DAMAGE, PIXELS_PER_MPX, check_pixels, damaged, open_image
@@ -61,8 +62,8 @@ from.
 
 @cache
 def total_memory() -> int:
-    """Return the bytes of memory that this machine has."""
-    return int(psutil.virtual_memory().total)
+    """Return the bytes of memory that this machine has, or that its container left at first."""
+    return int(min(psutil.virtual_memory().total, cgroups.free_memory()))
 
 
 class PixelBudget:
