@@ -61,9 +61,6 @@ def tiff(
         if planar:
             options["planarconfig"] = "separate"
             samples = np.ascontiguousarray(samples.transpose(2, 0, 1))
-        if compression == "lzw":  # tifffile needs another package for it
-            code = [cv2.IMWRITE_TIFF_COMPRESSION, 5]
-            return cv2.imencode(".tif", samples[..., ::-1], code)[1].tobytes()
         tags = [(274, "H", 1, orientation, True)] if orientation > 1 else []
         return tifffile_bytes(samples, compression=compression, extratags=tags, **options)
 
@@ -148,12 +145,17 @@ def linear(rgb: Picture) -> np.ndarray:
 
 def linear_profile() -> bytes:
     """An ICC profile with sRGB's primaries and name, but no curves."""
+    return with_curves(b"curv" + bytes(8))
+
+
+def with_curves(curve: bytes) -> bytes:
+    """The profile of sRGB with other curves."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     for index in range(struct.unpack(">I", profile[128:132])[0]):
         entry = profile[132 + 12 * index : 144 + 12 * index]
         name, start, size = struct.unpack(">4sII", entry)
         if name in (b"rTRC", b"gTRC", b"bTRC"):
-            profile[start : start + size] = (b"curv" + bytes(8)).ljust(size, b"\0")
+            profile[start : start + size] = curve.ljust(size, b"\0")
     return bytes(profile)
 
 
@@ -217,36 +219,114 @@ def premultiplied(dtype: str) -> Maker:
     return make
 
 
-def straight(dtype: str, **options) -> Maker:
-    """A TIFF with an alpha of 50 % that isn't multiplied in."""
+def straight(dtype: str, extra: str = "unassalpha", **options) -> Maker:
+    """A TIFF with a further sample of 50 %, usually alpha that isn't multiplied in."""
 
     def make(rgb: Picture) -> bytes:
         samples = deep(rgb, dtype)
         alpha = np.full_like(samples[..., :1], np.iinfo(dtype).max // 2)
         joined = np.concatenate([samples, alpha], 2)
-        return tifffile_bytes(joined, extrasamples=["unassalpha"], **options)
+        return tifffile_bytes(joined, extrasamples=[extra], **options)
 
     return make
 
 
-def cmyk_tiff(dtype: str, *, alpha: bool) -> Maker:
+def grey_with_alpha(dtype: str, photometric: str = "minisblack", **options) -> Maker:
+    """Grey with an alpha of 50 % that isn't multiplied in."""
+
     def make(rgb: Picture) -> bytes:
-        ink = deep(np.asarray(Image.fromarray(rgb).convert("CMYK")), dtype)
-        extra = np.full_like(ink[..., :1], np.iinfo(dtype).max // 2)
-        joined = np.concatenate([ink, extra], 2) if alpha else ink
-        options = {"extrasamples": ["unassalpha"]} if alpha else {}
-        return tifffile_bytes(joined, "separated", **options)
+        grey = deep(grey_of(rgb)[..., :1], dtype)
+        most = np.iinfo(dtype).max
+        grey = most - grey if photometric == "miniswhite" else grey
+        joined = np.concatenate([grey, np.full_like(grey, most // 2)], axis=2)
+        return tifffile_bytes(joined, photometric, extrasamples=["unassalpha"], **options)
 
     return make
 
 
-def thumbnail_first(rgb: Picture) -> bytes:
+def twelve_bits(rgb: Picture) -> bytes:
+    """Grey of 12 bits, two samples in three bytes."""
+    grey = deep(grey_of(rgb)[..., 0]) >> 4
+    return tifffile_bytes(grey, "minisblack", bitspersample=12)
+
+
+def four_bit_png(rgb: Picture) -> bytes:
+    """Grey of 4 bits, whose left half is a level that stands for transparent."""
+    grey = grey_of(rgb)[..., 0] >> 4
+    grey = np.maximum(grey, 1)
+    grey[:, : grey.shape[1] // 2] = 0
+    rows = b"".join(b"\0" + bytes(row[::2] << 4 | row[1::2]) for row in grey)
+    header = struct.pack(">IIBBBBB", grey.shape[1], grey.shape[0], 4, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tRNS", b"\0\0"), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def gamma_profile(gamma: float) -> bytes:
+    """An ICC profile with sRGB's primaries and name, and a power for curves."""
+    return with_curves(struct.pack(">4s4xIH", b"curv", 1, round(gamma * 256)))
+
+
+def dark_png(rgb: Picture) -> bytes:
+    """A dark picture with a profile of gamma 2.2, which differs from sRGB in shadows alone."""
+    encoded = linear(rgb // 8) ** (1 / 2.2)
+    levels = (encoded * 65535).round().astype(np.uint16)
+    data = cv2.imencode(".png", levels[..., ::-1])[1].tobytes()
+    return with_chunks(data, (b"iCCP", b"x\0\0" + zlib.compress(gamma_profile(2.2))))
+
+
+def without_middle(make: Maker, value: int, share: float) -> Maker:
+    """The file with a part of its middle overwritten."""
+
+    def made(rgb: Picture) -> bytes:
+        data = bytearray(make(rgb))
+        start, count = len(data) // 2, max(4, round(len(data) * share))
+        data[start : start + count] = bytes([value]) * len(data[start : start + count])
+        return bytes(data)
+
+    return made
+
+
+def cmyk_tiff(dtype: str, *, extra: str | None = None, planar: bool = False) -> Maker:
+    """CMYK, with a further sample of 50 % of this kind."""
+
+    def make(rgb: Picture) -> bytes:
+        inks = deep(np.asarray(Image.fromarray(rgb).convert("CMYK")), dtype)
+        options: dict = {}
+        if extra is not None:
+            further = np.full_like(inks[..., :1], np.iinfo(dtype).max // 2)
+            inks = np.concatenate([inks, further], axis=2)
+            options["extrasamples"] = [extra]
+        if planar:
+            inks, options["planarconfig"] = (
+                np.ascontiguousarray(inks.transpose(2, 0, 1)),
+                "separate",
+            )
+        return tifffile_bytes(inks, "separated", **options)
+
+    return make
+
+
+def thumbnail_first(kind: str) -> Maker:
     """Two pages, the first of which is marked as a smaller copy."""
-    file = io.BytesIO()
-    with tifffile.TiffWriter(file) as writer:
-        writer.write(rgb[::2, ::2], photometric="rgb", subfiletype=1)
-        writer.write(rgb, photometric="rgb")
-    return file.getvalue()
+
+    def make(rgb: Picture) -> bytes:
+        file = io.BytesIO()
+        with tifffile.TiffWriter(file) as writer:
+            writer.write(rgb[::2, ::2], photometric="rgb", subfiletype=1)
+            if kind == "cmyk":
+                inks = np.asarray(Image.fromarray(rgb).convert("CMYK"))
+                writer.write(inks, photometric="separated")
+            elif kind == "palette":
+                image = Image.fromarray(rgb).quantize(256)
+                colors = np.zeros((256, 3), np.uint16)
+                found = np.array(image.getpalette()).reshape(-1, 3)
+                colors[: len(found)] = found * 257
+                writer.write(np.asarray(image), photometric="palette", colormap=colors.T)
+            else:
+                writer.write(rgb, photometric="rgb")
+        return file.getvalue()
+
+    return make
 
 
 def pages(rgb: Picture) -> bytes:

@@ -14,10 +14,11 @@ import film_files as files
 import numpy as np
 import pytest
 from film_files import animation, containing, cut, film, folder, mirrored, replaced, with_sound
-from PIL import features
+from PIL import Image, features
 
 from impasto.errors import ImageError
 from impasto.video.assembling import stream_notes
+from impasto.video.frames import Cut
 from impasto.video.reading import open_source
 
 COUNT = 6
@@ -180,12 +181,61 @@ def check_frames(seen, expected: Read, originals: list[np.ndarray]) -> None:
         assert difference.mean() <= expected.within
 
 
+def test_a_cut_begins_with_what_is_shown_then(originals, tmp_path):
+    animation("GIF", [5000, 100, 100])(tmp_path / "a.gif", originals)
+    film(times=[0, 5000, 5100], **files.LOSSLESS)(tmp_path / "a.mkv", originals[:3])
+    for name in ("a.gif", "a.mkv"):
+        source = open_source(str(tmp_path / name), None)
+        base = float(source.clip.time_base)
+        whole = list(source.frames())
+        for cut_to, count in ((Cut(2), 3), (Cut(2, 4), 1)):
+            seen = list(source.frames(cut_to))
+            assert len(seen) == count
+            assert seen[0].pts * base == pytest.approx(2)
+            assert seen[0].ends * base == pytest.approx(5)
+            assert (seen[0].pixels == whole[0].pixels).all()
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+def test_a_part_of_an_animation_is_as_in_the_whole(disposal, tmp_path):
+    """Its frames are drawn over those before them."""
+    pictures = []
+    for index in range(6):
+        sprite = Image.new("RGBA", (96, 64), (0, 0, 0, 0))
+        sprite.paste((255, index * 30, 0, 128), (index * 8, 10, index * 8 + 30, 40))
+        pictures.append(sprite)
+    pictures[0].save(
+        tmp_path / "a.png", save_all=True, append_images=pictures[1:], disposal=disposal, blend=1
+    )
+    source = open_source(str(tmp_path / "a.png"), None)
+    whole, rest = list(source.frames()), list(source.frames(resume=300))
+    assert len(rest) == 3
+    for one, other in zip(whole[3:], rest, strict=True):
+        assert (one.pixels == other.pixels).all()
+
+
+def test_an_animation_is_turned_and_keeps_its_transparency(originals, tmp_path):
+    exif = Image.Exif()
+    exif[0x112] = 6
+    rows = [np.dstack([frame, np.full(frame.shape[:2], 128, np.uint8)]) for frame in originals]
+    first, *rest = map(Image.fromarray, rows)
+    first.save(tmp_path / "a.webp", lossless=True, save_all=True, append_images=rest, exif=exif)
+    first.save(tmp_path / "a.avif", quality=90, save_all=True, append_images=rest)
+    for name, shown in (("a.webp", np.rot90(originals[0], -1)), ("a.avif", originals[0])):
+        frame = next(open_source(str(tmp_path / name), None).frames())
+        assert frame.pixels.shape[:2] == shown.shape[:2]
+        assert np.abs(frame.pixels[..., 3].astype(int) - 128).max() < 6
+        assert np.abs(frame.pixels[..., :3] - shown.astype(int)).mean() < LOSSY
+
+
 def test_interlaced_frames_have_no_combs(originals, tmp_path):
     files.interlaced(tmp_path / "film.mp4", originals)
     source = open_source(str(tmp_path / "film.mp4"), None)
     seen = [frame.pixels[..., 1].astype(int) for frame in source.frames()]
     assert source.is_interlaced
     assert len(seen) == 12
+    last = list(source.frames())[-1]
+    assert float((last.ends - last.pts) * source.clip.time_base) == pytest.approx(0.04)
     for picture in seen[2:-2]:
         assert np.abs(np.diff(picture, axis=0)).mean() < 4  # it was 16
 

@@ -11,7 +11,7 @@ import image_files as files
 import numpy as np
 import pytest
 from image_files import animation, cut, oriented, pillow, png, tiff
-from PIL import features
+from PIL import Image, features
 
 import impasto
 from impasto.errors import ImageError
@@ -28,7 +28,8 @@ class Painted:
     """The file is read as the original.
 
     ``note`` is part of a sentence for the user, ``alpha`` the lowest value of the transparency;
-    ``grey`` and ``left_half`` say that only so much of the original is there.
+    ``grey``, ``left_half`` and ``right_half`` say that only so much of the original is there,
+    ``dark`` that it has an eighth of its levels.
     """
 
     within: float = EXACT
@@ -36,6 +37,8 @@ class Painted:
     alpha: float | None = None
     grey: bool = False
     left_half: bool = False
+    right_half: bool = False
+    dark: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ IMAGES = {
         tiff(compression="adobe_deflate", predictor=True), Painted(),
     ),
     "16-bit TIFF, LZW": (tiff(compression="lzw"), Painted()),
+    "16-bit TIFF, LZW, turned": (tiff(compression="lzw", orientation=6), Painted()),
+    "16-bit TIFF, LZW, planar": (tiff(compression="lzw", planar=True), Painted()),
+    "16-bit TIFF, ZSTD": (tiff(compression="zstd"), Painted()),
+    "12-bit grey TIFF": (files.twelve_bits, Painted(ROUNDED, grey=True)),
     "16-bit TIFF, big-endian": (tiff(byteorder=">"), Painted()),
     "16-bit TIFF, planar": (tiff(planar=True), Painted()),
     "16-bit TIFF, tiled": (tiff(tile=(32, 32)), Painted()),
@@ -107,10 +114,26 @@ IMAGES = {
     "16-bit TIFF, straight alpha": (files.straight("u2"), Painted(alpha=0.5)),
     "16-bit TIFF, premultiplied alpha": (files.premultiplied("u2"), Painted(ROUNDED, alpha=0.5)),
     "TIFF, straight alpha": (files.straight("u1"), Painted(alpha=0.5)),
-    "CMYK TIFF": (files.cmyk_tiff("u1", alpha=False), Painted(LOSSY)),
-    "CMYK TIFF with alpha": (files.cmyk_tiff("u1", alpha=True), Painted(LOSSY, alpha=0.5)),
-    "16-bit CMYK TIFF": (files.cmyk_tiff("u2", alpha=False), Painted(LOSSY)),
-    "16-bit CMYK TIFF with alpha": (files.cmyk_tiff("u2", alpha=True), Painted(LOSSY, alpha=0.5)),
+    "TIFF with a sample that isn't alpha": (files.straight("u1", "unspecified"), Painted()),
+    "16-bit TIFF with a sample that isn't alpha": (files.straight("u2", "unspecified"), Painted()),
+    "grey TIFF with alpha": (files.grey_with_alpha("u1"), Painted(grey=True, alpha=0.5)),
+    "grey TIFF with alpha, LZW": (
+        files.grey_with_alpha("u2", compression="lzw"), Painted(grey=True, alpha=0.5),
+    ),
+    "grey TIFF with alpha, 0 is white": (
+        files.grey_with_alpha("u1", "miniswhite"), Painted(grey=True, alpha=0.5),
+    ),
+    "4-bit PNG with a transparent level": (
+        files.four_bit_png, Painted(LOSSY, grey=True, alpha=0.0, right_half=True),
+    ),
+    "16-bit CMYK TIFF, planar": (files.cmyk_tiff("u2", planar=True), Painted(LOSSY)),
+    "CMYK TIFF with a spot color": (files.cmyk_tiff("u1", extra="unspecified"), Painted(LOSSY)),
+    "CMYK TIFF": (files.cmyk_tiff("u1"), Painted(LOSSY)),
+    "CMYK TIFF with alpha": (files.cmyk_tiff("u1", extra="unassalpha"), Painted(LOSSY, alpha=0.5)),
+    "16-bit CMYK TIFF": (files.cmyk_tiff("u2"), Painted(LOSSY)),
+    "16-bit CMYK TIFF with alpha": (
+        files.cmyk_tiff("u2", extra="unassalpha"), Painted(LOSSY, alpha=0.5),
+    ),
     # Color
     "PNG with sRGB's profile": (pillow("PNG", icc_profile=files.srgb_profile()), Painted()),
     "PNG with a linear profile": (files.linear_png, Painted(3.0)),
@@ -127,6 +150,14 @@ IMAGES = {
     "PNG with gAMA and sRGB": (
         png((b"gAMA", files.number(100_000)), (b"sRGB", b"\0")), Painted(),
     ),
+    "PNG with cICP and another profile": (
+        lambda rgb: files.with_chunks(
+            files.saved(Image.fromarray(rgb), "PNG", icc_profile=files.linear_profile()),
+            (b"cICP", bytes([1, 13, 0, 1])),
+        ),
+        Painted(),
+    ),
+    "dark PNG of gamma 2.2": (files.dark_png, Painted(ROUNDED, dark=True)),
     "HDR PNG": (files.hdr_png, Flat(184, "is HDR")),
     # Metadata
     "PNG with EXIF that can't be read": (
@@ -143,7 +174,9 @@ IMAGES = {
         png(*[(b"tEXt", b"a\0b")] * 20_000), Refused("more PNG chunks than an image needs"),
     ),
     # Several pictures in a file
-    "TIFF, a smaller copy first": (files.thumbnail_first, Painted()),
+    "TIFF, a smaller copy first": (files.thumbnail_first("rgb"), Painted()),
+    "TIFF, a smaller copy first, CMYK": (files.thumbnail_first("cmyk"), Painted(LOSSY)),
+    "TIFF, a smaller copy first, palette": (files.thumbnail_first("palette"), Painted(LOSSY)),
     "TIFF of two pages": (files.pages, Painted(note="2 pages; only the first")),
     "DNG": (files.camera_raw("DNG"), RAW),
     "NEF": (files.camera_raw("NEF"), RAW),
@@ -166,6 +199,14 @@ IMAGES = {
     "PNG without its last pixels": (cut(pillow("PNG"), 40), CUT_SHORT),
     "WebP without its last byte": (cut(pillow("WEBP", lossless=True), 1), CUT_SHORT),
     "BMP without its last 2 bytes": (cut(pillow("BMP"), 2), CUT_SHORT),
+    "planar 16-bit TIFF without its last bytes": (cut(tiff(planar=True), 30), CUT_SHORT),
+    "planar 16-bit TIFF, 5 % missing": (cut(tiff(planar=True), 0.05), HALF),
+    "PNG with other bytes in its middle": (
+        files.without_middle(pillow("PNG"), 255, 0.0), HALF,
+    ),
+    "JPEG whose second half is zeros": (
+        files.without_middle(pillow("JPEG", restart_marker_rows=1), 0, 0.5), HALF,
+    ),
     "half a JPEG": (cut(pillow("JPEG"), 0.5), HALF),
     "half a progressive JPEG": (cut(pillow("JPEG", progressive=True), 0.5), HALF),
     "nine tenths of a JPEG": (cut(pillow("JPEG"), 0.15), HALF),
@@ -212,8 +253,10 @@ def check(picture, expected: Painted | Flat, original: np.ndarray) -> None:
         return
     shown = files.grey_of(original) if expected.grey else original
     assert pixels.shape == shown.shape
-    columns = shown.shape[1] // 2 if expected.left_half else shown.shape[1]
-    difference = np.abs(pixels - shown)[:, :columns]
+    shown = shown // 8 if expected.dark else shown
+    middle = shown.shape[1] // 2
+    columns = slice(middle * expected.right_half, middle if expected.left_half else None)
+    difference = np.abs(pixels - shown)[:, columns]
     assert difference.mean() <= expected.within
     if expected.alpha is None:
         assert picture.alpha is None

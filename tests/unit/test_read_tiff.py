@@ -90,6 +90,30 @@ def test_sixteen_bits_stay_sixteen_in_every_decoder(make):
     assert len(np.unique(read(data))) >= 1000
 
 
+@pytest.mark.parametrize("kind", ["16-bit grey", "half floats", "LAB", "narrow"])
+def test_pictures_of_every_kind_are_reduced(kind, photo_image):
+    large = photo_image.resize((1200, 800))
+    if kind == "16-bit grey":
+        grey = np.asarray(large.convert("L")).astype(np.uint16) * 257
+        grey[:300] = 65535  # white stays white, whatever is averaged
+        data = cv2.imencode(".png", grey)[1].tobytes()
+    elif kind == "half floats":
+        data = written((np.asarray(large) / 255).astype(np.float16))
+    elif kind == "LAB":
+        to_lab = ImageCms.buildTransform(
+            ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB"
+        )
+        data = image_files.saved(ImageCms.applyTransform(large, to_lab), "TIFF")
+    else:
+        data = image_files.saved(large.resize((3000, 33)), "PNG")
+    whole = impasto.read(data)
+    for side in (64, 96, 100, 180):
+        small = impasto.read(data, needed_side=lambda height, width, side=side: side)
+        assert max(small.height, small.width) < 3 * side
+        assert small.alpha is None
+        assert abs(float(small.rgb.mean() - whole.rgb.mean())) < 0.01
+
+
 def test_large_pictures_are_reduced_while_they_are_read(photo_image):
     """The size that is needed decides; the picture is the same as one that was read in full."""
     large = photo_image.resize((1930, 1290))

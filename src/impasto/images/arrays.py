@@ -53,22 +53,30 @@ def from_tensor(tensor: Tensor) -> Picture:
 def reduced(array: np.ndarray, factor: int) -> np.ndarray:
     """Average (H, W, C) over squares of about ``factor`` px, weighted by alpha if C is 4.
 
+    Args:
+        array: uint8, uint16, or float in [0, 1].
+        factor: How many times smaller both sides become, to at least 1 px.
+
     Returns:
-        (H/factor, W/factor, C), rounded, of the same type.
+        The same type, integers rounded; float32 for any floating point.
     """
     import cv2  # takes time to import, and is rarely needed here
 
-    size = round(array.shape[1] / factor), round(array.shape[0] / factor)
-    is_float = array.dtype.kind == "f"
+    if array.dtype.kind == "f":
+        array = array.astype(np.float32)
+    size = max(1, round(array.shape[1] / factor)), max(1, round(array.shape[0] / factor))
     if array.shape[2] < 4:
         small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-        return small.reshape(*small.shape[:2], -1)
-    weighted = array.astype(np.float32)
-    weighted[..., :3] *= weighted[..., 3:]
-    small = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
-    small[..., :3] = small[..., :3] / np.maximum(small[..., 3:], 1e-6)
-    result: np.ndarray = small if is_float else np.rint(small)
-    return result.astype(array.dtype)
+        small = small.reshape(size[1], size[0], -1)
+    else:
+        weighted = array.astype(np.float32)
+        weighted[..., :3] *= weighted[..., 3:]
+        small = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
+        small[..., :3] = small[..., :3] / np.maximum(small[..., 3:], 1e-6)
+    if array.dtype.kind == "f":  # averages may be a rounding error outside
+        values: np.ndarray = np.clip(small, array.min(), array.max())
+        return values
+    return np.rint(small).astype(array.dtype)
 
 
 def unit_range(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import math
 import struct
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
@@ -35,6 +35,9 @@ ORIENTATION = 0x0112
 """The tag of EXIF and TIFF."""
 TRANSPOSED = (5, 6, 7, 8)
 """Orientations that swap height and width."""
+ALPHA_MODES = ("LA", "La", "PA", "RGBA", "RGBa")
+REREAD = ("PNG", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Types of which Pillow's own decoding isn't all that there is: depth, layout or color."""
 ANIMATIONS = ("GIF", "PNG", "WEBP", "AVIF")
 
 
@@ -62,9 +65,39 @@ def decode(
     return replace(picture, name=name, sha256=hashlib.sha256(data).hexdigest())
 
 
-def from_pil(image: Image.Image, name: str, needed_side: NeededSide | None = None) -> Picture:
-    """Decode an image that Pillow has opened. Raises ImageError: it is damaged."""
+def from_pil(
+    image: Image.Image, name: str, limits: Limits, needed_side: NeededSide | None = None
+) -> Picture:
+    """Decode an image that Pillow has opened.
+
+    One that Pillow hasn't decoded yet is decoded from its file, as a path would be.
+
+    Raises:
+        ImageError: It is damaged.
+    """
+    data = _unread_file(image)
+    if data is not None:
+        return replace(decode(data, name, limits, needed_side), sha256=None)
+    try:
+        image.load()
+    except DAMAGE as error:
+        raise damaged(name, error) from error
     return _guarded(image, None, name, needed_side)
+
+
+def _unread_file(image: Image.Image) -> bytes | None:
+    """Return the file of an image whose pixels haven't been read; None if there is none."""
+    file = getattr(image, "fp", None)
+    if image.format not in REREAD or not getattr(image, "tile", None) or not file or image.tell():
+        return None
+    try:
+        position = file.tell()
+        file.seek(0)
+        data: bytes = file.read()
+        file.seek(position)
+    except (OSError, ValueError):
+        return None
+    return data
 
 
 def _decode(data: bytes, name: str, limits: Limits, needed_side: NeededSide | None) -> Picture:
@@ -76,23 +109,21 @@ def _decode(data: bytes, name: str, limits: Limits, needed_side: NeededSide | No
 
 def _decode_tiff(data: bytes, name: str, limits: Limits, needed_side: NeededSide | None) -> Picture:
     tiff = read_tiff(data, name, limits)
-    if tiff.samples is None:
-        try:
-            image = open_image(io.BytesIO(data), name, limits)
-            picture = _guarded(image, data, name, needed_side)
-        except ImageError as error:
-            tiff = read_tiff(data, name, limits, fallback=True)
-            if tiff.samples is None:
-                if "known type" not in str(error):
-                    raise
-                raise ImageError(
-                    f"{name} is a TIFF file that is damaged, or of a kind that isn't understood"
-                ) from error.__cause__
     if tiff.samples is not None:
         height, width = tiff.samples.shape[:2]
         needed = math.inf if needed_side is None else SPARE_SCALE * needed_side(height, width)
         picture = _from_samples(tiff.samples, tiff.profile, None, name, needed)
         picture = replace(picture, full_size=(height, width))
+    else:
+        try:
+            image = open_image(io.BytesIO(data), name, limits)
+        except ImageError as error:
+            raise ImageError(
+                f"{name} is a TIFF file that is damaged, or of a kind that isn't understood"
+            ) from error.__cause__
+        if tiff.page:
+            image.seek(tiff.page)
+        picture = _guarded(image, data, name, needed_side)
     if tiff.pages > 1:
         picture = picture.with_note(f"{name} has {tiff.pages} pages; only the first one is used")
     return picture
@@ -133,23 +164,63 @@ def _guarded(
 def _from_pil(
     image: Image.Image, data: bytes | None, name: str, needed_side: NeededSide | None
 ) -> Picture:
-    orientation = _orientation(image)
-    turn = ORIENTATIONS.get(orientation)
-    height, width = image.height, image.width
-    full_size = (width, height) if orientation in TRANSPOSED else (height, width)
+    conversion = Conversion.of(image, data)
+    full_size = conversion.upright_size(image)
     needed = math.inf if needed_side is None else SPARE_SCALE * needed_side(*full_size)
-    is_animation = image.format in ANIMATIONS and getattr(image, "is_animated", False)
-    profile, color = _color(image, data)
-    samples = _deep_samples(image, data)
-    if samples is None:
-        samples, profile = _eight_bits(image, profile, needed), None
-    samples = samples if turn is None else turn(samples)
-    picture = _from_samples(samples, profile, color, name, needed)
+    is_animated = image.format in ANIMATIONS and getattr(image, "is_animated", False)
+    is_animation = is_animated and image.tell() == 0
+    picture = conversion.picture(image, name, needed, _deep_samples(image, data))
     if is_animation:
         picture = picture.with_note(
             f"{name} is an animation; only its first frame is used (impasto video paints them all)"
         )
     return replace(picture, full_size=full_size)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What makes the pixels of a file upright and sRGB; the same for all frames of an animation.
+
+    Attributes:
+        orientation: As EXIF counts, 1 to 8.
+        profile: The ICC profile, unless it is sRGB's.
+        color: The color space, where something else than a profile says it.
+    """
+
+    orientation: int
+    profile: bytes | None
+    color: TaggedColor | None
+
+    @classmethod
+    def of(cls, image: Image.Image, data: bytes | None) -> Conversion:
+        """Return that of an image; ``data`` is its file."""
+        orientation = _orientation(image)
+        if data is not None and image.format == "PNG":
+            png_chunks.scale_transparent_grey(image, data)
+        return cls(orientation, *_color(image, data))
+
+    def upright_size(self, image: Image.Image) -> tuple[int, int]:
+        """Return (height, width) of the image when it is upright."""
+        size = image.height, image.width
+        return size[::-1] if self.orientation in TRANSPOSED else size
+
+    def picture(
+        self,
+        image: Image.Image,
+        name: str,
+        needed: float = math.inf,
+        deep: np.ndarray | None = None,
+    ) -> Picture:
+        """Return an image as a picture, reduced to ``needed`` px.
+
+        ``deep`` are its samples where Pillow would reduce them to 8 bits.
+        """
+        turn = ORIENTATIONS.get(self.orientation)
+        profile, samples = self.profile, deep
+        if samples is None:
+            samples, profile = _eight_bits(image, profile, needed), None
+        samples = samples if turn is None else turn(samples)
+        return _from_samples(samples, profile, self.color, name, needed)
 
 
 def _from_samples(
@@ -181,6 +252,8 @@ def _orientation(image: Image.Image) -> int:
     """Return the orientation by EXIF; 1, upright, where it has none that can be read."""
     if image.format == "TIFF":
         image.load()  # turns it
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # looking for it would decode the pixels, and hide that they are damaged
     try:
         return int(image.getexif().get(ORIENTATION, 1))
     except DAMAGE:
@@ -192,13 +265,14 @@ def _color(image: Image.Image, data: bytes | None) -> tuple[bytes | None, Tagged
     profile: bytes | None = image.info.get("icc_profile") or None
     if profile is not None and icc.is_srgb(profile):
         profile = None
-    color = None
     if data is not None and image.format == "PNG":
-        color = png_chunks.tagged_color(data)
+        is_tagged, color = png_chunks.tagged_color(data)
+        if is_tagged:
+            return None, color
     elif data is not None and image.format in ("AVIF", "HEIF"):
         color = _heif_color(data)
-    if color is not None and (color.is_hdr or profile is None):
-        return None, color
+        if color is not None and (color.is_hdr or profile is None):
+            return None, color
     return profile, None
 
 
@@ -228,7 +302,7 @@ def _grey_samples(image: Image.Image) -> np.ndarray:
     opaque = None if transparent is None else values != transparent
     values = values.astype(np.float64)
     if image.mode != "F":
-        values /= 65535
+        values /= 65535  # of 16 bits; other depths aren't decoded by Pillow
     if values.size and not (values.min() >= 0 and values.max() <= 1):  # NaN fails this too
         raise ImageError(
             "a picture of floating-point or 32-bit numbers must be between 0 and 1 (16-bit: 65535)"
@@ -243,7 +317,7 @@ def _eight_bits(image: Image.Image, profile: bytes | None, needed: float) -> np.
     if factor > 1:
         image = _reduced(image, factor)
     alpha = None
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+    if image.mode in ALPHA_MODES or "transparency" in image.info:
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))
     if profile is not None:
         image = icc.to_srgb(image, profile)
@@ -253,11 +327,11 @@ def _eight_bits(image: Image.Image, profile: bytes | None, needed: float) -> np.
 
 def _reduced(image: Image.Image, factor: int) -> Image.Image:
     """Average over squares of about ``factor`` px."""
-    size = round(image.width / factor), round(image.height / factor)
+    size = max(1, round(image.width / factor)), max(1, round(image.height / factor))
     # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size, but not smaller than twice what is left.
     draft = image.draft(image.mode, (2 * size[0], 2 * size[1]))
     if "transparency" in image.info:
         image = image.convert("RGBA")
-    elif image.mode in ("1", "P"):
+    elif image.mode in ("1", "P", "LAB", "HSV"):  # whose numbers can't be averaged
         image = image.convert("RGB")
     return image.resize(size, Image.Resampling.BOX, box=None if draft is None else draft[1])

@@ -22,7 +22,9 @@ UNREADABLE = (ImageCms.PyCMSError, OSError, ValueError)
 def is_srgb(profile: bytes) -> bool:
     """Return whether a profile leaves colors as they are. Its name may say anything."""
     levels = np.linspace(0, 255, SRGB_LEVELS).round().astype(np.uint8)
-    colors = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    cube = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    colors = np.ascontiguousarray(np.concatenate([cube, greys], axis=1))  # (1, N, 3)
     try:
         converted = ImageCms.profileToProfile(
             Image.fromarray(colors),
@@ -62,15 +64,26 @@ def samples_to_srgb(samples: np.ndarray, profile: bytes) -> np.ndarray:
         (H, W, 1 or 3); as it is where the profile is broken or of another color space.
     """
     space = color_space.from_icc(profile)
-    if space is None:
+    if space is None and _is_usable(profile):
         levels = np.rint(samples * 255).astype(np.uint8)
         image = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
         return np.asarray(to_srgb(image, profile).convert("RGB")).astype(np.float32) / 255
+    if space is None:
+        return samples
     if space.channels == 3:
         return space.to_srgb(np.broadcast_to(samples, (*samples.shape[:2], 3)))
     if samples.shape[2] == 3 and (samples != samples[..., :1]).any():
         return samples
     return space.to_srgb(samples[..., :1])
+
+
+def _is_usable(profile: bytes) -> bool:
+    """Return whether a profile can be read and is one of grey or RGB."""
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        return source.profile.xcolor_space.strip() in ("GRAY", "RGB")
+    except UNREADABLE:
+        return False
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from PIL import Image
+
 from impasto.errors import ImageError
 from impasto.images.color_space import (
     SRGB_CHROMATICITIES,
@@ -108,8 +110,15 @@ def bit_depth(data: bytes) -> int:
     return data[BIT_DEPTH_AT] if len(data) > BIT_DEPTH_AT else 0
 
 
-def tagged_color(data: bytes) -> TaggedColor | None:
-    """Return the color space of a PNG file without an ICC profile; None for sRGB.
+def scale_transparent_grey(image: Image.Image, data: bytes) -> None:
+    """Scale the grey level that stands for transparency to 8 bits, which Pillow forgets."""
+    level = image.info.get("transparency")
+    if image.mode == "L" and isinstance(level, int) and bit_depth(data) < 8:
+        image.info["transparency"] = level * 255 // (2 ** bit_depth(data) - 1)
+
+
+def tagged_color(data: bytes) -> tuple[bool, TaggedColor | None]:
+    """Return whether chunks besides iCCP say what the colors are, and their space; None for sRGB.
 
     As the PNG specification (third edition, section 4.3) ranks them, cICP precedes iCCP, sRGB and
     gAMA with cHRM.
@@ -120,10 +129,10 @@ def tagged_color(data: bytes) -> TaggedColor | None:
             break
         found[kind] = data[start + 8 : end - 4]
     if len(found.get(b"cICP", b"")) == 4:
-        return from_code_points(found[b"cICP"][0], found[b"cICP"][1])
+        return True, from_code_points(found[b"cICP"][0], found[b"cICP"][1])
     if b"iCCP" in found or b"sRGB" in found or len(found.get(b"gAMA", b"")) != 4:
-        return None
-    return _from_gamma(found)
+        return False, None
+    return True, _from_gamma(found)
 
 
 def _from_gamma(found: dict[bytes, bytes]) -> ColorSpace | None:

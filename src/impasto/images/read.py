@@ -72,7 +72,7 @@ def read(
         picture = decode(bytes(source), name, limits, needed_side)
     elif isinstance(source, Image.Image):
         check_pixels(source.width, source.height, "image", limits)
-        picture = from_pil(source, "image", needed_side)
+        picture = from_pil(source, "image", limits, needed_side)
     elif isinstance(source, np.ndarray):
         picture = from_array(source, "array")
     elif isinstance(source, Tensor):

@@ -1,7 +1,7 @@
-"""TIFF files that Pillow can't read, or reads in 8 bits: 16-bit, floating-point, planar, CMYK with
-alpha.
+"""Decoding TIFF files.
 
-Pillow reads all other TIFF files.
+tifffile decodes grey, RGB and CMYK of 8 bits and more, in every layout and compression. Pillow
+decodes the other kinds: fewer bits, palettes, LAB, YCbCr, JPEG inside of TIFF.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from PIL import Image
 
 from impasto.errors import ImageError
 from impasto.images import icc
-from impasto.images.deep import decode_with_opencv
 from impasto.images.limits import Limits
-from impasto.images.opening import check_pixels
+from impasto.images.opening import check_pixels, damaged
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
 """Otherwise it writes to standard error what it thinks of a damaged file."""
@@ -27,7 +26,10 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DNG_VERSION, ORIENTATION, ICC_PROFILE = 50706, 274, 34675
 COLOR_FILTER_ARRAY, LINEAR_RAW = 32803, 34892
-ASSOCIATED_ALPHA = 1
+ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA = 1, 2
+COLORS = {"MINISBLACK": 1, "MINISWHITE": 1, "RGB": 3, "SEPARATED": 4}
+"""Channels besides alpha, by the names of photometric interpretations that tifffile decodes."""
+JPEG_COMPRESSIONS = (6, 7, 34892)
 ORIENTATIONS = {
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -40,139 +42,144 @@ ORIENTATIONS = {
 """Functions of an array (H, W, ...) that turn it upright, by the orientation of TIFF and EXIF."""
 
 
-def is_tiff(data: bytes) -> bool:
-    """Return whether these are the bytes of a TIFF file."""
-    return data[:4] in SIGNATURES
-
-
 @dataclass(frozen=True, eq=False)
 class TiffImage:
     """What a TIFF file holds.
 
     Attributes:
-        samples: (H, W) or (H, W, 3 or 4), uint8, uint16 or float in [0, 1], turned upright; None
-            where Pillow reads the file rightly.
+        samples: (H, W, 1 or 3 or 4), uint8, uint16 or float in [0, 1], turned upright; None for a
+            kind that Pillow decodes.
         profile: The ICC profile, where the samples are still to be converted by it.
-        pages: Pages of full resolution.
+        page: The number of the page with the picture.
+        pages: How many pages of full resolution there are.
     """
 
-    samples: np.ndarray | None
+    samples: np.ndarray | None = None
     profile: bytes | None = None
+    page: int = 0
     pages: int = 1
 
 
-def read_tiff(data: bytes, name: str, limits: Limits, *, fallback: bool = False) -> TiffImage:
+def is_tiff(data: bytes) -> bool:
+    """Return whether these are the bytes of a TIFF file."""
+    return data[:4] in SIGNATURES
+
+
+def read_tiff(data: bytes, name: str, limits: Limits) -> TiffImage:
     """Read a TIFF file, as far as Pillow doesn't.
 
-    Args:
-        data: The file.
-        name: What to call it.
-        limits: Of its pixels.
-        fallback: Whether Pillow has refused the file.
-
     Raises:
-        ImageError: A raw camera file, or more pixels than the limit.
+        ImageError: A raw camera file, damaged, or with more pixels than the limit.
     """
     try:
-        with tifffile.TiffFile(io.BytesIO(data)) as file:
-            page, is_first = _largest_page(file, name)
-            pages = sum(not _is_reduced(page) for page in file.pages)
-            check_pixels(page.imagewidth, page.imagelength, name, limits)
-            if not (fallback or page.bitspersample > 8 or not is_first or _is_cmyka(page)):
-                return TiffImage(None, pages=pages)
-            profile = page.tags.get(ICC_PROFILE)
-            profile = None if profile is None or icc.is_srgb(profile.value) else profile.value
-            if page.photometric.name == "SEPARATED":
-                samples = _from_cmyk(page, profile)
-                return TiffImage(None if samples is None else _upright(page, samples), None, pages)
-            if page.photometric.name not in READABLE:
-                return TiffImage(None, pages=pages)
-            return TiffImage(_upright(page, _channels_last(page, data)), profile, pages)
+        file = tifffile.TiffFile(io.BytesIO(data))
+        pages: list[Any] = list(file.pages)
+        number = _number_of_picture(pages, name)
+        page = pages[number]
+        check_pixels(page.imagewidth, page.imagelength, name, limits)
+        found = TiffImage(page=number, pages=sum(not _is_reduced(page) for page in pages))
+        is_decoded_here = _is_decoded_here(page)
     except ImageError:
         raise
-    except Exception:  # tifffile raises many kinds; Pillow's sentence is the better one
-        return TiffImage(None)
+    except Exception:  # tifffile raises many kinds; Pillow says what is wrong with the file
+        return TiffImage()
+    if not is_decoded_here:
+        return found
+    try:
+        samples, profile = _samples(page)
+    except Exception as error:
+        raise damaged(name, error) from ValueError(str(error))
+    return TiffImage(samples, profile, number, found.pages)
 
 
-READABLE = ("RGB", "MINISBLACK", "MINISWHITE")
-CMYK_CHANNELS = 4
-
-
-def _is_cmyka(page: Any) -> bool:
-    return bool(page.photometric.name == "SEPARATED" and page.samplesperpixel > CMYK_CHANNELS)
-
-
-def _is_reduced(page: Any) -> bool:
-    return bool(page.is_reduced)
-
-
-def _from_cmyk(page: Any, profile: bytes | None) -> np.ndarray | None:
-    """Return a page of CMYK with alpha as (H, W, 4) uint8; None for one without, left to Pillow."""
-    if not _is_cmyka(page):
-        return None
-    array = _planes_last(page, page.asarray())
-    if array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(array[..., :CMYK_CHANNELS]), "CMYK")
-    if profile is not None:
-        image = icc.to_srgb(image, profile)
-    return np.dstack([np.asarray(image.convert("RGB")), array[..., CMYK_CHANNELS]])
-
-
-def _largest_page(file: tifffile.TiffFile, name: str) -> tuple[Any, bool]:
-    """Return the page with the picture, and whether it is the first one.
-
-    The first page of a raw camera file is a thumbnail.
-    """
-    pages: list[Any] = list(file.pages)
+def _number_of_picture(pages: list[Any], name: str) -> int:
+    """Return the number of the first page of full resolution. A raw camera file has none."""
     below = [sub for page in pages for sub in (page.pages or ())]
     photometrics = {int(page.photometric) for page in (*pages, *below)}
     if DNG_VERSION in pages[0].tags or photometrics & {COLOR_FILTER_ARRAY, LINEAR_RAW}:
         raise ImageError(
             f"{name} is a raw camera file; develop it first, and save it as TIFF, PNG or JPEG"
         )
-    whole = next((page for page in pages if not _is_reduced(page)), pages[0])
-    return whole, whole is pages[0]
+    return next((n for n, page in enumerate(pages) if not _is_reduced(page)), 0)
 
 
-def _decoded(page: Any, data: bytes) -> np.ndarray:
-    """Decode a page; OpenCV knows compressions that tifffile doesn't, such as LZW."""
-    try:
-        return _planes_last(page, page.asarray())
-    except ValueError as error:
-        if page.index != 0 or "imagecodecs" not in str(error):
-            raise
-    array = decode_with_opencv(data)
-    if array is None or array.dtype != page.dtype:
-        raise ValueError("of a kind that OpenCV can't decode")
+def _is_reduced(page: Any) -> bool:
+    return bool(page.is_reduced)
+
+
+def _is_decoded_here(page: Any) -> bool:
+    if page.photometric.name == "PALETTE":
+        return bool(page.bitspersample > 8)
+    is_known = page.photometric.name in COLORS and page.compression not in JPEG_COMPRESSIONS
+    return bool(is_known and page.bitspersample >= 8)
+
+
+def _samples(page: Any) -> tuple[np.ndarray, bytes | None]:
+    """Return the samples of a page, upright, and the profile by which to convert them."""
+    if not all(page.databytecounts):  # tifffile would take them for black
+        raise ValueError("parts of it have no data")
+    array: np.ndarray = page.asarray()
+    if page.photometric.name == "PALETTE":
+        return np.moveaxis(page.colormap[:, array], 0, -1), None
+    if page.axes.startswith("S"):  # planes one after the other
+        array = np.moveaxis(array, 0, -1)
+    array = array if array.ndim == 3 else array[:, :, None]  # (H, W, C)
+    array = _in_full_range(array, page.bitspersample)
+    colors, alpha = _split_alpha(array, page)
+    tag = page.tags.get(ICC_PROFILE)
+    profile = None if tag is None or icc.is_srgb(bytes(tag.value)) else bytes(tag.value)
+    if page.photometric.name == "MINISWHITE":
+        colors = _highest(colors) - colors
+    if page.photometric.name == "SEPARATED":
+        colors, profile = _from_cmyk(colors, profile), None
+        alpha = None if alpha is None else _eight_bits(alpha)
+    if alpha is not None:
+        colors = np.concatenate([np.broadcast_to(colors, (*colors.shape[:2], 3)), alpha], axis=2)
+    orientation = page.tags.get(ORIENTATION)
+    turn = ORIENTATIONS.get(int(orientation.value)) if orientation else None
+    return (colors if turn is None else turn(colors)), profile
+
+
+def _in_full_range(array: np.ndarray, bits: int) -> np.ndarray:
+    """Return unsigned integers of 8 or 16 bits, or float32: 12 bits become 16."""
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    if bits not in (8, 16):
+        return (array / np.float64(2**bits - 1)).astype(np.float32)
     return array
 
 
-def _planes_last(page: Any, array: np.ndarray) -> np.ndarray:
-    return np.moveaxis(array, 0, -1) if page.axes.startswith("S") else array
+def _split_alpha(array: np.ndarray, page: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the colors, not multiplied by alpha, and alpha if there is any.
+
+    A further sample that isn't marked as alpha is something else, such as a spot color.
+    """
+    count = COLORS[page.photometric.name]
+    colors, extra = array[..., :count], array[..., count : count + 1]
+    kind = int(page.extrasamples[0]) if page.extrasamples and extra.shape[2] else 0
+    if kind not in (ASSOCIATED_ALPHA, UNASSOCIATED_ALPHA):
+        return colors, None
+    if kind == ASSOCIATED_ALPHA:
+        most = _highest(array)
+        opacity = np.maximum(extra / np.float32(most), 1e-9)
+        if page.photometric.name == "MINISWHITE":  # black is 1, and multiplied as such
+            colors = most - np.minimum((most - colors) / opacity, most).astype(array.dtype)
+        else:
+            colors = np.minimum(colors / opacity, most).astype(array.dtype)
+    return colors, extra
 
 
-def _channels_last(page: Any, data: bytes) -> np.ndarray:
-    """Return the samples (H, W, C) of a page, black as 0, alpha not multiplied in."""
-    array = _decoded(page, data)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.dtype.kind == "u" and array.dtype.itemsize > 2:
-        array = array / np.float64(np.iinfo(array.dtype).max)
-    if page.photometric.name == "MINISWHITE":
-        array = (np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1) - array
-    colors = 3 if page.photometric.name == "RGB" else 1
-    color, extra = array[..., :colors], array[..., colors : colors + 1]
-    if not extra.shape[-1]:
-        return color if colors == 3 else color[..., 0]
-    if page.extrasamples and page.extrasamples[0] == ASSOCIATED_ALPHA:
-        most = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-        opacity = np.maximum(extra / most, 1e-9)
-        color = np.minimum(color / opacity, most).astype(array.dtype)
-    return np.concatenate([np.broadcast_to(color, (*color.shape[:2], 3)), extra], axis=-1)
+def _highest(array: np.ndarray) -> int:
+    return int(np.iinfo(array.dtype).max) if array.dtype.kind == "u" else 1
 
 
-def _upright(page: Any, array: np.ndarray) -> np.ndarray:
-    tag = page.tags.get(ORIENTATION)
-    turn = ORIENTATIONS.get(int(tag.value)) if tag else None
-    return array if turn is None else turn(array)
+def _eight_bits(array: np.ndarray) -> np.ndarray:
+    return np.rint(array * (255 / _highest(array))).astype(np.uint8)
+
+
+def _from_cmyk(inks: np.ndarray, profile: bytes | None) -> np.ndarray:
+    """Return (H, W, 4) of inks as (H, W, 3) uint8 in sRGB; Pillow converts CMYK in 8 bits only."""
+    image = Image.fromarray(np.ascontiguousarray(_eight_bits(inks)), "CMYK")
+    if profile is not None:
+        image = icc.to_srgb(image, profile)
+    return np.asarray(image.convert("RGB"))

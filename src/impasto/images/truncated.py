@@ -20,7 +20,7 @@ from impasto.images.opening import opened
 MISSING_SHARE = 0.01
 """Share of a file that may be missing."""
 MIN_MISSING_BYTES = 16
-COMPLETE_ROWS = 0.9
+COMPLETE_ROWS = 0.97
 """Share of the rows of a JPEG that the last bytes of a nearly complete file don't change."""
 BLOCK_ROWS = 16
 """A JPEG is written in blocks of up to so many rows; the last bytes may change two of them."""
@@ -58,7 +58,9 @@ def _completed_jpeg(data: bytes, spare: int) -> bytes | None:
         return None
     whole, shorter = (_decoded(part + JPEG_END) for part in (data, data[:-spare]))
     changed = np.flatnonzero((whole != shorter).reshape(len(whole), -1).any(axis=1))
-    first_changed = changed[0] if changed.size else len(whole)
+    if not changed.size:  # zeros, as where space was set aside for a file that never came
+        return None
+    first_changed = changed[0]
     complete = min(COMPLETE_ROWS * len(whole), len(whole) - 2 * BLOCK_ROWS)
     return data + JPEG_END if first_changed >= complete else None
 

@@ -11,13 +11,27 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from impasto.errors import ImageError
-from impasto.images import icc
+from impasto.images.decoding import Conversion
 from impasto.images.limits import Limits
 from impasto.images.opening import DAMAGE, open_image
-from impasto.video.frames import BT709, INSTANT_S, JPEG_RANGE, SRGB, WHOLE, Clip, Colour, Cut, Frame
+from impasto.images.sizes import resize
+from impasto.images.write import quantize
+from impasto.video.frames import (
+    BT709,
+    INSTANT_S,
+    JPEG_RANGE,
+    SRGB,
+    WHOLE,
+    Clip,
+    Colour,
+    Cut,
+    Frame,
+    shown_from,
+)
 
 FORMATS = ("GIF", "PNG", "WEBP")
 MILLISECOND = Fraction(1, 1000)
@@ -26,10 +40,12 @@ MIN_DURATION_MS, USUAL_DURATION_MS = 20, 100
 
 
 def is_animation(path: str) -> bool:
-    """Return whether a file is an animated GIF, PNG or WebP."""
+    """Return whether a file is an animated GIF, PNG or WebP, or AVIF with transparency."""
     try:
         with Path(path).open("rb") as file, open_image(file, path, Limits()) as image:
-            return image.format in FORMATS and bool(getattr(image, "is_animated", False))
+            # FFmpeg reads an AVIF's transparency as a film of its own.
+            is_known = image.format in FORMATS or (image.format == "AVIF" and image.mode == "RGBA")
+            return is_known and bool(getattr(image, "is_animated", False))
     except (OSError, ImageError):
         return False
 
@@ -50,15 +66,16 @@ class Animation:
         self.path, self.paths = path, [Path(path)]
         self.skipped, self.cut_short, self.is_interlaced = 0, False, False
         with self._opened() as image:
-            self.profile = image.info.get("icc_profile")
+            self.conversion = Conversion.of(image, Path(path).read_bytes())
+            height, width = self.conversion.upright_size(image)
             self.timings, has_alpha = self._scan(image)
         if not self.timings:
             raise ImageError(f"{path} has no frame that can be decoded")
         total = self.timings[-1].end
         clip = Clip(
             name=path,
-            width=image.width,
-            height=image.height,
+            width=width,
+            height=height,
             rate=Fraction(1000 * len(self.timings), total),
             time_base=MILLISECOND,
             seconds=total / 1000,
@@ -71,13 +88,19 @@ class Animation:
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """As ``reading.Source`` says."""
-        first = round(cut.start * 1000) if resume is None else resume
+        timed = [(timing.start, timing.end, timing.number) for timing in self.timings]
+        if resume is None:
+            timed = list(shown_from(timed, round(cut.start * 1000), 0))
         end = (cut.end - INSTANT_S) * 1000
-        wanted = [timing for timing in self.timings if first <= timing.start < end]
+        wanted = [each for each in timed if (resume or 0) <= each[0] < end][:: cut.every]
+        chosen = {number: (n, start, end) for n, (start, end, number) in enumerate(wanted)}
         with self._opened() as image:
-            for index, timing in enumerate(wanted[:: cut.every]):
+            for timing in self.timings:  # a frame may be drawn over all those before it
                 image.seek(timing.number)
-                yield Frame(index, timing.start, timing.end, self._pixels(image))
+                image.load()
+                if timing.number in chosen:
+                    index, start, ends = chosen[timing.number]
+                    yield Frame(index, start, ends, self._pixels(image))
 
     def _opened(self) -> Image.Image:
         return open_image(Path(self.path).open("rb"), self.path, Limits())
@@ -102,13 +125,13 @@ class Animation:
         return timings, has_alpha
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
-        frame = image.convert("RGBA" if self.clip.alpha else "RGB")
-        if self.profile and not icc.is_srgb(self.profile):
-            alpha = frame.getchannel("A") if self.clip.alpha else None
-            frame = icc.to_srgb(frame, self.profile).convert("RGB")
-            if alpha is not None:
-                frame.putalpha(alpha)
-        size = self.clip.width, self.clip.height
-        if frame.size != size:
-            frame = frame.resize(size, Image.Resampling.LANCZOS)
-        return np.asarray(frame)
+        """Return (height, width, 3 or 4) uint8."""
+        picture = self.conversion.picture(image, self.path)
+        rgb = resize(picture.rgb, self.clip.height, self.clip.width, "antialias")
+        pixels = rgb[0].permute(1, 2, 0).numpy()
+        if self.clip.alpha:
+            alpha = torch.ones_like(rgb[:, :1])
+            if picture.alpha is not None:
+                alpha = resize(picture.alpha, self.clip.height, self.clip.width, "antialias")
+            pixels = np.concatenate([pixels, alpha[0].permute(1, 2, 0).numpy()], axis=2)
+        return quantize(pixels, 8)

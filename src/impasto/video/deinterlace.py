@@ -47,6 +47,9 @@ def _ready(sink: Any, stream: Any) -> Iterator[av.VideoFrame]:
     with suppress(av.error.BlockingIOError, av.error.EOFError):
         while True:
             frame = sink.pull()
-            if frame.pts is not None:  # the filter counts in half of the time base
-                frame.pts = round(frame.pts * frame.time_base / stream.time_base)
+            ratio = frame.time_base / stream.time_base  # the filter counts in half of it
+            if frame.pts is not None:
+                frame.pts = round(frame.pts * ratio)
+            if frame.duration:
+                frame.duration = round(frame.duration * ratio)
             yield frame

@@ -226,6 +226,7 @@ class Film:
         self.done = self.before = saved.get("frames", 0)
         self.reached = saved.get("reached", self.cut.start)
         self.last_duration = saved.get("last_duration", self.clip.step)
+        self.source.is_interlaced |= saved.get("is_interlaced", False)
         self.skipped = saved.get("skipped", 0)
         if not saved and self.unfinished.exists:
             self.unfinished.discard()  # by force
@@ -362,6 +363,7 @@ class Film:
                 "next_pts": frame.pts,
                 "reached": self.reached,
                 "last_duration": self.last_duration,
+                "is_interlaced": self.source.is_interlaced,
                 "skipped": self.skipped + frame.skipped,
                 "watcher": frame.notes["watcher"],
                 "painter": frame.notes["painter"],

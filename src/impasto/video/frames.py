@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,7 @@ def as_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
+T = TypeVar("T")
 UNSPECIFIED = 2
 """In FFmpeg's (and H.273's) tables of colour primaries, transfer functions and matrices."""
 BT709, BT601, SRGB = 1, 5, 13
@@ -100,6 +103,29 @@ class Clip:
     def step(self) -> int:
         """From one frame to the next, usually."""
         return max(1, round(1 / (self.rate * self.time_base)))
+
+
+def shown_from(
+    timed: Iterable[tuple[int, int, T]], first: int, tolerance: int
+) -> Iterator[tuple[int, int, T]]:
+    """Leave out what is shown before ``first``; what is still shown then begins there.
+
+    Args:
+        timed: Start, end and anything, in order.
+        first: The time to begin at.
+        tolerance: So much may nothing be shown at first.
+    """
+    before: tuple[int, T] | None = None
+    for start, end, item in timed:
+        if start < first:
+            before = end, item
+            continue
+        if before is not None and start - first > tolerance:
+            yield first, start, before[1]
+        before = None
+        yield start, end, item
+    if before is not None and before[0] > first:
+        yield first, *before
 
 
 @dataclass(frozen=True, eq=False)

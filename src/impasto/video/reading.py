@@ -20,6 +20,7 @@ from av.video.reformatter import Interpolation
 from impasto.errors import ImageError, RecipeError, reason
 from impasto.images.decoding import TRANSPOSED
 from impasto.images.hdr import TRANSFERS, to_sdr
+from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.images.sizes import fit_long_side
 from impasto.images.tiff import ORIENTATIONS
@@ -47,6 +48,7 @@ from impasto.video.frames import (
     Colour,
     Cut,
     Frame,
+    shown_from,
 )
 
 SD_ROWS = 576
@@ -119,6 +121,7 @@ class Film:
                 raise ImageError(f"{path} can't be decoded: {reason(error)}") from error
             if first is None:
                 raise ImageError(f"{path} has no frame that can be decoded")
+            self.is_paletted = first.format.name == "pal8"  # by the first packet's palette
             self.orientation = orientation(first, stream.codec_context.name)
             self.clip = self._clip(container, stream, first).fitted(size)
         self.skipped = 0
@@ -129,7 +132,8 @@ class Film:
         if self.orientation in TRANSPOSED:
             width, height, aspect = height, width, 1 / aspect
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
-        self.has_durations = rate <= MAX_STATED_RATE  # else the frames' are as wrong as the rate
+        # Else the frames' are as wrong as the rate. AVIs may count fields.
+        self.has_durations = rate <= MAX_STATED_RATE and container.format.name != "avi"
         if not self.has_durations:
             rate = _measured_rate(self.path) or rate
         seconds = _seconds(container, stream)
@@ -160,13 +164,10 @@ class Film:
             self.cut_short = False  # whatever was met while a place to begin at was looked for
             stream = best_stream(container)
             seen = kept = 0
-            last: int | None = None
-            for frame in _with_times(self._decoded(container, stream), self.clip.step):
-                pts = int(frame.pts or 0)
-                if last is not None and pts <= last:
-                    self.skipped += 1  # a film's time doesn't go back
-                    continue
-                last = pts
+            timed = self._timed(container, stream)
+            if resume is None:
+                timed = shown_from(timed, first, self.clip.step)
+            for pts, ends, frame in timed:
                 if pts < first:
                     continue
                 if (pts - origin) * base >= cut.end - INSTANT_S:
@@ -174,18 +175,31 @@ class Film:
                 if seen == 0 and first > origin:
                     self.skipped = 0  # those that were damaged before the cut aren't missing
                 if seen % cut.every == 0:
-                    duration = frame.duration if self.has_durations else 0
-                    ends = pts + (duration or self.clip.step)
                     yield Frame(kept, pts, ends, self._pixels(frame), self.skipped)
                     kept += 1
                 seen += 1
+
+    def _timed(
+        self, container: InputContainer, stream: Any
+    ) -> Iterator[tuple[int, int, av.VideoFrame]]:
+        """Yield when each frame begins and ends, and the frame; a film's time doesn't go back."""
+        last: int | None = None
+        for frame in _with_times(self._decoded(container, stream), self.clip.step):
+            pts = int(frame.pts or 0)
+            if last is not None and pts <= last:
+                self.skipped += 1
+                continue
+            last = pts
+            duration = frame.duration if self.has_durations else 0
+            yield pts, pts + (duration or self.clip.step), frame
 
     def _opened_at(self, first: int) -> InputContainer:
         """The container, at ``first`` or before it. Some kinds of files aren't sought in as they
         should: whether the next frame isn't too late is tried, else it is read from its beginning.
         """
         latest = first
-        for margin in SEEK_S if first > self.clip.origin else ():
+        is_sought = first > self.clip.origin and not self.is_paletted
+        for margin in SEEK_S if is_sought else ():
             container = open_container(self.path)
             stream = best_stream(container)
             if self.is_interlaced and not margin:  # a frame is made of its neighbours, too
@@ -279,7 +293,7 @@ class Sequence:
             raise ImageError(f"{path} holds no images")
         self.path, self.skipped, self.cut_short = path, 0, False
         self.is_interlaced = False
-        first = read(self.paths[0])
+        first = self._first()
         height, width = first.height, first.width
         if size:
             height, width = fit_long_side(height, width, size, "antialias")
@@ -314,6 +328,13 @@ class Sequence:
                 yield Frame(kept, index, index + 1, pixels, self.skipped)
                 kept += 1
             seen += 1
+
+    def _first(self) -> Picture:
+        """Return the first image that can be read. Raises ImageError: none can."""
+        for path in self.paths[:-1]:
+            with suppress(ImageError):
+                return read(path)
+        return read(self.paths[-1])
 
     def _pixels(self, path: Path) -> np.ndarray:
         picture = read(path)
@@ -444,7 +465,8 @@ def _measured_rate(path: str) -> Fraction | None:
     with closing(open_container(path)) as container, suppress(av.error.FFmpegError):
         stream = best_stream(container)
         packets = islice(container.demux(stream), COUNTED_PACKETS)
-        times = sorted(packet.pts for packet in packets if packet.pts is not None)
+        stamps = [packet.dts if packet.pts is None else packet.pts for packet in packets]
+        times = sorted(time for time in stamps if time is not None)
         if len(times) > 1 and times[-1] > times[0]:
             rate = Fraction(len(times) - 1, times[-1] - times[0]) / Fraction(stream.time_base)
             return rate.limit_denominator(1001)
