@@ -14,12 +14,12 @@ from typing import Any
 import torch
 
 import impasto
-from impasto import devices
+from impasto.base import devices
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
-from impasto.networks.engine import FeatureEngine
-from impasto.result import Job
+from impasto.networks.kernels.engine import FeatureEngine
+from impasto.runs.result import Job
 
 REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -30,7 +30,7 @@ from torch import Tensor
 import impasto
 from impasto.images.sizes import resize
 from impasto.methods import batches, instant
-from impasto.networks.graph import FunctionGraph
+from impasto.networks.kernels.graph import FunctionGraph
 from impasto.networks.load import load_magenta
 
 Size = tuple[int, ...]
@@ -191,7 +191,7 @@ def cold_seconds(starts: int) -> dict[str, float]:
         picture = Path(folder) / "picture.png"
         commands = {
             "command": [*COMMAND, str(picture)],
-            "imports": ["-c", "import impasto.api, impasto.cli.stylize"],
+            "imports": ["-c", "import impasto.library.api, impasto.cli.stylize"],
             "torch": ["-c", "import torch"],
         }
         return {

@@ -17,7 +17,7 @@ RUN = """
 import json, sys
 import torch
 import impasto
-from impasto import devices
+from impasto.base import devices
 from impasto.methods.optimize import plan_of
 content, style, size, cap, steps, precision = sys.argv[1:]
 settings = {"preset": "tutorial", "solver": "lbfgs", "size": int(size), "steps": int(steps),

@@ -19,7 +19,7 @@ import numpy as np
 RUN = """
 import json, sys, time
 import impasto
-from impasto import devices
+from impasto.base import devices
 photo, painting, size, statistics, output = sys.argv[1:]
 impasto.stylize(photo, painting, method="instant", size=64)  # networks loaded
 seconds = []

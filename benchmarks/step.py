@@ -33,11 +33,12 @@ import numpy as np
 import torch
 
 import impasto
+from impasto.base import devices
 from impasto.methods.optimize import make_engine, make_solver
-from impasto.networks.engine import Engine
+from impasto.networks.kernels.engine import Engine
 from impasto.networks.load import load_encoder
-from impasto.plan import Scale
-from impasto.result import Job
+from impasto.runs.plan import Scale
+from impasto.runs.result import Job
 
 ROUNDS = 9
 PEER_STEPS = 6
@@ -45,7 +46,7 @@ RUN = """
 import json, sys, time
 import torch
 import impasto
-from impasto import devices
+from impasto.base import devices
 content, style, preset, size, device = sys.argv[1:]
 seconds = []
 for _ in range(2):
@@ -118,7 +119,7 @@ def measure(preset: str, size: int, precision: str, kernel: str, device: str) ->
     )
     start = image = job.content.rgb.to(job.device.device)
     eager = None
-    with impasto.devices.freed_memory(stays=True), torch.no_grad():
+    with devices.freed_memory(stays=True), torch.no_grad():
         if image.is_cuda:
             eager = statistics.median(timed(objective._evaluate, image)[1] for _ in range(ROUNDS))
         bare = graphed(convolutions_of(job, image))

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from impasto import devices
+from impasto.base import devices
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import clips  # type: ignore[import-not-found]
@@ -53,7 +53,7 @@ Targets: 640×360 {} frames/s steady and {} without, on two cores with AMX; 1920
 STRIP = (10, 30, 50, 70)
 RUN = """
 import json, sys
-from impasto import devices
+from impasto.base import devices
 from impasto.cli.app import main
 try:
     main(sys.argv[1:])

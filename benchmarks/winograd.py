@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.devices import Kernel, freed_memory
-from impasto.networks.convolution import Convolution
+from impasto.base.devices import Kernel, freed_memory
+from impasto.networks.kernels.convolution import Convolution
 
 KERNELS: dict[str, tuple[torch.dtype, Kernel]] = {
     "NNPACK": (torch.float32, "winograd"),

@@ -16,7 +16,7 @@ import click
 
 import impasto
 from impasto.cli.app import COMMANDS, app
-from impasto.recipe import FOR_INSTANT, Recipe
+from impasto.settings.recipe import FOR_INSTANT, Recipe
 
 FOLDER = Path(__file__).parent
 WIDTH = 100

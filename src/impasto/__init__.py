@@ -12,23 +12,24 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from impasto import checkpoint, notebook, plots
-    from impasto.api import estimate, iterate, prepare, resume, run, stylize
-    from impasto.errors import ImpastoError
-    from impasto.evaluation import costs, evaluate
-    from impasto.history import History
+    from impasto.base.errors import ImpastoError
     from impasto.images.limits import Limits
     from impasto.images.picture import Picture
     from impasto.images.read import read
-    from impasto.inspection import look
-    from impasto.recipe import Recipe
-    from impasto.result import Progress, Result
-    from impasto.series import variations
-    from impasto.stylizer import Stylizer
-    from impasto.synthesis import reconstruct, texture
-    from impasto.timelapse import Timelapse
+    from impasto.library import checkpoint
+    from impasto.library.api import estimate, iterate, prepare, resume, run, stylize
+    from impasto.library.series import variations
+    from impasto.library.stylizer import Stylizer
+    from impasto.library.synthesis import reconstruct, texture
+    from impasto.measures.evaluation import costs, evaluate
+    from impasto.measures.inspection import look
+    from impasto.runs.history import History
+    from impasto.runs.result import Progress, Result
+    from impasto.runs.timelapse import Timelapse
+    from impasto.settings.recipe import Recipe
     from impasto.video.film import Film, FilmProgress
     from impasto.video.frames import Cut
+    from impasto.views import notebook, plots
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
 # the cores busy waiting meanwhile: that costs a fifth of a step. OpenMP reads this once, when torch
@@ -67,33 +68,37 @@ __all__ = [
     "variations",
 ]
 
-_MODULES = ("checkpoint", "notebook", "plots")
+_MODULES = {
+    "checkpoint": "impasto.library.checkpoint",
+    "notebook": "impasto.views.notebook",
+    "plots": "impasto.views.plots",
+}
 _HOMES = {
     "Cut": "impasto.video.frames",
     "Film": "impasto.video.film",
     "FilmProgress": "impasto.video.film",
-    "History": "impasto.history",
-    "ImpastoError": "impasto.errors",
+    "History": "impasto.runs.history",
+    "ImpastoError": "impasto.base.errors",
     "Limits": "impasto.images.limits",
     "Picture": "impasto.images.picture",
-    "Progress": "impasto.result",
-    "Recipe": "impasto.recipe",
-    "Result": "impasto.result",
-    "Stylizer": "impasto.stylizer",
-    "Timelapse": "impasto.timelapse",
-    "estimate": "impasto.api",
-    "costs": "impasto.evaluation",
-    "evaluate": "impasto.evaluation",
-    "iterate": "impasto.api",
-    "look": "impasto.inspection",
-    "prepare": "impasto.api",
+    "Progress": "impasto.runs.result",
+    "Recipe": "impasto.settings.recipe",
+    "Result": "impasto.runs.result",
+    "Stylizer": "impasto.library.stylizer",
+    "Timelapse": "impasto.runs.timelapse",
+    "estimate": "impasto.library.api",
+    "costs": "impasto.measures.evaluation",
+    "evaluate": "impasto.measures.evaluation",
+    "iterate": "impasto.library.api",
+    "look": "impasto.measures.inspection",
+    "prepare": "impasto.library.api",
     "read": "impasto.images.read",
-    "reconstruct": "impasto.synthesis",
-    "resume": "impasto.api",
-    "run": "impasto.api",
-    "stylize": "impasto.api",
-    "texture": "impasto.synthesis",
-    "variations": "impasto.series",
+    "reconstruct": "impasto.library.synthesis",
+    "resume": "impasto.library.api",
+    "run": "impasto.library.api",
+    "stylize": "impasto.library.api",
+    "texture": "impasto.library.synthesis",
+    "variations": "impasto.library.series",
 }
 
 
@@ -102,7 +107,7 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return version("impasto")
     if name in _MODULES:
-        return importlib.import_module(f"impasto.{name}")
+        return importlib.import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'impasto' has no attribute '{name}'")
     return getattr(importlib.import_module(_HOMES[name]), name)

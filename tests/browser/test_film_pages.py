@@ -14,8 +14,8 @@ from PIL import Image
 from playwright.sync_api import expect
 from studio_server import running
 
+from impasto.live.sinks import open_sink
 from impasto.studio.certificate import own_address
-from impasto.video.live.sinks import open_sink
 
 SECOND, MINUTE = 1000, 60_000
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import is_root
 from PIL import Image
 
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "2")
 
@@ -290,7 +290,7 @@ def test_debug_shows_the_traceback(impasto, photo):
 
 
 def test_a_bug_is_called_a_bug(impasto, photo, painting, monkeypatch):
-    monkeypatch.setattr("impasto.api.prepare", lambda *_a, **_k: 1 / 0)
+    monkeypatch.setattr("impasto.library.api.prepare", lambda *_a, **_k: 1 / 0)
     ran = impasto(photo, painting)
     assert ran.code == 1
     assert "this is a bug in impasto" in ran.err

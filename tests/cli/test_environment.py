@@ -13,7 +13,7 @@ import pytest
 from conftest import command
 from PIL import Image
 
-from impasto.errors import DeviceError, OutputError
+from impasto.base.errors import DeviceError, OutputError
 
 FAST = ("--fast", "--size", "64")
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "4")
@@ -152,7 +152,7 @@ def test_a_picture_tells_no_folders(impasto, photo, painting, tmp_path):
 def test_a_run_that_runs_out_of_memory_leaves_the_picture_so_far(
     error, sentence, impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto import api
+    from impasto.library import api
 
     run = api.run
 
@@ -175,7 +175,7 @@ def test_a_run_that_runs_out_of_memory_leaves_the_picture_so_far(
 def test_a_picture_that_cannot_be_enlarged_is_kept_as_it_is(
     impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto.result import Progress
+    from impasto.runs.result import Progress
 
     def no_memory(self):
         raise MemoryError
@@ -192,7 +192,7 @@ def test_a_picture_that_cannot_be_enlarged_is_kept_as_it_is(
 def test_what_cannot_be_kept_beside_the_picture_does_not_end_the_run(
     flag, impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto import files
+    from impasto.base import files
 
     write = files.write_atomically
     out = tmp_path / "out.png"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from impasto.cli.evaluate import MEANINGS
-from impasto.evaluation import Evaluation
+from impasto.measures.evaluation import Evaluation
 
 
 def test_the_table_explains_every_number(impasto, photo, painting, monkeypatch):

@@ -15,7 +15,7 @@ import pytest
 from conftest import command
 from PIL import Image
 
-from impasto.recipe import Recipe, build
+from impasto.settings.recipe import Recipe, build
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "4")
 
@@ -382,7 +382,7 @@ def test_a_picture_that_cannot_be_written_any_more_is_kept_elsewhere(
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(rescue))
     folder = tmp_path / "folder"
     folder.mkdir()
-    from impasto.result import Result
+    from impasto.runs.result import Result
 
     encode = Result.encoding
 
@@ -400,7 +400,7 @@ def test_a_name_taken_during_the_run_is_not_overwritten(
     impasto, photo, painting, tmp_path, monkeypatch
 ):
     out = tmp_path / "out.png"
-    from impasto.result import Result
+    from impasto.runs.result import Result
 
     encode = Result.encoding
 

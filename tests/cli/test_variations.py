@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import impasto as library
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "2")
 
@@ -176,8 +176,8 @@ def test_dry_run(impasto, photo, painting, tmp_path):
 def test_a_failure_leaves_the_sheet_of_what_was_done(
     impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto import api
-    from impasto.errors import DivergenceError
+    from impasto.base.errors import DivergenceError
+    from impasto.library import api
 
     run, calls = api.run, []
 

@@ -16,7 +16,7 @@ import pytest
 from film_files import animation, containing, cut, film, folder, mirrored, replaced, with_sound
 from PIL import Image, features
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.video.assembling import stream_notes
 from impasto.video.frames import Cut
 from impasto.video.reading import open_source

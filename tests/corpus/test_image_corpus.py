@@ -14,7 +14,7 @@ from image_files import animation, cut, oriented, pillow, png, tiff
 from PIL import Image, features
 
 import impasto
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 
 EXACT, ROUNDED, LOSSY = 0.01, 1.0, 12.0
 """How far the picture may be from the original on average, levels of 255: not at all, one rounding,

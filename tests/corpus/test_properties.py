@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImageError, RecipeError
 from impasto.cli.target import Target
-from impasto.errors import ImageError, RecipeError
 from impasto.images import metadata
 from impasto.images.read import read
 from impasto.images.write import FORMATS, Encoding, encode
-from impasto.recipe import Recipe, build
+from impasto.settings.recipe import Recipe, build
 
 QUICK = settings(
     max_examples=200,

@@ -12,7 +12,7 @@ from conftest import ROOT
 from nbclient import NotebookClient
 
 import impasto
-from impasto import notebook, plots
+from impasto.views import notebook, plots
 
 NOTEBOOK = ROOT / "examples/tutorial.ipynb"
 QUICK = {"preset": "draft", "size": 48, "steps": 6}

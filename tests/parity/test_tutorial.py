@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import impasto
-from impasto.inspection import Statistics, inspect
 from impasto.losses.gram import gram_matrix
 from impasto.losses.total_variation import deltas, total_variation
+from impasto.measures.inspection import Statistics, inspect
 from impasto.networks.load import load_encoder
-from impasto.result import Job
+from impasto.runs.result import Job
 
 FOLDER = Path(__file__).parent / "reference"
 REFERENCE = json.loads((FOLDER / "tutorial.json").read_text())

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from studio_server import INSTANT, QUICK, SLOW, Studio, is_alive, png, running, served
 
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.studio import context
 from impasto.studio.crew import MOST_CRASHES, Crew, Worker
 from impasto.studio.settings import Settings
@@ -315,7 +315,7 @@ def test_the_command_refuses_in_one_sentence(impasto, tmp_path):
 
 
 def test_a_data_folder_is_for_one_server(tmp_path, monkeypatch):
-    from impasto.errors import OutputError
+    from impasto.base.errors import OutputError
     from impasto.studio import lock
 
     held = lock.hold(tmp_path)

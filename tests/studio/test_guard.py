@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from studio_server import png, served
 
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images.limits import Limits
 from impasto.studio.settings import Settings
 from impasto.studio.uploads import PixelBudget

@@ -10,8 +10,8 @@ import pytest
 from studio_server import running
 
 from impasto.cli.app import main
+from impasto.live.sinks import open_sink
 from impasto.studio.certificate import FILE, own_certificate
-from impasto.video.live.sinks import open_sink
 
 
 def test_its_certificate_is_kept_for_as_long_as_it_suits(tmp_path):

@@ -20,12 +20,12 @@ from studio_server import png, running, served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from impasto.recipe import Recipe
+from impasto.live.sinks import open_sink
+from impasto.settings.recipe import Recipe
 from impasto.studio.film_uploads import FilmSettings
 from impasto.studio.live_worker import Session
 from impasto.studio.routes import live
 from impasto.studio.settings import Settings
-from impasto.video.live.sinks import open_sink
 
 STYLE = "violet-spots"
 

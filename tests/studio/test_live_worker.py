@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_guard import bomb
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.studio.live_worker import PAINTING_PX, Session
 
 

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from impasto.errors import OutputError
+from impasto.base.errors import OutputError
 from impasto.studio.settings import default_data_folder, prepare_data_folder
 from impasto.studio.store import SCHEMA, Store
 

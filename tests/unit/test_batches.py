@@ -15,8 +15,8 @@ from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
 from impasto.methods import batches, instant
 from impasto.methods.batches import BatchPainter
-from impasto.networks.graph import FunctionGraph
-from impasto.recipe import Recipe
+from impasto.networks.kernels.graph import FunctionGraph
+from impasto.settings.recipe import Recipe
 
 SETTINGS = [{}, {"color": "content", "mix": 0.7}, {"size": 64}, {"statistics": "thumbnail"}]
 MAX_DIFFERENCE = 1

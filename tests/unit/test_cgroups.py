@@ -7,7 +7,7 @@ import math
 import psutil
 import pytest
 
-from impasto import cgroups
+from impasto.base import cgroups
 
 LIMIT, USED = 900_000_000, 100_000_000
 UNLIMITED_V1 = 9223372036854771712

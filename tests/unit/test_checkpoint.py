@@ -5,9 +5,9 @@ import pytest
 import torch
 
 import impasto
-from impasto import checkpoint
-from impasto.errors import CheckpointError, RecipeError
-from impasto.result import last
+from impasto.base.errors import CheckpointError, RecipeError
+from impasto.library import checkpoint
+from impasto.runs.result import last
 
 RECIPES = {
     "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},

@@ -7,13 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from impasto.images.color import (
-    from_oklab,
-    keep_colors,
-    match_histogram,
-    match_palette,
-    to_oklab,
-)
+from impasto.images.color import from_oklab, keep_colors, match_histogram, match_palette, to_oklab
 
 ONE = st.floats(0, 1, width=32)
 COLORS = st.tuples(ONE, ONE, ONE)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from impasto.errors import NetworkError
+from impasto.base.errors import NetworkError
 from impasto.networks import download
 from impasto.networks.connection import ffmpeg_options, is_loopback, open_client
 
@@ -93,7 +93,7 @@ def test_a_download_from_elsewhere_goes_through_the_proxy(tmp_path, server, monk
 
 
 def test_the_live_pages_studio_is_reached_without_a_proxy(server, monkeypatch):
-    from impasto.video.live.sinks import open_sink
+    from impasto.live.sinks import open_sink
 
     monkeypatch.setenv("HTTP_PROXY", f"http://{NOBODY}")
     open_sink(f"studio:http://127.0.0.1:{server}/?token=SECRET", 25).close()

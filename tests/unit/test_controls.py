@@ -10,14 +10,14 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto import checkpoint
-from impasto.errors import ImageError, RecipeError
+from impasto.base.errors import ImageError, RecipeError
 from impasto.images.color import to_oklab
 from impasto.images.write import quantize
+from impasto.library import checkpoint
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 SMALL = {
     "preset": "tutorial", "size": 48, "steps": 6, "solver": "lbfgs", "loss_form": "relative",

@@ -6,8 +6,8 @@ from torch.nn import functional
 
 from impasto.losses.gram import gram_matrix
 from impasto.losses.moments import MomentsTap
-from impasto.networks import convolution
-from impasto.networks.convolution import Convolution
+from impasto.networks.kernels import convolution
+from impasto.networks.kernels.convolution import Convolution
 
 CPU = torch.device("cpu")
 

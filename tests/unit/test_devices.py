@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from impasto import devices
+from impasto.base import devices
 
 
 def test_memory_figures_are_plausible():

@@ -14,9 +14,9 @@ from impasto.losses.layers import shares
 from impasto.losses.objective import Objective, steepened
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
-from impasto.networks.engine import KEEP, AutogradEngine, Engine
+from impasto.networks.kernels.engine import KEEP, AutogradEngine, Engine
 from impasto.networks.load import load_encoder
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 PRESETS = ["tutorial", "gatys", "studio"]
 

@@ -9,7 +9,7 @@ from impasto.images.enlarge import enlarge
 from impasto.images.masks import luma
 from impasto.images.sizes import resize
 from impasto.methods.optimize import plan_scales
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 SMALL = {"preset": "tutorial", "steps": 3}
 

@@ -8,8 +8,11 @@ import torch
 from conftest import PAINTING, PHOTO, ROOT
 
 import impasto
-from impasto.errors import ImageError
-from impasto.evaluation import (
+from impasto.base.errors import ImageError
+from impasto.images.picture import Picture
+from impasto.images.read import read
+from impasto.images.sizes import resize
+from impasto.measures.evaluation import (
     CONTENT_LAYERS,
     STYLE_LAYERS,
     Distribution,
@@ -23,11 +26,8 @@ from impasto.evaluation import (
     ssim,
     unit_distance,
 )
-from impasto.images.picture import Picture
-from impasto.images.read import read
-from impasto.images.sizes import resize
 from impasto.networks.layers import canonical
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 SIZE = 128
 
@@ -70,7 +70,7 @@ def test_the_painting_itself_has_all_of_the_style_and_not_the_content(photo_128,
 
 
 def test_files_larger_than_the_common_size_are_exactly_equal_to_themselves(monkeypatch):
-    monkeypatch.setattr("impasto.evaluation.MAX_LONG_SIDE_PX", SIZE)
+    monkeypatch.setattr("impasto.measures.evaluation.MAX_LONG_SIDE_PX", SIZE)
     numbers = evaluate(PAINTING.read_bytes(), PAINTING, str(PAINTING))
     assert numbers == Evaluation(0, 0, 0, 1, 1, 0, 1, 1)
 
@@ -141,7 +141,9 @@ def test_what_is_refused(photo_128):
         evaluate(torch.zeros(3, 40, 1024), photo_128, photo_128)
 
 
-@pytest.mark.parametrize("preset", [p.stem for p in (ROOT / "src/impasto/presets").glob("*.toml")])
+@pytest.mark.parametrize(
+    "preset", [p.stem for p in (ROOT / "src/impasto/settings/presets").glob("*.toml")]
+)
 def test_no_preset_optimises_a_layer_that_is_measured(preset):
     recipe = build(preset=preset)
     used = {canonical(layer) for layer in (*recipe.style_layers, *recipe.content_layers)}

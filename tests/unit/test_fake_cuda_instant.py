@@ -17,14 +17,14 @@ from test_fake_gpu import FAKE
 from test_mps import LIST, Recorder, lacking
 
 import impasto
-from impasto.devices import Device
+from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
 from impasto.methods import instant
 from impasto.methods.batches import BatchPainter
 from impasto.methods.instant import Brush
 from impasto.networks.transformer import StyleTransformer
-from impasto.result import Job, last
+from impasto.runs.result import Job, last
 from impasto.video.painting import InstantPainter, Key
 
 SETTINGS = {

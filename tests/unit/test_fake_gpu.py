@@ -14,15 +14,15 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import impasto
-from impasto.devices import Device
+from impasto.base.devices import Device
 from impasto.losses.objective import Anchor, Losses, Objective
 from impasto.losses.style import Region, Style
 from impasto.methods import optimize
-from impasto.networks.engine import AutogradEngine, Engine
+from impasto.networks.kernels.engine import AutogradEngine, Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.recipe import build
-from impasto.result import last
+from impasto.runs.result import last
+from impasto.settings.recipe import build
 from impasto.solvers.adam import Adam, AveragedAdam
 
 FAKE = FakeTensorMode()

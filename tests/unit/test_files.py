@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from impasto import files
-from impasto.errors import OutputError
-from impasto.recipe_files import original_files, with_paths
+from impasto.base import files
+from impasto.base.errors import OutputError
+from impasto.settings.recipe_files import original_files, with_paths
 
 UNSUPPORTED = OSError(errno.EOPNOTSUPP, "Operation not supported")
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from impasto import Timelapse
-from impasto.errors import OutputError
+from impasto.base.errors import OutputError
 from impasto.images.film import AnimatedGif, AnimatedWebP, Film, Mp4
 
 WIDTH, HEIGHT = 64, 48

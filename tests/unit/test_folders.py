@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from impasto import folders
-from impasto.recipe_files import load_preset, preset_files, user_preset_folder
+from impasto.base import folders
+from impasto.settings.recipe_files import load_preset, preset_files, user_preset_folder
 
 
 @pytest.fixture(params=["no HOME", "empty HOME"])

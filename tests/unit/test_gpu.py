@@ -7,11 +7,11 @@ import pytest
 import torch
 
 import impasto
-from impasto.devices import BYTES_PER_MB
+from impasto.base.devices import BYTES_PER_MB
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine
-from impasto.result import last
+from impasto.runs.result import last
 
 pytestmark = [
     pytest.mark.gpu,

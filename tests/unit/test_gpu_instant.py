@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import impasto
-from impasto.networks.graph import WARM_UP_CALLS
+from impasto.networks.kernels.graph import WARM_UP_CALLS
 
 pytestmark = [
     pytest.mark.gpu,

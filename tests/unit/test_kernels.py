@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import impasto
-from impasto.devices import Kernel
-from impasto.errors import DeviceError
-from impasto.networks import convolution, kernels, speeds
-from impasto.networks.convolution import Convolution
-from impasto.networks.kernels import Candidate
-from impasto.recipe import Recipe
+from impasto.base.devices import Kernel
+from impasto.base.errors import DeviceError
+from impasto.networks.kernels import convolution, speeds
+from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels.convolution import Convolution
+from impasto.networks.kernels.selection import Candidate
+from impasto.settings.recipe import Recipe
 
 PLAIN = Candidate("float32", "plain")
 WINOGRAD = Candidate("float32", "winograd")

@@ -9,10 +9,10 @@ from impasto.losses.layers import shares
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import deltas, total_variation
-from impasto.networks.engine import Engine
+from impasto.networks.kernels.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.recipe import build
+from impasto.settings.recipe import build
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.masks import blur, fit_mask, only_inside, read_mask, split
 
 

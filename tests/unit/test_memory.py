@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import impasto
-from impasto import memory
-from impasto.errors import DeviceError
-from impasto.memory import Demand, plan, plans_for
-from impasto.networks.engine import KEEP
-from impasto.recipe import build
+from impasto.base.errors import DeviceError
+from impasto.networks.kernels.engine import KEEP
+from impasto.runs import memory
+from impasto.runs.memory import Demand, plan, plans_for
+from impasto.settings.recipe import build
 
 LARGE = Demand(2730, 4096, "block5_conv2", itemsize=4, history=20, start_up_mb=560)
 
@@ -102,7 +102,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(photo, painting, monkey
 
 
 def test_a_containers_limit_counts(monkeypatch):
-    from impasto import devices
+    from impasto.base import devices
 
     monkeypatch.setattr(devices, "_free_in_container", lambda: 5e6)
     resident = devices.psutil.Process().memory_info().rss / 1e6

@@ -13,7 +13,7 @@ import impasto
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import SHIFTS, make_engine
-from impasto.result import last
+from impasto.runs.result import last
 
 LIST = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
 ON_THE_CPU = {"_linalg_eigh", "linalg_qr"}

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 
 import impasto
-from impasto.errors import DivergenceError, ImageError, RecipeError
+from impasto.base.errors import DivergenceError, ImageError, RecipeError
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize import make_engine, plan_scales
-from impasto.recipe import build
-from impasto.result import last
+from impasto.runs.result import last
+from impasto.settings.recipe import build
 
 SMALL = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
 
@@ -271,7 +271,7 @@ def test_other_weights_have_no_unit_activations(photo, painting):
 
 
 def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch):
-    monkeypatch.setattr("impasto.memory.memory_available_mb", lambda _device: 100.0)
+    monkeypatch.setattr("impasto.runs.memory.memory_available_mb", lambda _device: 100.0)
     with pytest.raises(
         impasto.ImpastoError, match=r"at least \d\.\d GB of memory, and 0\.1 GB may be used"
     ):

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 import impasto
-from impasto import errors
+from impasto.base import errors
 from impasto.networks import weights
 
 BUNDLED = [entry.file for entry in weights.CATALOGUE.values() if entry.is_bundled]
@@ -41,9 +41,9 @@ def test_the_wheel_has_everything_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for expected in (
         "impasto/py.typed",
-        "impasto/presets/tutorial.toml",
-        "impasto/presets/gatys.toml",
-        "impasto/presets/studio.toml",
+        "impasto/settings/presets/tutorial.toml",
+        "impasto/settings/presets/gatys.toml",
+        "impasto/settings/presets/studio.toml",
         "impasto/networks/imagenet_classes.txt",
     ):
         assert expected in names

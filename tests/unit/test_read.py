@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms, features
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.read import Limits, read
 from impasto.images.write import Encoding, encode
 

@@ -14,7 +14,7 @@ import tifffile
 from PIL import ImageCms
 
 import impasto
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 
 LIMIT = 1 / 255
 """How far a picture in 8 bits is from the same one in 16."""

@@ -4,9 +4,14 @@ import re
 
 import pytest
 
-from impasto.errors import RecipeError
-from impasto.recipe import Recipe, build
-from impasto.recipe_files import load_preset, preset_about, preset_files, user_preset_folder
+from impasto.base.errors import RecipeError
+from impasto.settings.recipe import Recipe, build
+from impasto.settings.recipe_files import (
+    load_preset,
+    preset_about,
+    preset_files,
+    user_preset_folder,
+)
 
 
 def test_the_tutorials_numbers():

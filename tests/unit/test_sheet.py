@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageColor
 
-from impasto import series
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images.sheet import MISSING, Panel, contact_sheet, thumbnail
+from impasto.library import series
 
 
 def coloured(*colours: str, size: tuple[int, int] = (60, 40)) -> list[Image.Image]:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.picture import Picture
 from impasto.images.sizes import fit_long_side, resize
 

@@ -7,11 +7,11 @@ import math
 import pytest
 
 import impasto
-from impasto import api
-from impasto.errors import DeviceError
+from impasto.base.errors import DeviceError
+from impasto.library import api
 from impasto.methods import instant, optimize
-from impasto.networks import speeds
-from impasto.result import last
+from impasto.networks.kernels import speeds
+from impasto.runs.result import last
 
 SETTINGS = {"preset": "tutorial", "size": 256, "steps": 2, "solver": "adam"}
 

@@ -16,9 +16,9 @@ from impasto.losses.wasserstein import (
     _roots_by_iteration,
     gaussian_distance,
 )
-from impasto.networks.engine import KEEP, Engine
+from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.recipe import STYLE_LOSSES, build
+from impasto.settings.recipe import STYLE_LOSSES, build
 
 KEPT, BANDS = (KEEP,) * 5, (3, 2, 2, 1, 1)
 

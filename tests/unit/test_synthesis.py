@@ -8,19 +8,19 @@ import torch
 from torch.nn import functional
 
 import impasto as library
-from impasto import synthesis
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images.enlarge import enlarge
 from impasto.images.seam import WRAP_PX, folded, resize_wrapped, wrapped
 from impasto.images.sizes import resize
+from impasto.library import synthesis
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
-from impasto.memory import Demand
-from impasto.networks import kernels
-from impasto.networks.engine import KEEP, Engine
+from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.recipe import build
+from impasto.runs.memory import Demand
+from impasto.settings.recipe import build
 
 QUICK = {"steps": 12, "scales": 1}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from impasto.errors import ImageError, RecipeError
+from impasto.base.errors import ImageError, RecipeError
 from impasto.networks.layers import LAYER_NAMES, alias, canonical
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19

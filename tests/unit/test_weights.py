@@ -24,7 +24,7 @@ from weight_files import (
     write_torchvision,
 )
 
-from impasto.errors import WeightsError
+from impasto.base.errors import WeightsError
 from impasto.networks import download, formats, weights
 from impasto.networks.classifier import class_names, top_classes
 from impasto.networks.load import load_classifier, load_encoder

@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 import impasto
-from impasto.errors import OutputError, RecipeError
+from impasto.base.errors import OutputError, RecipeError
 from impasto.images import metadata
 from impasto.images.write import Encoding, encode, format_for, quantize, srgb_profile, write
 

@@ -13,7 +13,7 @@ from conftest import PAINTING, PHOTO
 from PIL import Image
 from test_films import pictures, sound
 
-from impasto.errors import CheckpointError
+from impasto.base.errors import CheckpointError
 from impasto.video import film as film_module
 from impasto.video.film import Film
 from impasto.video.reading import open_source

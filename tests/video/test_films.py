@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from impasto.errors import CheckpointError, OutputError
+from impasto.base.errors import CheckpointError, OutputError
 from impasto.video import film as film_module
 from impasto.video.codecs import codec_for
 from impasto.video.film import Film

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 import pytest
 
-from impasto.errors import ImageError, OutputError
-from impasto.video.live.live import live
-from impasto.video.live.sinks import BY_SUFFIX, Encoded, open_sink
-from impasto.video.live.slot import Slot
-from impasto.video.live.sources import LiveSource, place
-from impasto.video.live.stylist import Stylist
+from impasto.base.errors import ImageError, OutputError
+from impasto.live.live import live
+from impasto.live.sinks import BY_SUFFIX, Encoded, open_sink
+from impasto.live.slot import Slot
+from impasto.live.sources import LiveSource, place
+from impasto.live.stylist import Stylist
 
 STYLE = "violet-spots"
 BITS = 16

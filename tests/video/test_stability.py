@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.losses.objective import Anchor
-from impasto.video.flow import (
+from impasto.motion.flow import (
     FlowFinder,
     Motion,
     camera_motion,

@@ -11,9 +11,9 @@ from typing import Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImpastoError, reason
 from impasto.cli.streams import standard_streams
-from impasto.errors import ImpastoError, reason
 
 EXIT_BAD_INPUT = 2
 EXIT_BUG = 1

@@ -14,10 +14,10 @@ from typing import Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImageError, OutputError, RecipeError, reason, unknown
 from impasto.cli.options import FILE, debug_option, force_option
-from impasto.errors import ImageError, OutputError, RecipeError, reason, unknown
-from impasto.recipe_files import preset_files
+from impasto.settings.recipe_files import preset_files
 
 METHODS = "studio,draft,instant"
 HIGHER_IS_BETTER = ("content_ssim", "content_edges")
@@ -95,7 +95,8 @@ def compare(
     _check(wanted)
     files.make_folder(output)
 
-    from impasto import devices, report
+    from impasto.base import devices
+    from impasto.views import report
 
     done = []
     for content, style in wanted:
@@ -152,9 +153,10 @@ def _compared(
     content: str, style: str, methods: Sequence[str], peers: Sequence[str], size: int, folder: Path
 ) -> Any:
     """All methods on one pair."""
-    from impasto import evaluation, plots, report
-    from impasto.history import History
     from impasto.images.read import read
+    from impasto.measures import evaluation
+    from impasto.runs.history import History
+    from impasto.views import plots, report
 
     content, style = str(Path(content).absolute()), str(Path(style).absolute())
     rows: list[Row] = []

@@ -13,11 +13,13 @@ from typing import Any
 import click
 import torch
 
-from impasto import devices, files
+from impasto.base import devices, files
+from impasto.base.errors import DeviceError
+from impasto.base.folders import cache_folder, home_folder, preset_folder
 from impasto.cli.options import debug_option, json_option
-from impasto.errors import DeviceError
-from impasto.folders import cache_folder, home_folder, preset_folder
-from impasto.networks import download, kernels, speeds, weights
+from impasto.networks import download, weights
+from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels import speeds
 from impasto.studio.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")

@@ -86,8 +86,8 @@ def evaluate(
         raise click.UsageError("--style is missing: the painting it was made of")
     if reference is not None:
         raise click.UsageError("--reference goes with --video")
-    from impasto.evaluation import costs, evaluate
     from impasto.images.limits import Limits
+    from impasto.measures.evaluation import costs, evaluate
 
     limits = Limits(max_megabytes, max_megapixels)
     numbers = evaluate(result, content, styles, limits=limits)

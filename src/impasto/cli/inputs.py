@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from impasto import files
-from impasto.errors import ImageError, RecipeError
+from impasto.base import files
+from impasto.base.errors import ImageError, RecipeError
 
 STANDARD_STREAM = "-"
 FILMS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".wmv")

@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import OutputError
 from impasto.cli.options import (
     FILE,
     debug_option,
@@ -20,10 +21,9 @@ from impasto.cli.options import (
     max_megapixels_option,
     preset_option,
 )
-from impasto.errors import OutputError
 
 if TYPE_CHECKING:
-    from impasto.inspection import Inspection
+    from impasto.measures.inspection import Inspection
 
 
 @click.command
@@ -65,8 +65,8 @@ def inspect(
     for path in paths.values():
         files.check_writable(path, force=force)
 
-    from impasto import inspection
     from impasto.images.limits import Limits
+    from impasto.measures import inspection
 
     seen = inspection.look(
         content,
@@ -82,7 +82,7 @@ def inspect(
     else:
         _print(numbers)
     if paths:
-        from impasto import plots
+        from impasto.views import plots
 
         figures = {
             "overview": lambda: plots.overview(seen.content, seen.style, seen.stylized),
@@ -109,7 +109,7 @@ def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, 
 
 
 def _print(numbers: Inspection) -> None:
-    from impasto.inspection import tables
+    from impasto.measures.inspection import tables
 
     console = Console()
     for title, header, rows in tables(numbers):

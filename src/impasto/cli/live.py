@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImpastoError, RecipeError
 from impasto.cli.options import debug_option, force_option, json_option
 from impasto.cli.running import stoppable
 from impasto.cli.stylize import weighted_style
-from impasto.errors import ImpastoError, RecipeError
 
 if TYPE_CHECKING:
-    from impasto.video.live.live import LiveProgress
-    from impasto.video.live.stylist import Stylist
+    from impasto.live.live import LiveProgress
+    from impasto.live.stylist import Stylist
 
 LINE_EVERY_S = 5.0
 
@@ -81,13 +81,13 @@ def live(
     given = {"strength": strength, "style_scale": style_scale}
     settings = {name: value for name, value in given.items() if value is not None}
     with stoppable() as stop:
-        from impasto.video.live.window import Window
+        from impasto.live.window import Window
 
         window = Window() if sink == "window" else None  # first of all: see there
-        from impasto.video.live.live import live as run
-        from impasto.video.live.sinks import open_sink
-        from impasto.video.live.sources import LiveSource
-        from impasto.video.live.stylist import Stylist
+        from impasto.live.live import live as run
+        from impasto.live.sinks import open_sink
+        from impasto.live.sources import LiveSource
+        from impasto.live.stylist import Stylist
 
         stylist = Stylist(
             [weighted_style(style) for style in styles],
@@ -145,7 +145,7 @@ class Orders:
                     click.echo(str(error), err=True)
 
     def _obey(self, word: str, value: str) -> None:
-        from impasto.video.live.stylist import ORDERS, setting
+        from impasto.live.stylist import ORDERS, setting
 
         if word == "style" and value:
             self.stylist.change(style=[weighted_style(value)])

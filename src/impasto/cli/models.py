@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
+from impasto.base.errors import WeightsError
 from impasto.cli.options import debug_option, json_option
-from impasto.errors import WeightsError
 from impasto.networks import download, weights
 
 

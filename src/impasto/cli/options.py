@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from impasto.images.limits import Limits
-from impasto.recipe import Recipe
+from impasto.settings.recipe import Recipe
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

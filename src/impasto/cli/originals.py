@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from impasto.errors import ImageError
-from impasto.recipe_files import original_files
+from impasto.base.errors import ImageError
+from impasto.settings.recipe_files import original_files
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
-    from impasto.records import Original
+    from impasto.settings.records import Original
 
 
 def content_again(original: Original, recipe: Path, style: str) -> str | Picture:

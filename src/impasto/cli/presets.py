@@ -8,10 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from impasto.base.errors import RecipeError, unknown
 from impasto.cli.options import debug_option, json_option
-from impasto.errors import RecipeError, unknown
-from impasto.recipe import build
-from impasto.recipe_files import (
+from impasto.settings.recipe import build
+from impasto.settings.recipe_files import (
     DEFAULT_PRESET,
     preset_about,
     preset_files,

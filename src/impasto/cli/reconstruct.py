@@ -63,8 +63,8 @@ def reconstruct(
     target.check_json(as_json)
     target.check_early(image)
     with stoppable() as stop:
-        from impasto import synthesis
         from impasto.images.limits import Limits
+        from impasto.library import synthesis
 
         limits = Limits(max_megabytes, max_megapixels)
         if layers is None:

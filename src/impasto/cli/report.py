@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImageError
 from impasto.cli.options import FILE, debug_option, force_option
 from impasto.cli.originals import find_again
-from impasto.errors import ImageError
-from impasto.records import Original, read_note, read_record
+from impasto.settings.records import Original, read_note, read_record
 
 MEASURED = ("output", "width", "height", "steps", "seconds", "peak_rss_mb")
 
@@ -31,8 +31,8 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
     note = record or read_note(run)
     picture = run if record is None else _beside(record.output, run)
 
-    from impasto import report as reports
-    from impasto.history import History
+    from impasto.runs.history import History
+    from impasto.views import report as reports
 
     def found(original: Original) -> str | None:
         try:

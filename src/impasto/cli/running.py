@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import OutputError
 from impasto.cli.target import Target
-from impasto.errors import OutputError
 
 if TYPE_CHECKING:
-    from impasto.history import History
-    from impasto.result import Job, Progress, Result
-    from impasto.timelapse import Timelapse
+    from impasto.runs.history import History
+    from impasto.runs.result import Job, Progress, Result
+    from impasto.runs.timelapse import Timelapse
 
 STEP_DIGITS = 5
 
@@ -103,7 +103,7 @@ class Keeper:
         self.failures: set[str] = set()
         self.history: History | None = None
         if record is not None:
-            from impasto.history import History
+            from impasto.runs.history import History
 
             self.history = History()
         self.folder: Path | None = None
@@ -136,7 +136,7 @@ class Keeper:
     def keep_checkpoint(self, progress: Progress) -> None:
         """Write the checkpoint, if there is to be one."""
         if self.checkpoint is not None:
-            from impasto import checkpoint
+            from impasto.library import checkpoint
 
             with self._going_on("checkpoint"):
                 checkpoint.save(progress, self.checkpoint)
@@ -157,7 +157,7 @@ class Keeper:
         """Write the run down, if it is to be."""
         if self.record is None or self.history is None:
             return
-        from impasto import devices
+        from impasto.base import devices
 
         run = {
             **result.job.note(),

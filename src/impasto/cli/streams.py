@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from impasto.errors import OutputError, reason
+from impasto.base.errors import OutputError, reason
 
 STANDARD_DESCRIPTORS = (0, 1, 2)
 

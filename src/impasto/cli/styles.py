@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from impasto import files
+from impasto.base import files
 from impasto.cli.options import FILE, debug_option, force_option, json_option
 from impasto.networks import styles as built_in
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import DeviceError, ImageError, OutputError, RecipeError
 from impasto.cli.inputs import STANDARD_STREAM, check_blend
 from impasto.cli.options import (
     FILE,
@@ -22,12 +23,11 @@ from impasto.cli.options import (
 from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
 from impasto.cli.target import RESCUED, Target, rescued
-from impasto.errors import DeviceError, ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
-    from impasto.result import Job, Progress, Result, Snapshot
-    from impasto.timelapse import Timelapse
+    from impasto.runs.result import Job, Progress, Result, Snapshot
+    from impasto.runs.timelapse import Timelapse
 
 EXIT_INCOMPLETE = 2
 """The picture is there, but a checkpoint, film or record that was asked for is not."""
@@ -225,8 +225,8 @@ def _prepared(
     content, styles = _images(images, named, recipe)
     target.check_early(content)
 
-    from impasto import api
     from impasto.images.limits import Limits
+    from impasto.library import api
 
     return api.prepare(
         content, styles, preset=preset, recipe=recipe, limits=Limits(**limits), **settings
@@ -265,8 +265,8 @@ def _series(
         content, styles = _images(images, named, recipe)
         target.check_early(content)
 
-        from impasto import series
         from impasto.images.limits import Limits
+        from impasto.library import series
 
         planned = series.plan(
             content,
@@ -286,7 +286,7 @@ def _series(
 
 
 def _film(path: Path, force: bool) -> Timelapse:
-    from impasto.timelapse import Timelapse
+    from impasto.runs.timelapse import Timelapse
 
     return Timelapse(path, force=force)
 
@@ -299,7 +299,7 @@ def _check_apart(film: Path, *others: Path | None) -> None:
 
 def _resumed(path: Path, steps: str | None, target: Target) -> tuple[Job, Snapshot]:
     """The job in a checkpoint, and where it stands."""
-    from impasto import checkpoint
+    from impasto.library import checkpoint
 
     try:
         job, snapshot = checkpoint.load(path, steps=None if steps is None else int(steps))
@@ -324,7 +324,7 @@ def run(
 
     ``chose_size`` tells that the picture has the size that was asked for.
     """
-    from impasto import api
+    from impasto.library import api
 
     def say(text: str) -> None:
         if not quiet:
@@ -363,7 +363,7 @@ def _finished(progress: Progress, target: Target, path: Path | None) -> Result:
 
     Raises DeviceError: there is no memory for that; it says where the picture is kept, smaller.
     """
-    from impasto.devices import is_out_of_memory
+    from impasto.base.devices import is_out_of_memory
 
     try:
         return progress.result()
@@ -416,7 +416,7 @@ def _images(
         return content, [weighted_style(style) for style in styles]
     if recipe is None or recipe.suffix.lower() == ".toml":
         raise ImageError("a content image and at least one style image are needed")
-    from impasto.records import Original, read_note
+    from impasto.settings.records import Original, read_note
 
     note = read_note(recipe)
     styles_again = note.styles or [Original()]
@@ -437,7 +437,7 @@ def weighted_style(text: str) -> tuple[str, float]:
 
 def report(result: Result, written: str) -> dict[str, Any]:
     """What --json says of a picture."""
-    from impasto import devices
+    from impasto.base import devices
 
     return {
         "output": written,
@@ -456,8 +456,8 @@ def report(result: Result, written: str) -> dict[str, Any]:
 
 def show_estimate(job: Job, path: Path | None, as_json: bool) -> None:
     """Say what a run would take."""
-    from impasto import api
     from impasto.cli.console import clock
+    from impasto.library import api
 
     estimate = api.estimate(job)
     if as_json:

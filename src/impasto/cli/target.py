@@ -11,15 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import OutputError, reason
 from impasto.cli.inputs import STANDARD_STREAM, check_input
 from impasto.cli.streams import silence
-from impasto.errors import OutputError, reason
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
     from impasto.images.write import Encoding
-    from impasto.result import Job, Result
+    from impasto.runs.result import Job, Result
 
 MAX_STEM = 40
 """Characters of each image's name in the default name."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from impasto.base.errors import RecipeError
 from impasto.cli.options import (
     FILE,
     given,
@@ -19,7 +20,6 @@ from impasto.cli.options import (
 from impasto.cli.running import Keeper, stoppable
 from impasto.cli.stylize import run, show_estimate, weighted_style
 from impasto.cli.target import Target
-from impasto.errors import RecipeError
 
 ABOUT_THE_PHOTO = (
     "content_weight", "content_layers", "content_loss", "color", "mask", "underpaint", "detail",
@@ -76,8 +76,8 @@ def texture(
     styles = [weighted_style(painting) for painting in paintings]
     target.check_early(styles[0][0])
     with stoppable() as stop:
-        from impasto import synthesis
         from impasto.images.limits import Limits
+        from impasto.library import synthesis
 
         job = synthesis.prepare_texture(
             styles,

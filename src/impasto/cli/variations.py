@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import RecipeError
 from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.running import Keeper, Stop, drain
 from impasto.cli.stylize import report
 from impasto.cli.target import EXTENSIONS, Target
-from impasto.errors import RecipeError
-from impasto.recipe import Recipe
+from impasto.settings.recipe import Recipe
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from impasto.result import Job, Result
-    from impasto.series import Variation
+    from impasto.library.series import Variation
+    from impasto.runs.result import Job, Result
 
 Varied = dict[str, list[Any]]
 
@@ -91,7 +91,7 @@ def run(
     What ends a series early leaves the sheet of the pictures that are finished. ``draw`` makes it,
     where it isn't to be that of ``varied``.
     """
-    from impasto import series
+    from impasto.library import series
 
     job = planned[0].prepare()
     path = target.path_for(job)
@@ -143,8 +143,8 @@ def show_estimate(
     planned: list[Variation], varied: Varied, target: Target, *, as_json: bool
 ) -> None:
     """Say what all the runs together would take."""
-    from impasto import api
     from impasto.cli.console import clock
+    from impasto.library import api
 
     # Seeds take the same time; what else is varied may not.
     measured = planned[:1] if list(varied) == ["seed"] else planned
@@ -170,7 +170,7 @@ def show_estimate(
 
 def _finished(job: Job, target: Target, stop: Stop, *, quiet: bool) -> Result | None:
     """A run's result; None if it was stopped before its end."""
-    from impasto import api
+    from impasto.library import api
 
     stop.writing = False  # the run before had left it at that
     keeper = Keeper(target, job, save_every=None, checkpoint=None, checkpoint_every=0)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto import files
+from impasto.base import files
+from impasto.base.errors import ImageError, OutputError, RecipeError
 from impasto.cli.console import film_display
 from impasto.cli.options import (
     debug_option,
@@ -24,7 +25,6 @@ from impasto.cli.options import (
 from impasto.cli.running import Stop, stoppable
 from impasto.cli.stylize import weighted_style
 from impasto.cli.target import short_stem
-from impasto.errors import ImageError, OutputError, RecipeError
 
 if TYPE_CHECKING:
     from impasto.video.film import Film, FilmProgress

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.picture import Picture
 
 OUT_OF_RANGE = "a float image must be between 0 and 1 everywhere; divide by its maximum"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images import color_space, icc, png_chunks
 from impasto.images.arrays import from_array, reduced, unit_range
 from impasto.images.color_space import TaggedColor

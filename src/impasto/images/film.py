@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from impasto.errors import OutputError, unknown
+from impasto.base.errors import OutputError, unknown
 
 MP4_LONG_SIDE_PX = 1920  # what every phone and browser plays smoothly, upright too
 WEBP_LONG_SIDE_PX = 1024

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 
 MIN_SIDE_PX = 32
 """VGG-19 halves a picture four times below its fifth block: less leaves nothing to look at."""

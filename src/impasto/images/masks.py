@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.limits import Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read

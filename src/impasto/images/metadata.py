@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from PIL import UnidentifiedImageError
 
-from impasto.errors import ImageError, RecipeError, reason
+from impasto.base.errors import ImageError, RecipeError, reason
 from impasto.images import png_chunks
 from impasto.images.limits import LARGE
 from impasto.images.opening import DAMAGE, damaged, open_image

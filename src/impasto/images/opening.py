@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images import png_chunks
 from impasto.images.limits import Limits
 

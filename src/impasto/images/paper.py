@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 
 MM_PER_INCH = 25.4
 UNITS_MM = {"mm": 1.0, "cm": 10.0, "in": MM_PER_INCH}

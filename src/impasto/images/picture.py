@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.sizes import Resize, fit_long_side, resize
 

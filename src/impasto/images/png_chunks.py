@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.color_space import (
     SRGB_CHROMATICITIES,
     ColorSpace,

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.errors import ImageError, reason
+from impasto.base.errors import ImageError, reason
 from impasto.images.arrays import filled, from_array, from_tensor
 from impasto.images.decoding import NeededSide, decode, from_pil
 from impasto.images.limits import MIN_SIDE_PX, Limits

@@ -15,7 +15,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images import icc
 from impasto.images.limits import Limits
 from impasto.images.opening import check_pixels, damaged

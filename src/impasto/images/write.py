@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, get_args
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from impasto.errors import OutputError, unknown
+from impasto.base.errors import OutputError, unknown
 from impasto.images import metadata
 from impasto.images.paper import MM_PER_INCH
 from impasto.images.png import Chunk, write_png

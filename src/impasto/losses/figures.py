@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from impasto.images.sizes import resize
 from impasto.losses.layers import Recorder
-from impasto.networks.engine import Engine
+from impasto.networks.kernels.engine import Engine
 from impasto.networks.vgg19 import VGG19
 
 LAYER = "block5_conv4"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.networks.engine import Tap
+from impasto.networks.kernels.engine import Tap
 
 Form = Literal["tutorial", "paper", "relative"]
 """Three ways to write the same losses: TensorFlow's tutorial takes means, Gatys' paper sums;

@@ -22,10 +22,10 @@ from impasto.losses.moments import MomentsTap
 from impasto.losses.nearest import NearestTap
 from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
 from impasto.losses.total_variation import total_variation
-from impasto.networks.engine import FeatureEngine, Tap, Taps
-from impasto.networks.graph import FunctionGraph
+from impasto.networks.kernels.engine import FeatureEngine, Tap, Taps
+from impasto.networks.kernels.graph import FunctionGraph
 from impasto.networks.layers import reduction
-from impasto.recipe import Recipe
+from impasto.settings.recipe import Recipe
 
 Key = tuple[str, str]
 """A layer and a kind of style loss."""

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.devices import is_out_of_memory
-from impasto.errors import ImageError
+from impasto.base.devices import is_out_of_memory
+from impasto.base.errors import ImageError
 from impasto.images.arrays import OUT_OF_RANGE, unit_range
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.read import read_batch
@@ -25,8 +25,8 @@ from impasto.images.transfer import as_bytes, channels_last, download, upload
 from impasto.images.write import quantize
 from impasto.methods import instant
 from impasto.methods.instant import Brush
-from impasto.networks.graph import FunctionGraph
-from impasto.result import Job, last
+from impasto.networks.kernels.graph import FunctionGraph
+from impasto.runs.result import Job, last
 
 CHANNELS = (1, 3, 4)
 GRAPH_PIXELS = 2_500_000

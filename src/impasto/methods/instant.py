@@ -17,21 +17,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto import memory
-from impasto.errors import DeviceError
+from impasto.base.errors import DeviceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.masks import split, visible
 from impasto.images.picture import Picture
 from impasto.images.sizes import fit_long_side, resize
-from impasto.memory import Need
-from impasto.networks import speeds
 from impasto.networks.grid import has_flat_areas, remove_grid
+from impasto.networks.kernels import speeds
 from impasto.networks.load import load_magenta, load_multistyle
 from impasto.networks.tiles import paint_in_bands
 from impasto.networks.transformer import Statistics, StyleTransformer
-from impasto.plan import Estimate, Scale
-from impasto.recipe import Recipe
-from impasto.result import Job, Progress, Snapshot
+from impasto.runs import memory
+from impasto.runs.memory import Need
+from impasto.runs.plan import Estimate, Scale
+from impasto.runs.result import Job, Progress, Snapshot
+from impasto.settings.recipe import Recipe
 
 COARSEST_PX = 512
 """Long side that the picture is painted at first, at style scale 1."""

@@ -18,9 +18,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from impasto import devices, memory
-from impasto.devices import Device
-from impasto.errors import DeviceError, DivergenceError
+from impasto.base import devices
+from impasto.base.devices import Device
+from impasto.base.errors import DeviceError, DivergenceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import fit_long_side, resize
@@ -35,12 +35,13 @@ from impasto.methods.regions import (
     suited,
     underpainted,
 )
-from impasto.networks import speeds
-from impasto.networks.engine import AutogradEngine, Engine, FeatureEngine
+from impasto.networks.kernels import speeds
+from impasto.networks.kernels.engine import AutogradEngine, Engine, FeatureEngine
 from impasto.networks.load import load_encoder
-from impasto.plan import Estimate, RunPlan, Scale
-from impasto.recipe import Recipe
-from impasto.result import Job, Progress, Row, Snapshot
+from impasto.runs import memory
+from impasto.runs.plan import Estimate, RunPlan, Scale
+from impasto.runs.result import Job, Progress, Row, Snapshot
+from impasto.settings.recipe import Recipe
 from impasto.solvers import Solver
 from impasto.solvers.adam import Adam, AveragedAdam
 from impasto.solvers.lbfgs import LBFGS

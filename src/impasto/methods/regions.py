@@ -17,8 +17,8 @@ from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Region, Style
 from impasto.networks.vgg19 import VGG19
-from impasto.recipe import Recipe
-from impasto.result import Job
+from impasto.runs.result import Job
+from impasto.settings.recipe import Recipe
 
 LEAST_PLAIN, MOST_PLAIN = 0.25, 0.5
 """Share of plain places up to which a style image counts as a picture of things, and from which on

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from impasto.methods import instant, optimize
-from impasto.plan import Estimate
-from impasto.result import Job, Progress, Snapshot
+from impasto.runs.plan import Estimate
+from impasto.runs.result import Job, Progress, Snapshot
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from impasto.errors import NetworkError, reason
+from impasto.base.errors import NetworkError, reason
 
 PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 
-from impasto import files
-from impasto.errors import WeightsError, reason
+from impasto.base import files
+from impasto.base.errors import WeightsError, reason
 from impasto.networks.connection import open_client
 from impasto.networks.weights import matches
 

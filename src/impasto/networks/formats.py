@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from impasto.errors import WeightsError
+from impasto.base.errors import WeightsError
 from impasto.networks.layers import LAYER_NAMES
 from impasto.networks.weights import Format
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from impasto.errors import RecipeError, unknown
+from impasto.base.errors import RecipeError, unknown
 
 CONVOLUTIONS_PER_BLOCK = (2, 2, 4, 4, 4)
 """VGG-19 is five blocks of 3×3 convolutions, each block closed by a 2×2 pooling

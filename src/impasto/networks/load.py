@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto import files
-from impasto.errors import WeightsError
+from impasto.base import files
+from impasto.base.errors import WeightsError
 from impasto.networks import formats, weights
 from impasto.networks.classifier import VGG19Classifier, class_names
 from impasto.networks.magenta import Magenta

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.networks.layers import LAYER_NAMES, canonical
 
 Pooling = Literal["max", "avg"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from impasto import files
-from impasto.errors import WeightsError, unknown
-from impasto.folders import cache_folder
+from impasto.base import files
+from impasto.base.errors import WeightsError, unknown
+from impasto.base.folders import cache_folder
 
 Format = Literal["safetensors", "keras", "torchvision"]
 State = Literal["ok", "missing", "damaged"]

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from impasto import files
-from impasto.errors import OutputError
+from impasto.base import files
+from impasto.base.errors import OutputError
 
 FILE = "certificate.pem"
 VALID = timedelta(days=397)

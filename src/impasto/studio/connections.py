@@ -18,7 +18,7 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from impasto.errors import reason
+from impasto.base.errors import reason
 from impasto.studio import problems
 from impasto.studio.news import Due
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from impasto.errors import RecipeError, unknown
+from impasto.base.errors import RecipeError, unknown
 from impasto.images.limits import Limits
 from impasto.studio import uploads
 from impasto.studio.problems import ProblemError

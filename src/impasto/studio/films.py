@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from impasto import files
-from impasto.errors import CheckpointError
-from impasto.networks import kernels
+from impasto.base import files
+from impasto.base.errors import CheckpointError
+from impasto.networks.kernels import selection as kernels
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 from impasto.video.film import Film, FilmProgress
 from impasto.video.frames import Cut, as_image

@@ -17,14 +17,14 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
-from impasto.errors import ImageError, ImpastoError, RecipeError
+from impasto.base.errors import ImageError, ImpastoError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.opening import open_image
 from impasto.images.read import read
+from impasto.live.stylist import ORDERS, Stylist, number, setting
 from impasto.networks import styles
 from impasto.studio import gallery
 from impasto.studio.settings import UPLOADS
-from impasto.video.live.stylist import ORDERS, Stylist, number, setting
 
 LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from impasto.errors import OutputError, reason
+from impasto.base.errors import OutputError, reason
 
 PATIENCE_S = 15
 

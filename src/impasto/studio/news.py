@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from impasto import files
+from impasto.base import files
 from impasto.images.write import Encoding, encode_image
 
 NEWS_EVERY_S = 0.2

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from impasto.errors import ImageError, ImpastoError, reason
+from impasto.base.errors import ImageError, ImpastoError, reason
 from impasto.studio.text import encodable, without_folders
 
 log = logging.getLogger("impasto.studio")

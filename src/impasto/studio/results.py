@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images import metadata
 from impasto.images.limits import LARGE
 from impasto.images.opening import open_image

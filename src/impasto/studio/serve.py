@@ -19,7 +19,7 @@ import uvicorn
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
-from impasto.errors import OutputError, reason
+from impasto.base.errors import OutputError, reason
 from impasto.studio import lock
 from impasto.studio.app import create_app
 from impasto.studio.certificate import check, fingerprint, own_address, own_certificate

@@ -9,8 +9,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from impasto import folders
-from impasto.errors import OutputError, RecipeError, reason
+from impasto.base import folders
+from impasto.base.errors import OutputError, RecipeError, reason
 from impasto.images.limits import Limits
 
 DEFAULT_HOST = "127.0.0.1"

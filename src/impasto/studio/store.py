@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from impasto.errors import OutputError, reason
+from impasto.base.errors import OutputError, reason
 from impasto.studio.text import check_unicode, encodable
 
 log = logging.getLogger("impasto.studio")

@@ -18,14 +18,14 @@ import psutil
 from PIL import ExifTags, Image
 from starlette.datastructures import FormData, UploadFile
 
-from impasto import cgroups
-from impasto.errors import ImageError, RecipeError, unknown
+from impasto.base import cgroups
+from impasto.base.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.opening import DAMAGE, PIXELS_PER_MPX, check_pixels, damaged, open_image
 from impasto.networks import styles
 from impasto.networks.weights import CATALOGUE
-from impasto.recipe import FOR_INSTANT, INITS, build
-from impasto.recipe_files import preset_files
+from impasto.settings.recipe import FOR_INSTANT, INITS, build
+from impasto.settings.recipe_files import preset_files
 from impasto.studio import gallery
 from impasto.studio.problems import ProblemError
 from impasto.studio.text import check_unicode, parse_json

@@ -28,14 +28,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impasto import api, checkpoint, devices, files
-from impasto.errors import CheckpointError, ImpastoError
+from impasto.base import devices, files
+from impasto.base.errors import CheckpointError, ImpastoError
 from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
 from impasto.images.read import NamedFile
+from impasto.library import api, checkpoint
 from impasto.methods import instant
-from impasto.networks import kernels
-from impasto.result import Job, Progress, last
+from impasto.networks.kernels import selection as kernels
+from impasto.runs.result import Job, Progress, last
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 
 CHECKPOINT_EVERY_S = 10.0
@@ -273,7 +274,7 @@ class Worker:
         self.long = Long(message["job"], Path(message["folder"]), message["request"], self.news)
 
     def _begin_film(self, message: Message) -> None:
-        from impasto.studio.films import FilmJob  # OpenCV is for films alone
+        from impasto.studio.films import FilmJob
 
         folder = Path(message["folder"])
         self.long = FilmJob(message["job"], folder, message["request"], self.news)

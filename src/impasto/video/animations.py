@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from impasto.errors import ImageError
+from impasto.base.errors import ImageError
 from impasto.images.decoding import Conversion
 from impasto.images.limits import Limits
 from impasto.images.opening import DAMAGE, open_image

@@ -18,8 +18,8 @@ from typing import Any
 
 import av
 
-from impasto import files
-from impasto.errors import OutputError, reason
+from impasto.base import files
+from impasto.base.errors import OutputError, reason
 from impasto.video.codecs import QUICKTIME
 from impasto.video.containers import best_stream, is_cover, open_container
 from impasto.video.frames import Clip

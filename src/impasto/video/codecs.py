@@ -10,7 +10,7 @@ import av
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder says nothing but errors
 
-from impasto.errors import OutputError, unknown
+from impasto.base.errors import OutputError, unknown
 
 
 @dataclass(frozen=True)

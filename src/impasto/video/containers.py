@@ -11,8 +11,8 @@ from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
-from impasto import devices
-from impasto.errors import ImageError, reason
+from impasto.base import devices
+from impasto.base.errors import ImageError, reason
 
 MAX_FRAME_MPX = 100
 """Megapixels of a frame. The largest cameras record 80 (12K)."""

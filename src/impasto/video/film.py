@@ -16,27 +16,23 @@ from typing import Any
 import cv2
 import numpy as np
 
-from impasto import api, files
-from impasto.errors import ImageError, OutputError, RecipeError
+from impasto.base import files
+from impasto.base.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
-from impasto.recipe import build
+from impasto.library import api
+from impasto.motion.flow import Motion
+from impasto.settings.recipe import build
 from impasto.video.ahead import ahead
 from impasto.video.assembling import assemble, stream_notes
 from impasto.video.codecs import codec_for
 from impasto.video.containers import STANDARD_STREAM
-from impasto.video.flow import Motion
 from impasto.video.frames import Cut, Frame
 from impasto.video.gif import write_gif
 from impasto.video.masks import Mask, open_mask
 from impasto.video.optimizing import OptimizingPainter
 from impasto.video.painting import InstantPainter, Key, Painter
 from impasto.video.reading import open_source
-from impasto.video.sequences import (
-    SequenceWriter,
-    check_sequence,
-    clear_sequence,
-    is_sequence,
-)
+from impasto.video.sequences import SequenceWriter, check_sequence, clear_sequence, is_sequence
 from impasto.video.stability import Stabiliser, Watcher
 from impasto.video.unfinished import Unfinished
 from impasto.video.writing import FilmWriter

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from impasto.errors import ImageError, RecipeError
+from impasto.base.errors import ImageError, RecipeError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.sizes import fit_long_side
 

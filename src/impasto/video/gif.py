@@ -11,8 +11,8 @@ from typing import Any
 
 import av
 
-from impasto import files
-from impasto.errors import OutputError, reason
+from impasto.base import files
+from impasto.base.errors import OutputError, reason
 from impasto.video.containers import open_container
 from impasto.video.frames import Clip
 from impasto.video.writing import Part

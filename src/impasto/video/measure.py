@@ -10,8 +10,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from impasto.errors import ImageError
-from impasto.video.flow import Motion, warped
+from impasto.base.errors import ImageError
+from impasto.motion.flow import Motion, warped
 from impasto.video.reading import open_source
 from impasto.video.stability import Watcher, sharpness
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import torch
 
-from impasto import api
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
+from impasto.library import api
 from impasto.losses.objective import Anchor
-from impasto.result import last
-from impasto.video.flow import Motion, warped
+from impasto.motion.flow import Motion, warped
+from impasto.runs.result import last
 from impasto.video.painting import Key, as_array, as_picture
 
 LATER_STEPS = 0.3

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import torch
 
-from impasto import api
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images.picture import Picture
 from impasto.images.read import Source
 from impasto.images.transfer import Download, channels_last, upload
+from impasto.library import api
 from impasto.methods import instant
 from impasto.methods.instant import Brush, Memory
-from impasto.result import Job, last
-from impasto.video.flow import Motion
+from impasto.motion.flow import Motion
+from impasto.runs.result import Job, last
 
 LOOK_AGAIN_EVERY = 8
 OWN_SHARE = 0.3

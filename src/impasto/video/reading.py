@@ -17,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video.reformatter import Interpolation
 
-from impasto.errors import ImageError, RecipeError, reason
+from impasto.base.errors import ImageError, RecipeError, reason
 from impasto.images.decoding import TRANSPOSED
 from impasto.images.hdr import TRANSFERS, to_sdr
 from impasto.images.picture import Picture

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from impasto import files
-from impasto.errors import OutputError
+from impasto.base import files
+from impasto.base.errors import OutputError
 from impasto.images.write import Encoding, encode_image
 from impasto.video.reading import NUMBERED, sequence_files
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import torch
 
-from impasto.video.flow import (
+from impasto.motion.flow import (
     FlowFinder,
     Motion,
     camera_motion,

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from impasto import files
-from impasto.errors import CheckpointError, OutputError
+from impasto.base import files
+from impasto.base.errors import CheckpointError, OutputError
 from impasto.video.codecs import Codec
 from impasto.video.frames import Clip
 from impasto.video.writing import FilmWriter, Part

@@ -21,7 +21,7 @@ import numpy as np
 from av.codec.context import Flags
 from av.video.frame import PictureType
 
-from impasto.errors import ImageError, OutputError, reason
+from impasto.base.errors import ImageError, OutputError, reason
 from impasto.video.codecs import QUICKTIME, Codec
 from impasto.video.containers import open_container
 from impasto.video.frames import BT709, JPEG_RANGE, MPEG_RANGE, SRGB, Clip, Colour

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.recipe import MAX_SIZE_PX, Recipe
+from impasto.settings.recipe import MAX_SIZE_PX, Recipe
 from impasto.studio import uploads
 from impasto.studio.context import STREAM, studio_of
 from impasto.studio.problems import ProblemError

@@ -12,11 +12,11 @@ from fastapi.responses import FileResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from impasto.errors import RecipeError
+from impasto.base.errors import RecipeError
 from impasto.images import metadata
 from impasto.networks import styles
-from impasto.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
-from impasto.recipe_files import preset_about, preset_files
+from impasto.settings.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
+from impasto.settings.recipe_files import preset_about, preset_files
 from impasto.studio import gallery, uploads
 from impasto.studio.context import studio_of
 from impasto.studio.problems import ProblemError

@@ -15,7 +15,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, Response
 
 from impasto.images.write import Format
-from impasto.recipe import MAX_SIZE_PX
+from impasto.settings.recipe import MAX_SIZE_PX
 from impasto.studio import uploads
 from impasto.studio.context import FOREVER, FRESH, Studio, studio_of
 from impasto.studio.problems import ProblemError

@@ -1,0 +1,1 @@
+"""Errors, files, folders and devices: what everything else stands on."""

@@ -1,0 +1,152 @@
+"""The same picture many times, with one or two settings varied."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from impasto.base.errors import RecipeError, unknown
+from impasto.images.limits import Limits
+from impasto.images.read import Source, read
+from impasto.images.sheet import Panel, contact_sheet
+from impasto.library import api
+from impasto.runs.result import Job, Result, last
+from impasto.settings.recipe import Recipe
+
+Grid = Mapping[str, Iterable[Any]]
+"""One or two settings, each with the values it takes. The first goes across, the second down."""
+
+MOST_IN_ONE_ROW = 4  # of a series with one setting
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One run of a series: ``settings`` are those that are varied. Bad input has been refused;
+    ``prepare`` makes its job when its turn comes, since all of them may not fit into memory.
+    """
+
+    settings: dict[str, Any]
+    prepare: Callable[[], Job]
+
+    @property
+    def label(self) -> str:
+        """``strength=1, style_scale=0.5``."""
+        return ", ".join(_labels(name, [value])[0] for name, value in self.settings.items())
+
+
+def variations(
+    content: Source,
+    style: Source | Iterable[Source],
+    *,
+    grid: Grid,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> Iterator[tuple[dict[str, Any], Result]]:
+    """As ``stylize``, once for every combination of the values in ``grid``: one or two settings.
+
+    Yields the settings that are varied and the Result, row by row: the first setting changes
+    fastest. Bad input in any combination is refused at once. Seeds make a difference only where
+    noise is what a run starts from.
+
+    >>> grid = {"content_weight": [0.05, 0.1, 0.2], "preset": ["studio", "gatys"]}
+    >>> for varied, result in impasto.variations("photo.jpg", "painting.jpg", grid=grid):
+    ...     result.save(f"{varied['preset']}_{varied['content_weight']}.png")
+    >>> seeds = impasto.variations(photo, painting, grid={"seed": range(4)}, init="noise")
+    """
+    planned = plan(
+        content, style, grid=grid, preset=preset, recipe=recipe, limits=limits, **settings
+    )
+
+    def finished(job: Job) -> Result:
+        return last(api.run(job)).result()
+
+    return ((dict(variation.settings), finished(variation.prepare())) for variation in planned)
+
+
+def plan(
+    content: Source,
+    style: Source | Iterable[Source],
+    *,
+    grid: Grid,
+    preset: str | None = None,
+    recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+    limits: Limits | None = None,
+    **settings: Any,
+) -> list[Variation]:
+    """What ``variations`` would run, checked. Arguments and errors as there."""
+    chosen = combinations(grid)
+    for name in grid:
+        if settings.get(name) is not None or (name == "preset" and preset is not None):
+            raise RecipeError(f"{name} is both given and varied; leave one of them out")
+    photo = read(content, limits=limits)  # once: standard input has an end
+    pairs = api.read_styles(style, limits)
+
+    def prepare(varied: dict[str, Any]) -> Job:
+        together = {"preset": preset, **settings, **varied}
+        return api.prepare(photo, pairs, recipe=recipe, limits=limits, **together)
+
+    planned = []
+    for varied in chosen:
+        prepare(varied)
+        planned.append(Variation(varied, partial(prepare, varied)))
+    return planned
+
+
+def combinations(grid: Grid) -> list[dict[str, Any]]:
+    """Every combination of the grid's values, row by row. Raises RecipeError."""
+    values = {name: list(some) for name, some in grid.items()}
+    if not 1 <= len(values) <= 2:
+        raise RecipeError(f"one or two settings can be varied at a time, not {len(values)}")
+    for name, some in values.items():
+        if name not in Recipe.model_fields:
+            raise RecipeError(unknown("setting", name, Recipe.model_fields))
+        if not some:
+            raise RecipeError(f"{name} needs at least one value")
+    names = list(values)
+    slowest_first = [values[name] for name in reversed(names)]
+    return [
+        dict(zip(names, reversed(chosen), strict=True))
+        for chosen in itertools.product(*slowest_first)
+    ]
+
+
+def sheet(grid: Grid, pictures: Sequence[Image.Image | None]) -> Image.Image:
+    """The labelled contact sheet of a series.
+
+    ``pictures`` are in the order of the combinations; None or an end too early leaves places empty.
+    """
+    (across, first), *more = [(name, list(some)) for name, some in grid.items()]
+    images = [*pictures, *itertools.repeat(None, len(combinations(grid)) - len(pictures))]
+    labels = _labels(across, first)
+    if more:
+        panels = [Panel(image) for image in images]
+        rows = _in_rows(panels, len(first))
+        return contact_sheet(rows, column_labels=labels, row_labels=_labels(*more[0])[: len(rows)])
+    panels = [Panel(*pair) for pair in zip(images, labels, strict=True)]
+    columns = len(first) if len(first) <= MOST_IN_ONE_ROW else math.ceil(math.sqrt(len(first)))
+    return contact_sheet(_in_rows(panels, columns))
+
+
+def _in_rows(panels: list[Panel], columns: int) -> list[list[Panel]]:
+    """Without the rows that are empty."""
+    rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
+    return [row for row in rows if any(panel.image for panel in row)] or rows
+
+
+def _labels(name: str, values: Iterable[Any]) -> list[str]:
+    return [f"{name}={_text(value)}" for value in values]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ",".join(f"{key}:{_text(weight)}" for key, weight in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,192 @@
+"""A style as a function: what videos, batches and servers call for every picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto.images.limits import Limits
+from impasto.images.picture import Picture
+from impasto.images.read import Source, read
+from impasto.images.write import quantize
+from impasto.library import api
+from impasto.methods import instant
+from impasto.methods.batches import BatchPainter
+from impasto.methods.instant import Brush
+from impasto.runs.result import Job, Result, last
+from impasto.settings.recipe import Recipe
+
+PROBE = Picture.grey(256, 256, "probe")
+BY_PHOTO = ("match", "histogram")
+"""Colour modes that make something else of a painting for every photo."""
+
+
+class Stylizer:
+    """``stylizer(image)`` is the stylized image, of the same type; ``stylizer(images)`` a list, or
+    an array or tensor of several.
+
+    ``style`` and the settings are as for ``impasto.stylize``. PIL images, paths and bytes come back
+    as PIL images; arrays ([N,] H, W, C) of uint8, uint16 or float, and tensors ([N,] C, H, W), with
+    their type and device. Networks are loaded once, paintings read once. May be called from
+    several threads, pickled, and called in forked processes, where a CPU computes on one
+    thread. On a GPU, arrays, tensors, and images of one size that are next to
+    each other in a list, are painted in batches; a tensor that is on the GPU stays there.
+
+    Raises, when it is made, what ``impasto.stylize`` raises of styles and settings.
+
+    >>> paint = impasto.Stylizer("painting.jpg")
+    >>> pictures = [paint(photo) for photo in photos]
+    """
+
+    def __init__(
+        self,
+        style: Source | Iterable[Source],
+        *,
+        method: str = "instant",
+        preset: str | None = None,
+        recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
+        limits: Limits | None = None,
+        **settings: Any,
+    ) -> None:
+        pairs = api.read_styles(style, limits)
+        if preset is None and recipe is None:
+            settings["method"] = method
+        self.arguments = {"preset": preset, "recipe": recipe, "limits": limits, **settings}
+        self.pairs, self.limits = pairs, limits
+        self.template = api.prepare(PROBE, pairs, **self.arguments)
+        self._prepare_tools()
+
+    def _prepare_tools(self) -> None:
+        recipe = self.template.recipe
+        self.fixed = not (recipe.color in BY_PHOTO or recipe.mask or recipe.region)
+        self.tools: list[Brush] | None = None
+        self.batches: BatchPainter | None = None
+        if recipe.method == "instant" and self.fixed and recipe.strength == 1:
+            self.tools = instant.brushes(self.template)
+            if self.template.device.device.type != "cpu":  # on a CPU batches are no faster
+                self.batches = BatchPainter(self.template, self.tools, self.limits)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The networks are loaded again where it arrives.
+        return {**vars(self), "tools": None, "batches": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._prepare_tools()
+
+    def __call__(self, images: Any) -> Any:
+        if isinstance(images, (list, tuple)):
+            return self._list(images)
+        if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4 and not len(images):
+            return images
+        painted = self._batch(images)
+        if painted is not None:
+            return painted
+        if isinstance(images, np.ndarray) and images.ndim == 4:
+            return np.stack([self(image) for image in images])
+        if isinstance(images, Tensor) and images.ndim == 4:
+            return torch.cat([self._tensor(image) for image in torch.split(images, 1)])
+        if isinstance(images, Tensor):
+            return self._tensor(images)
+        array = self.result(images).array
+        if isinstance(images, np.ndarray):
+            if images.ndim == 3:
+                array = _with_alpha(array, images.shape[2])
+            return _as_type(array, images.dtype)
+        return Image.fromarray(quantize(array, 8))
+
+    def _batch(self, images: Any) -> Any | None:
+        """Paint pixels on a GPU. None where there is none, or the images have to be read first."""
+        if self.batches is None:
+            return None
+        pixels = _plain_pixels(images)
+        if pixels is not None:
+            return Image.fromarray(self(pixels))
+        if not isinstance(images, (np.ndarray, Tensor)) or images.ndim not in (3, 4):
+            return None
+        batch = images if images.ndim == 4 else images[None]
+        if not self.batches.takes(batch):
+            return None
+        painted = self.batches.paint(batch)
+        return painted if images.ndim == 4 else painted[0]
+
+    def _list(self, images: Sequence[Any]) -> list[Any]:
+        """Paint a list; on a GPU, neighbours of one type and size as a batch."""
+        if self.batches is None:
+            return [self(image) for image in images]
+        painted: list[Any] = []
+        for kind, group in groupby(images, _kind):
+            alike = list(group)
+            if kind is None:
+                painted.extend(map(self, alike))
+            elif kind[0] is Tensor:
+                painted.extend(self(torch.stack(alike)))
+            else:
+                batch = self(np.stack([np.asarray(image) for image in alike]))
+                is_pil = kind[0] is Image.Image
+                painted.extend(map(Image.fromarray, batch) if is_pil else batch)
+        return painted
+
+    def result(self, image: Source) -> Result:
+        """The Result for one image."""
+        job = self._job(read(image, limits=self.limits))
+        if self.tools is not None:
+            return last(instant.instant(job, tools=self.tools)).result()
+        return last(api.run(job)).result()
+
+    def _tensor(self, image: Tensor) -> Tensor:
+        array = _with_alpha(self.result(image).array, image.shape[-3])
+        if image.is_floating_point():
+            whole = torch.from_numpy(array).to(image.dtype)
+        else:
+            whole = torch.from_numpy(_as_type(array, np.dtype(np.uint8)))
+        painted = whole.permute(2, 0, 1).to(image.device)
+        return painted[None] if image.ndim == 4 else painted
+
+    def _job(self, photo: Picture) -> Job:
+        recipe = self.template.recipe
+        if not (self.fixed and recipe.method == "instant"):
+            return api.prepare(photo, self.pairs, **self.arguments)
+        size = recipe.long_side(photo.height, photo.width)
+        return replace(self.template, content=photo.fitted(size, recipe.resize))
+
+
+def _with_alpha(array: np.ndarray, channels: int) -> np.ndarray:
+    """(H, W, 3 or 4), with an alpha of 1 where four channels came in and all was opaque."""
+    if channels != 4 or array.shape[2] == 4:
+        return array
+    return np.dstack([array, np.ones_like(array[..., :1])])
+
+
+def _kind(image: Any) -> tuple[Any, ...] | None:
+    """What the images of a batch have in common; None for what isn't painted in batches."""
+    if isinstance(image, Tensor) and image.ndim == 3:
+        return Tensor, image.shape, image.dtype, image.device
+    if isinstance(image, np.ndarray) and image.ndim == 3:
+        return np.ndarray, image.shape, image.dtype
+    return None if _plain_pixels(image) is None else (Image.Image, image.size)
+
+
+def _plain_pixels(image: Any) -> np.ndarray | None:
+    """The pixels of a PIL image in sRGB that is upright already."""
+    is_plain = (
+        isinstance(image, Image.Image)
+        and image.mode == "RGB"
+        and not {"icc_profile", "exif", "transparency"} & image.info.keys()
+    )
+    return np.asarray(image) if is_plain else None
+
+
+def _as_type(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Float in [0, 1] as ``dtype`` has it; black and white become grey levels."""
+    if np.issubdtype(dtype, np.floating):
+        return array.astype(dtype)
+    return quantize(array, 16 if dtype == np.uint16 else 8)

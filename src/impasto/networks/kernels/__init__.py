@@ -1,0 +1,1 @@
+"""The encoder, fast: convolutions, CUDA graphs, and the selection of both."""

@@ -1,0 +1,1 @@
+"""Recipes, presets and the files that they are read from."""

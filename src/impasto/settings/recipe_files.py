@@ -1,0 +1,148 @@
+"""Files that settings come from: presets (TOML, some the user's own), and pictures made here."""
+
+from __future__ import annotations
+
+import glob
+import os
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from impasto.base import files
+from impasto.base.errors import RecipeError, reason, unknown
+from impasto.base.folders import preset_folder
+
+DEFAULT_PRESET = "studio"
+INITS = ("content", "noise", "style", "instant")
+"""What to start from, besides a file."""
+NOT_FILES = ("", "-", *INITS)
+FILE_SETTINGS = ("init", "mask", "style_mask", "region")
+"""The settings that name files."""
+
+
+def read_recipe_file(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file or in a picture made by impasto. Raises RecipeError."""
+    if not files.exists(path):
+        raise RecipeError(f"{path}: there is no such recipe")
+    if files.is_folder(path):
+        raise RecipeError(f"{path} is a folder, not a recipe")
+    if path.suffix.lower() == ".toml":
+        return read_toml(path)
+    from impasto.images import metadata
+
+    def found(name: str) -> str:
+        return next(map(str, original_files(name, path)), name)
+
+    return with_paths(metadata.read_note(path)["recipe"], found)
+
+
+def original_files(name: str, picture: Path) -> Iterator[Path]:
+    """Yield the files that a picture may mean by a name, the likeliest first.
+
+    A picture has bare names. They are looked for beside the picture, in the working folder and in
+    the folder above the picture; then in the folders directly in the first two. Names with folders
+    come from older pictures.
+    """
+    beside = Path(os.path.realpath(picture)).parent
+    bare = Path(name).name
+    for candidate in (beside / name, Path(name), beside / bare, beside.parent / bare):
+        if files.is_file(candidate):
+            yield candidate
+    for folder in (beside, Path()):
+        yield from sorted(filter(files.is_file, folder.glob(f"*/{glob.escape(bare)}")))
+
+
+def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return settings whose files are named otherwise, by ``change``; see ``FILE_SETTINGS``."""
+
+    def changed(value: Any) -> Any:
+        match value:
+            case str() if value not in NOT_FILES:
+                return change(value)
+            case list() | tuple():
+                return [changed(item) for item in value]
+            case dict():
+                renamed = {changed(mask): changed(painting) for mask, painting in value.items()}
+                return renamed if len(renamed) == len(value) else value  # two of one name
+        return value
+
+    named = [name for name in FILE_SETTINGS if name in settings]
+    if str(settings.get("preset", "")).endswith(".toml"):
+        named.append("preset")
+    return {**settings, **{name: changed(settings[name]) for name in named}}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file, without its ``about``. Raises RecipeError."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path} isn't valid TOML: {error}") from error
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {reason(error)}") from error
+    values.pop("about", None)
+    return values
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset, by name or TOML file. Raises RecipeError.
+
+    A preset starts from the built-in one that it names as ``preset``; where it names none, one of
+    the user's own starts from the default preset, and a built-in one from Recipe's defaults.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not files.is_file(path):
+            raise RecipeError(f"{path}: there is no such preset")
+    else:
+        known = preset_files()
+        if name not in known:
+            raise RecipeError(unknown("preset", name, known))
+        path = known[name]
+    values = read_toml(path)
+    base = values.pop("preset", None)
+    if base is None and path.parent != built_in_preset_folder():
+        base = DEFAULT_PRESET
+    return values if base is None else {**load_built_in_preset(str(base)), **values}
+
+
+def load_built_in_preset(name: str) -> dict[str, Any]:
+    """The settings of a preset that comes with impasto. Raises RecipeError."""
+    known = [path.stem for path in sorted(built_in_preset_folder().glob("*.toml"))]
+    if name not in known:
+        raise RecipeError(unknown("built-in preset", name, known))
+    values = read_toml(built_in_preset_folder() / f"{name}.toml")
+    base = values.pop("preset", None)
+    return values if base is None else {**load_built_in_preset(str(base)), **values}
+
+
+def preset_about(path: Path) -> str:
+    """What a preset says of itself: the key ``about`` of its file."""
+    try:
+        return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
+    except (OSError, ValueError, RecursionError):
+        return "(can't be read)"
+
+
+def preset_files() -> dict[str, Path]:
+    """Name → file of every preset: the built-in ones, then the user's own, which win."""
+    return {
+        path.stem: path
+        for folder in (built_in_preset_folder(), user_preset_folder())
+        if folder is not None
+        for path in sorted(folder.glob("*.toml"))
+    }
+
+
+def built_in_preset_folder() -> Path:
+    """Where the presets are that come with impasto."""
+    return Path(str(resources.files("impasto.settings").joinpath("presets")))
+
+
+def user_preset_folder() -> Path | None:
+    """Where a user's own presets are: any TOML file there is a preset of that name. A user without
+    a home has none.
+    """
+    return preset_folder()

@@ -1,0 +1,109 @@
+"""What pictures and run records say of themselves, checked: both may come from anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    ValidationError,
+)
+
+from impasto.base.errors import RecipeError, reason
+
+T = TypeVar("T", bound="Note")
+
+MAX_SIDE = 1_000_000
+"""More px than any picture has; what is read as a number goes into sums and tables."""
+
+
+def _displayable(value: Any) -> Any:
+    """Escape what isn't text, such as half of a pair of surrogates."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+Words = Annotated[str, BeforeValidator(_displayable)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Original(BaseModel):
+    """A file that a picture was made from, or the size of a blank one."""
+
+    name: str | None = None
+    sha256: Sha256 | None = None
+    weight: float = Field(default=1.0, ge=0, allow_inf_nan=False)
+    width: int | None = Field(default=None, ge=1, le=MAX_SIDE)
+    height: int | None = Field(default=None, ge=1, le=MAX_SIDE)
+
+
+class Note(BaseModel):
+    """What ``Job.note`` writes into a picture."""
+
+    recipe: dict[str, Any]
+    content: Original = Original()
+    styles: list[Original] = []
+    computed: dict[str, Words] = {}
+    versions: dict[str, Words] = {}
+
+
+class Point(BaseModel):
+    """A row of a run's losses, see ``history.Point``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: int = Field(ge=0)
+    scale: int = Field(ge=0, le=MAX_SIDE)
+    seconds: FiniteFloat
+    content: FiniteFloat
+    style: FiniteFloat
+    tv: FiniteFloat
+    total: FiniteFloat
+    layers: dict[Words, FiniteFloat] = {}
+
+
+class Record(Note):
+    """What ``--record`` writes."""
+
+    history: list[Point]
+    output: str = ""
+    width: int | None = None
+    height: int | None = None
+    steps: int | None = None
+    seconds: FiniteFloat | None = None
+    peak_rss_mb: FiniteFloat | None = None
+    machine: dict[str, Words] = {}
+
+
+def read_note(picture: Path) -> Note:
+    """Return what a picture says of itself. Raises RecipeError."""
+    from impasto.images import metadata
+
+    return _checked(Note, metadata.read_note(picture), f"{picture} holds no recipe of impasto's")
+
+
+def read_record(path: Path) -> Record:
+    """Return what a run's record says. Raises RecipeError."""
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RecipeError(f"{path} can't be read: {reason(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path} isn't JSON: {error}") from error
+    return _checked(Record, values, f"{path} isn't what impasto --record writes")
+
+
+def _checked(kind: type[T], values: Any, sentence: str) -> T:
+    try:
+        return kind.model_validate(values)
+    except (ValidationError, OverflowError) as error:
+        if isinstance(error, OverflowError):
+            raise RecipeError(f"{sentence}: a number is too large") from error
+        first = error.errors(include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"{sentence}: {place} {first['msg'][:80]}") from error
