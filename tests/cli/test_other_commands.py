@@ -15,6 +15,7 @@ from weight_files import digest_of, seeing_only, serve, write_torchvision
 import impasto as package
 from impasto.cli import doctor
 from impasto.networks import download, weights
+from impasto.settings.recipe import build
 
 
 def test_version_and_help_answer_at_once_without_torch():
@@ -49,7 +50,7 @@ def test_presets(impasto, tmp_path):
         assert name in table
         text = impasto("presets", name).out
         (tmp_path / "mine.toml").write_text(text)
-        assert package.recipe.build(recipe=tmp_path / "mine.toml")
+        assert build(recipe=tmp_path / "mine.toml")
     assert set(json.loads(impasto("presets", "--json").out)) >= {"tutorial", "gatys", "studio"}
     assert json.loads(impasto("presets", "gatys", "--json").out)["pooling"] == "avg"
     assert "did you mean 'gatys'" in impasto("presets", "gatis").sentence()
