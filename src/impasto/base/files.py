@@ -23,9 +23,9 @@ MAX_NAME_BYTES = 255
 """The longest name of a file on ext4, XFS, Btrfs and tmpfs; APFS and NTFS count 255 UTF-16 units,
 which is never less."""
 MAX_SUFFIX_BYTES = 32
-"""What a temporary name keeps of a suffix: more than any format's."""
+"""Longest suffix that a temporary name keeps; no format has a longer one."""
 CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTTY}
-"""What file systems (FUSE, SMB, 9p) answer to a call that they don't know."""
+"""Error numbers of file systems (FUSE, SMB, 9p) that don't support a call."""
 CANNOT_RENAME = CANNOT | {errno.EXDEV, errno.EBUSY, errno.EACCES}
 """EXDEV comes from overlays, EBUSY from a file that is a mount of its own."""
 

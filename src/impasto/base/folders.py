@@ -1,4 +1,4 @@
-"""Where a user's own files are: presets, and what can be fetched or measured again."""
+"""The folders of a user: presets, pictures, and the cache of downloads and measurements."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from PIL import ImageCms
 from impasto.images.hdr import TRANSFERS, to_sdr
 
 Curve = Callable[[np.ndarray], np.ndarray]
-"""From encoded values in [0, 1] to linear light."""
+"""A function from encoded values in [0, 1] to linear light."""
 Chromaticities = Sequence[tuple[float, float]]
 """CIE x and y of white, red, green and blue."""
 
@@ -29,7 +29,7 @@ CHROMATICITIES: dict[int, Chromaticities] = {
     9: (D65, (0.708, 0.292), (0.170, 0.797), (0.131, 0.046)),  # BT.2020
     12: (D65, (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)),  # Display P3
 }
-"""By the code points of primaries. All others are displayed as sRGB: BT.601, BT.709, unknown."""
+"""Chromaticities by the code points of primaries. All other code points are displayed as sRGB."""
 GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
 """Exponents by the code points of transfer functions; all others are displayed as sRGB."""
 GAMMA_TOLERANCE = 0.05
@@ -37,7 +37,7 @@ GAMMA_TOLERANCE = 0.05
 BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
-"""From XYZ to the cone responses in which white points are adapted."""
+"""Matrix from XYZ to the cone responses in which white points are adapted."""
 FIXED_POINT = 65536.0
 """ICC's s15Fixed16Number counts in 1/65536."""
 

@@ -25,7 +25,7 @@ from impasto.images.tiff import ORIENTATIONS, is_tiff, read_tiff
 from impasto.images.truncated import completed
 
 NeededSide = Callable[[int, int], int]
-"""From (height, width) of the picture in a file to the long side that the caller needs, px."""
+"""A function from (height, width) of the picture in a file to the long side that is needed, px."""
 
 SPARE_SCALE = 2
 """A picture is reduced while it is read to no less than so many times the size that is needed, so
@@ -179,7 +179,7 @@ def _from_pil(
 
 @dataclass(frozen=True)
 class Conversion:
-    """What makes the pixels of a file upright and sRGB; the same for all frames of an animation.
+    """The conversion of pixels to upright and sRGB; the same for each frame of an animation.
 
     Attributes:
         orientation: As EXIF counts, 1 to 8.

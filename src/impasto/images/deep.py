@@ -10,7 +10,7 @@ import numpy as np
 from impasto.images import png_chunks
 
 HEADER_BYTES = 1 << 16
-"""A file tells how deep it is before that."""
+"""Number of bytes at the start of a file that hold its depth."""
 
 
 def read_deep(data: bytes, format: str | None) -> np.ndarray | None:

@@ -22,7 +22,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "
 
 PREFIX_BYTES = 16
 NOT_OF_THIS_TYPE = (SyntaxError, IndexError, TypeError, struct.error)
-"""What a plug-in of Pillow raises for a file that it doesn't read."""
+"""Exceptions of a Pillow plug-in for a file of another type."""
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, RuntimeError,
     ArithmeticError, struct.error, zlib.error,

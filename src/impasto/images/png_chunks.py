@@ -29,7 +29,7 @@ CHUNK_OVERHEAD = 12
 """Bytes of a chunk besides its data: length, type and checksum."""
 BIT_DEPTH_AT = len(SIGNATURE) + 16
 HUNDRED_THOUSANDTH = 1e-5
-"""What the numbers of the chunks gAMA and cHRM count in."""
+"""Unit of the numbers in the chunks gAMA and cHRM."""
 
 
 def is_png(data: bytes) -> bool:

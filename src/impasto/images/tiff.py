@@ -21,7 +21,7 @@ from impasto.images.limits import Limits
 from impasto.images.opening import check_pixels, damaged
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
-"""Otherwise it writes to standard error what it thinks of a damaged file."""
+"""Without a handler, tifffile writes warnings about damaged files to standard error."""
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DNG_VERSION, ORIENTATION, ICC_PROFILE = 50706, 274, 34675
@@ -44,7 +44,7 @@ ORIENTATIONS = {
 
 @dataclass(frozen=True, eq=False)
 class TiffImage:
-    """What a TIFF file holds.
+    """The contents of a TIFF file.
 
     Attributes:
         samples: (H, W, 1 or 3 or 4), uint8, uint16 or float in [0, 1], turned upright; None for a

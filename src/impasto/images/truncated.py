@@ -29,7 +29,7 @@ START_OF_SCAN = 0xDA
 WITHOUT_LENGTH = (0x01, *range(0xD0, 0xD9))
 """JPEG markers that no data follow."""
 COEFFICIENTS = 64
-"""Of a block of 8 by 8 px, by the discrete cosine transform."""
+"""Coefficients of a block of 8×8 px after the discrete cosine transform."""
 
 
 def completed(data: bytes) -> bytes | None:

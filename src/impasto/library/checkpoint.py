@@ -97,7 +97,7 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
 
 
 class _Strict(BaseModel):
-    """What is in a file, of exactly these types: nothing is converted."""
+    """A part of a checkpoint, validated without converting any type."""
 
     model_config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -244,7 +244,7 @@ class _Snapshot(_Strict):
 
 
 class _Content(_Strict):
-    """What ``save`` writes."""
+    """The contents of a checkpoint, as ``save`` writes them."""
 
     recipe: dict[str, Any]
     content: _Picture

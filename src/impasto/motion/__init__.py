@@ -1,1 +1,1 @@
-"""How pictures of a film move."""
+"""Motion between the frames of a film."""

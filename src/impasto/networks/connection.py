@@ -16,7 +16,7 @@ PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Variables that say where they are; of two the first one counts."""
 NO_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
-"""For an answer that redirects to this machine."""
+"""Hosts that a redirect reaches without a proxy."""
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""What pictures and run records say of themselves, checked: both may come from anywhere."""
+"""Notes in pictures and records of runs, validated because they may come from anywhere."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Original(BaseModel):
 
 
 class Note(BaseModel):
-    """What ``Job.note`` writes into a picture."""
+    """The note in a picture, as ``Job.note`` writes it."""
 
     recipe: dict[str, Any]
     content: Original = Original()
@@ -68,7 +68,7 @@ class Point(BaseModel):
 
 
 class Record(Note):
-    """What ``--record`` writes."""
+    """The record of a run, as ``--record`` writes it."""
 
     history: list[Point]
     output: str = ""

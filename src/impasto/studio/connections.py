@@ -29,7 +29,7 @@ MIN_CONNECTIONS = 8
 DESCRIPTORS = 4096
 """Wanted; systems often allow a process 256 or 1024 unless it asks for more."""
 RESERVED_DESCRIPTORS = 16
-"""For the database, the workers' pipes and the libraries."""
+"""Descriptors kept for the database, the workers' pipes and the libraries."""
 HEADER_S = 20.0
 """Seconds that a connection may be without a complete request header, or a TLS handshake."""
 STALLED_S = 120.0

@@ -36,11 +36,11 @@ TIDY_EVERY_S = 60
 CONVERSIONS = 2
 """Pictures converted at once."""
 UTF_8 = (b"utf-8", b"utf8")
-"""With another character set, Python's codecs can make text that isn't Unicode."""
+"""Accepted character sets. With another one, Python's codecs can produce invalid Unicode."""
 FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 FRESH = {"Cache-Control": "no-store"}
 STREAM = {**FRESH, "X-Accel-Buffering": "no"}
-"""Of an answer that doesn't end: nginx would collect it."""
+"""Headers of an endless answer, which nginx would otherwise buffer."""
 
 
 class Studio:

@@ -21,7 +21,7 @@ MEDIA_TYPE = "application/problem+json"
 FULL_DISK = "the disk is full; delete some pictures"
 TOO_MANY_FILES = "too many files are open; try again later"
 BRIEF_RETRY = {"Retry-After": "10"}
-"""Of a problem that passes by itself, soon."""
+"""Header of an error that passes by itself soon."""
 
 
 class ProblemError(Exception):

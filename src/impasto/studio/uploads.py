@@ -35,7 +35,7 @@ UNLIMITED = sys.float_info.max
 FORM_PICTURES = 2
 """The pictures of a form may have so many times the pixels that one of them may have."""
 MEMORY_SHARE = 0.5
-"""Of the machine's memory, for reading the pictures of a form."""
+"""Share of the memory that reading the pictures of a form may take."""
 BYTES_PER_PIXEL = 24
 """At the peak, while a picture is read in full: measured with 98 megapixels, 2.1 GB. One that is
 reduced while it is read takes a third of it.

@@ -26,7 +26,7 @@ class Watched:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many watchers as there may be."""
+        """True if no further watcher is allowed."""
         return len(self.listeners) >= MAX_WATCHERS
 
     async def parts(self) -> AsyncIterator[bytes]:

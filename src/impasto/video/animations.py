@@ -87,7 +87,7 @@ class Animation:
         self.clip = clip.fitted(size)
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
-        """As ``reading.Source`` says."""
+        """Yield frames; see ``reading.Source``."""
         timed = [(timing.start, timing.end, timing.number) for timing in self.timings]
         if resume is None:
             timed = list(shown_from(timed, round(cut.start * 1000), 0))

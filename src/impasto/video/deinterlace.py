@@ -1,4 +1,4 @@
-"""Interlaced frames → whole pictures."""
+"""Deinterlacing."""
 
 from __future__ import annotations
 

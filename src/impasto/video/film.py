@@ -273,7 +273,7 @@ class Film:
             notes = ""
 
     def _duration(self, frame: Frame) -> int:
-        """How long a frame would be shown if it were the last, in the clip's time base."""
+        """Return the duration of a frame if it were the last, in the clip's time base."""
         duration = frame.ends - frame.pts
         if self.cut.every > 1:  # those that are left out after it count, too
             duration = max(duration, self.clip.step)

@@ -55,7 +55,7 @@ class Cut:
 
 WHOLE = Cut()
 INSTANT_S = 1e-6
-"""Times as close as that are the same."""
+"""Times that differ by less are equal, seconds."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ from impasto.video.frames import (
 SD_ROWS = 576
 """Untagged films of so many rows or fewer are BT.601, as players take them to be."""
 SEEK_S = 0.0, 3.0, 15.0
-"""So much before what is wanted a place to begin at is looked for."""
+"""Seconds before the wanted time at which a seek is tried, one after the other."""
 AREA, BICUBIC = Interpolation.AREA, Interpolation.BICUBIC
 EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
 """Without it FFmpeg's scaler makes colours a level darker, of 255."""
@@ -62,7 +62,7 @@ MOST_REORDERED = 16
 """H.264 shows no frame more than so many frames after it is decoded."""
 SEQUENCE_RATE = Fraction(25)
 MAX_STATED_RATE = 120
-"""Of a higher rate the frames' times are looked at: browsers state 1000 for WebM, its time base."""
+"""Above this stated rate, the rate is measured: browsers state 1000 for WebM, its time base."""
 COUNTED_PACKETS = 500
 UNTIMED_FRAMES = 64
 """So many frames without a time at a film's start are left out: a cut film may still hold those
@@ -86,7 +86,7 @@ class Source(Protocol):
     cut_short: bool
     """Whether the file is broken off."""
     is_interlaced: bool
-    """Whether frames were made of two fields."""
+    """True once a frame was made of two fields."""
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
         """Those of a cut; or of that, those from the one at time ``resume`` on."""

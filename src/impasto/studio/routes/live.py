@@ -32,7 +32,7 @@ MOST_BYTES = 8_000_000
 IDLE_S = 60.0
 JPEG_FORMATS = ("JPEG", "MPO")
 SHOWN = Limits(max_megapixels=34)
-"""As large as a picture in 8K."""
+"""Size of a picture in 8K."""
 END_OF_JPEG = b"\xff\xd9"
 BUSY = "others are live already; try again later"
 POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
