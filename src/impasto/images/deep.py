@@ -27,7 +27,7 @@ def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
     maximum = MAXIMUM[format](data) if format in MAXIMUM else 255
     if maximum <= 255:
         return None
-    samples = decode_with_opencv(data)
+    samples = _decoded(data)
     if samples is None or samples.dtype != np.uint16:
         return None
     if maximum < 65535:
@@ -35,7 +35,7 @@ def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
     return samples
 
 
-def decode_with_opencv(data: bytes) -> np.ndarray | None:
+def _decoded(data: bytes) -> np.ndarray | None:
     """Return the samples of a file (H, W, C), red first; None where OpenCV can't decode it."""
     import cv2  # takes time to import, and is rarely needed here
 

@@ -30,12 +30,6 @@ that the process crashes.
 COVERS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
-def open_film(path: str) -> InputContainer:
-    """Open a film in a file. Raises ImageError: there is none, or it is no film."""
-    check_file(path)
-    return open_container(path)
-
-
 def check_file(path: str) -> None:
     """Refuse what FFmpeg would open but isn't a film in a file.
 

@@ -31,7 +31,6 @@ from impasto.video.containers import (
     check_decodable,
     check_file,
     open_container,
-    open_film,
     orientation,
 )
 from impasto.video.deinterlace import deinterlaced
@@ -112,7 +111,7 @@ class Film:
         self.path, self.skipped, self.cut_short = path, 0, False
         self.paths = [Path(path)]
         self.is_interlaced = False
-        with closing(open_film(path)) as container:
+        with closing(open_container(path)) as container:
             check_decodable(path, container)
             stream = best_stream(container)
             try:
