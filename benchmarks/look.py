@@ -19,7 +19,7 @@ from typing import Any
 import common
 
 import impasto
-from impasto.methods.optimize import plan_scales
+from impasto.methods.optimize.plan import plan_scales
 
 PAIRS = Path(__file__).with_name("look_pairs.txt")
 SHOWN = ("style_covariance", "style_wasserstein", "content_features", "roughness", "palette")

@@ -18,7 +18,7 @@ import json, sys
 import torch
 import impasto
 from impasto.base import devices
-from impasto.methods.optimize import plan_of
+from impasto.methods.optimize.plan import plan_of
 content, style, size, cap, steps, precision = sys.argv[1:]
 settings = {"preset": "tutorial", "solver": "lbfgs", "size": int(size), "steps": int(steps),
             "lbfgs_history": int(steps) - 1, "precision": precision}

@@ -34,11 +34,12 @@ import torch
 
 import impasto
 from impasto.base import devices
-from impasto.methods.optimize import make_engine, make_solver
+from impasto.methods.optimize.settings import OptimizeSettings
+from impasto.methods.optimize.setup import make_engine, make_solver
 from impasto.networks.kernels.engine import Engine
 from impasto.networks.load import load_encoder
+from impasto.runs.job import Job
 from impasto.runs.plan import Scale
-from impasto.runs.result import Job
 
 ROUNDS = 9
 PEER_STEPS = 6
@@ -124,7 +125,8 @@ def measure(preset: str, size: int, precision: str, kernel: str, device: str) ->
             eager = statistics.median(timed(objective._evaluate, image)[1] for _ in range(ROUNDS))
         bare = graphed(convolutions_of(job, image))
         height, width = image.shape[-2:]
-        solver = make_solver(job.recipe, job.recipe.lbfgs_history, Scale(height, width, 1))
+        recipe = OptimizeSettings.of(job.recipe)
+        solver = make_solver(recipe, recipe.lbfgs_history, Scale(height, width, 1))
         step_times, bare_times, solver_times = [], [], []
         for _ in range(ROUNDS):
             (losses, gradient), seconds = timed(objective.losses_and_gradient, image)

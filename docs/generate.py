@@ -16,7 +16,8 @@ import click
 
 import impasto
 from impasto.cli.app import COMMANDS, app
-from impasto.settings.recipe import FOR_INSTANT, Recipe
+from impasto.settings.methods import METHODS
+from impasto.settings.recipe import Recipe
 
 FOLDER = Path(__file__).parent
 WIDTH = 100
@@ -61,14 +62,19 @@ def settings() -> str:
     parts = [
         f"{NOTE}\n# Settings\n",
         "The same on the command line (`--style-scale`), in Python (`style_scale=`) and in TOML."
-        " Those marked ⚡ mean something to the method `instant`.\n",
-        "| setting | default | what it is |\n|---|---|---|",
+        " A recipe has the settings of every method, and those of its own method.",
     ]
-    for name, field in Recipe.model_fields.items():
-        default = json.dumps(Recipe.model_json_schema()["properties"][name].get("default"))
-        quick = " ⚡" if name in FOR_INSTANT else ""
-        about = (field.description or "").replace("|", "\\|")
-        parts.append(f"| `{name}`{quick} | `{default}` | {about} |")
+    tables: dict[str, type[Recipe]] = {"Settings of every method": Recipe}
+    for name, method in METHODS.usable():
+        tables[f"Settings of the method `{name}`: {method.summary}"] = method.settings
+    for title, schema in tables.items():
+        parts.append(f"\n## {title}\n\n| setting | default | what it is |\n|---|---|---|")
+        properties = schema.model_json_schema()["properties"]
+        for name, field in schema.model_fields.items():
+            if schema is Recipe or name not in Recipe.model_fields:
+                default = json.dumps(properties[name].get("default"))
+                about = (field.description or "").replace("|", "\\|")
+                parts.append(f"| `{name}` | `{default}` | {about} |")
     return "\n".join(parts) + "\n"
 
 

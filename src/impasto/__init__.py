@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from impasto.images.limits import Limits
     from impasto.images.picture import Picture
     from impasto.images.read import read
-    from impasto.library import checkpoint
     from impasto.library.api import estimate, iterate, prepare, resume, run, stylize
     from impasto.library.series import variations
     from impasto.library.stylizer import Stylizer
     from impasto.library.synthesis import reconstruct, texture
     from impasto.measures.evaluation import costs, evaluate
     from impasto.measures.inspection import look
+    from impasto.runs import checkpoint
     from impasto.runs.history import History
-    from impasto.runs.result import Progress, Result
+    from impasto.runs.progress import Progress
+    from impasto.runs.result import Result
     from impasto.runs.timelapse import Timelapse
     from impasto.settings.recipe import Recipe
     from impasto.video.film import Film, FilmProgress

@@ -15,7 +15,7 @@ import pytest
 from conftest import is_root
 from PIL import Image
 
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "2")
 

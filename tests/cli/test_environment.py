@@ -175,7 +175,7 @@ def test_a_run_that_runs_out_of_memory_leaves_the_picture_so_far(
 def test_a_picture_that_cannot_be_enlarged_is_kept_as_it_is(
     impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto.runs.result import Progress
+    from impasto.runs.progress import Progress
 
     def no_memory(self):
         raise MemoryError

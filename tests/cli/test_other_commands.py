@@ -15,7 +15,7 @@ from weight_files import digest_of, seeing_only, serve, write_torchvision
 import impasto as package
 from impasto.cli import doctor
 from impasto.networks import download, weights
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 
 def test_version_and_help_answer_at_once_without_torch():

@@ -15,7 +15,8 @@ import pytest
 from conftest import command
 from PIL import Image
 
-from impasto.settings.recipe import Recipe, build
+from impasto.settings.build import build
+from impasto.settings.recipe import Recipe
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "4")
 

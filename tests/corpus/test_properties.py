@@ -20,7 +20,8 @@ from impasto.cli.target import Target
 from impasto.images import metadata
 from impasto.images.read import read
 from impasto.images.write import FORMATS, Encoding, encode
-from impasto.settings.recipe import Recipe, build
+from impasto.settings.build import build
+from impasto.settings.recipe import Recipe
 
 QUICK = settings(
     max_examples=200,

@@ -15,7 +15,7 @@ from impasto.losses.gram import gram_matrix
 from impasto.losses.total_variation import deltas, total_variation
 from impasto.measures.inspection import Statistics, inspect
 from impasto.networks.load import load_encoder
-from impasto.runs.result import Job
+from impasto.runs.job import Job
 
 FOLDER = Path(__file__).parent / "reference"
 REFERENCE = json.loads((FOLDER / "tutorial.json").read_text())

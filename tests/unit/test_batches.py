@@ -14,7 +14,7 @@ from impasto.images.read import read_batch
 from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
 from impasto.methods import batches, instant
-from impasto.methods.batches import BatchPainter
+from impasto.methods.instant.batches import BatchPainter
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.settings.recipe import Recipe
 

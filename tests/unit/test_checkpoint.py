@@ -6,8 +6,8 @@ import torch
 
 import impasto
 from impasto.base.errors import CheckpointError, RecipeError
-from impasto.library import checkpoint
-from impasto.runs.result import last
+from impasto.runs import checkpoint
+from impasto.runs.progress import last
 
 RECIPES = {
     "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},

@@ -13,11 +13,11 @@ import impasto
 from impasto.base.errors import ImageError, RecipeError
 from impasto.images.color import to_oklab
 from impasto.images.write import quantize
-from impasto.library import checkpoint
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
-from impasto.methods.optimize import make_engine
-from impasto.settings.recipe import build
+from impasto.methods.optimize.setup import make_engine
+from impasto.runs import checkpoint
+from impasto.settings.build import build
 
 SMALL = {
     "preset": "tutorial", "size": 48, "steps": 6, "solver": "lbfgs", "loss_form": "relative",

@@ -16,7 +16,7 @@ from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
 from impasto.networks.kernels.engine import KEEP, AutogradEngine, Engine
 from impasto.networks.load import load_encoder
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 PRESETS = ["tutorial", "gatys", "studio"]
 

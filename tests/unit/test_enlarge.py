@@ -8,8 +8,8 @@ import impasto
 from impasto.images.enlarge import enlarge
 from impasto.images.masks import luma
 from impasto.images.sizes import resize
-from impasto.methods.optimize import plan_scales
-from impasto.settings.recipe import build
+from impasto.methods.optimize.plan import plan_scales
+from impasto.settings.build import build
 
 SMALL = {"preset": "tutorial", "steps": 3}
 

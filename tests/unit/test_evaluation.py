@@ -27,7 +27,7 @@ from impasto.measures.evaluation import (
     unit_distance,
 )
 from impasto.networks.layers import canonical
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 SIZE = 128
 

@@ -21,10 +21,11 @@ from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
 from impasto.methods import instant
-from impasto.methods.batches import BatchPainter
-from impasto.methods.instant import Brush
+from impasto.methods.instant.batches import BatchPainter
+from impasto.methods.instant.brushes import Brush
 from impasto.networks.transformer import StyleTransformer
-from impasto.runs.result import Job, last
+from impasto.runs.job import Job
+from impasto.runs.progress import last
 from impasto.video.painting import InstantPainter, Key
 
 SETTINGS = {

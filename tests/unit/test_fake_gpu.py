@@ -21,8 +21,8 @@ from impasto.methods import optimize
 from impasto.networks.kernels.engine import AutogradEngine, Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.runs.result import last
-from impasto.settings.recipe import build
+from impasto.runs.progress import last
+from impasto.settings.build import build
 from impasto.solvers.adam import Adam, AveragedAdam
 
 FAKE = FakeTensorMode()

@@ -11,8 +11,8 @@ import impasto
 from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Style
-from impasto.methods.optimize import make_engine
-from impasto.methods.regions import GREY_SHARE, plain_places, regions_at, suited
+from impasto.methods.optimize.regions import GREY_SHARE, plain_places, regions_at, suited
+from impasto.methods.optimize.setup import make_engine
 from impasto.networks.load import load_encoder
 
 PHOTO = ROOT / "examples/photos/coffee.png"

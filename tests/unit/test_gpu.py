@@ -10,8 +10,8 @@ import impasto
 from impasto.base.devices import BYTES_PER_MB
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
-from impasto.methods.optimize import make_engine
-from impasto.runs.result import last
+from impasto.methods.optimize.setup import make_engine
+from impasto.runs.progress import last
 
 pytestmark = [
     pytest.mark.gpu,

@@ -9,7 +9,7 @@ from PIL import Image
 
 import impasto
 from impasto.images.color import to_oklab
-from impasto.methods.instant import level_sizes
+from impasto.methods.instant.plan import level_sizes
 from impasto.networks import styles
 
 FAST = {"method": "instant", "precision": "float32"}

@@ -12,7 +12,7 @@ from impasto.losses.total_variation import deltas, total_variation
 from impasto.networks.kernels.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 
 @pytest.fixture(autouse=True)

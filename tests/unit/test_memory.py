@@ -5,10 +5,10 @@ import torch
 
 import impasto
 from impasto.base.errors import DeviceError
+from impasto.methods.optimize import memory
+from impasto.methods.optimize.memory import Demand, plan, plans_for
 from impasto.networks.kernels.engine import KEEP
-from impasto.runs import memory
-from impasto.runs.memory import Demand, plan, plans_for
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 LARGE = Demand(2730, 4096, "block5_conv2", itemsize=4, history=20, start_up_mb=560)
 

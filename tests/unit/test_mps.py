@@ -12,8 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import impasto
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
-from impasto.methods.optimize import SHIFTS, make_engine
-from impasto.runs.result import last
+from impasto.methods.optimize.run import SHIFTS
+from impasto.methods.optimize.setup import make_engine
+from impasto.runs.progress import last
 
 LIST = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
 ON_THE_CPU = {"_linalg_eigh", "linalg_qr"}

@@ -13,9 +13,10 @@ import impasto
 from impasto.base.errors import DivergenceError, ImageError, RecipeError
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.style import Region, Style
-from impasto.methods.optimize import make_engine, plan_scales
-from impasto.runs.result import last
-from impasto.settings.recipe import build
+from impasto.methods.optimize.plan import plan_scales
+from impasto.methods.optimize.setup import make_engine
+from impasto.runs.progress import last
+from impasto.settings.build import build
 
 SMALL = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
 

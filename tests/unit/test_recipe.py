@@ -5,7 +5,8 @@ import re
 import pytest
 
 from impasto.base.errors import RecipeError
-from impasto.settings.recipe import Recipe, build
+from impasto.settings.build import build
+from impasto.settings.recipe import Recipe
 from impasto.settings.recipe_files import (
     load_preset,
     preset_about,

@@ -11,7 +11,7 @@ from impasto.base.errors import DeviceError
 from impasto.library import api
 from impasto.methods import instant, optimize
 from impasto.networks.kernels import speeds
-from impasto.runs.result import last
+from impasto.runs.progress import last
 
 SETTINGS = {"preset": "tutorial", "size": 256, "steps": 2, "solver": "adam"}
 

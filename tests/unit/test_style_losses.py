@@ -18,7 +18,8 @@ from impasto.losses.wasserstein import (
 )
 from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.settings.recipe import STYLE_LOSSES, build
+from impasto.settings.build import build
+from impasto.settings.methods import STYLE_LOSSES
 
 KEPT, BANDS = (KEEP,) * 5, (3, 2, 2, 1, 1)
 

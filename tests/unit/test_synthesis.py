@@ -16,11 +16,11 @@ from impasto.library import synthesis
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import total_variation
+from impasto.methods.optimize.memory import Demand
 from impasto.networks.kernels import selection as kernels
 from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.runs.memory import Demand
-from impasto.settings.recipe import build
+from impasto.settings.build import build
 
 QUICK = {"steps": 12, "scales": 1}
 

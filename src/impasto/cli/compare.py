@@ -17,7 +17,7 @@ import click
 from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError, reason, unknown
 from impasto.cli.options import FILE, debug_option, force_option
-from impasto.settings.recipe_files import preset_files
+from impasto.settings.recipe_files import presets
 
 METHODS = "studio,draft,instant"
 HIGHER_IS_BETTER = ("content_ssim", "content_edges")
@@ -80,8 +80,8 @@ def compare(
     chosen = [name for name in methods.split(",") if name]
     others = [name for name in peers.split(",") if name]
     for name in chosen:
-        if name not in preset_files():
-            raise RecipeError(unknown("preset", name, preset_files()))
+        if name not in presets():
+            raise RecipeError(unknown("preset", name, presets()))
     for name in others:
         if name not in PEERS:
             raise RecipeError(unknown("peer", name, PEERS))

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from impasto.runs.result import Progress
+from impasto.runs.progress import Progress
 
 if TYPE_CHECKING:
     from impasto.video.film import FilmProgress

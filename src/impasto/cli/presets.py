@@ -10,13 +10,9 @@ from rich.table import Table
 
 from impasto.base.errors import RecipeError, unknown
 from impasto.cli.options import debug_option, json_option
-from impasto.settings.recipe import build
-from impasto.settings.recipe_files import (
-    DEFAULT_PRESET,
-    preset_about,
-    preset_files,
-    user_preset_folder,
-)
+from impasto.settings import recipe_files
+from impasto.settings.build import build
+from impasto.settings.recipe_files import DEFAULT_PRESET, user_preset_folder
 
 
 @click.command
@@ -27,22 +23,22 @@ def presets(name: str | None, as_json: bool, debug: bool) -> None:
     """List the presets, or print the TOML file of one: save it, change it, and give it to --preset
     or --recipe, or keep it among your own.
     """
-    files = preset_files()
+    known = recipe_files.presets()
     if name is not None:
-        if name not in files:
-            raise RecipeError(unknown("preset", name, files))
+        if name not in known:
+            raise RecipeError(unknown("preset", name, known))
         if as_json:
             click.echo(build(preset=name).model_dump_json())
         else:
-            click.echo(files[name].read_text(encoding="utf-8"), nl=False)
+            click.echo(known[name].text(), nl=False)
         return
     if as_json:
-        click.echo(json.dumps({name: preset_about(path) for name, path in files.items()}))
+        click.echo(json.dumps({preset.name: preset.about for preset in known.values()}))
         return
     table = Table("preset", "what it does")
-    for preset, path in files.items():
-        about = preset_about(path)
-        table.add_row(preset, f"{about} (default)" if preset == DEFAULT_PRESET else about)
+    for preset in known.values():
+        is_default = preset.name == DEFAULT_PRESET
+        table.add_row(preset.name, f"{preset.about} (default)" if is_default else preset.about)
     Console().print(table)
     folder = user_preset_folder()
     if folder is not None:

@@ -19,7 +19,9 @@ from impasto.cli.target import Target
 
 if TYPE_CHECKING:
     from impasto.runs.history import History
-    from impasto.runs.result import Job, Progress, Result
+    from impasto.runs.job import Job
+    from impasto.runs.progress import Progress
+    from impasto.runs.result import Result
     from impasto.runs.timelapse import Timelapse
 
 STEP_DIGITS = 5
@@ -136,7 +138,7 @@ class Keeper:
     def keep_checkpoint(self, progress: Progress) -> None:
         """Write the checkpoint, if there is to be one."""
         if self.checkpoint is not None:
-            from impasto.library import checkpoint
+            from impasto.runs import checkpoint
 
             with self._going_on("checkpoint"):
                 checkpoint.save(progress, self.checkpoint)

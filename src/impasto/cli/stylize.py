@@ -23,10 +23,13 @@ from impasto.cli.options import (
 from impasto.cli.originals import content_again, find_again
 from impasto.cli.running import Keeper, Stop, drain, stoppable
 from impasto.cli.target import RESCUED, Target, rescued
+from impasto.settings.methods import METHODS
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
-    from impasto.runs.result import Job, Progress, Result, Snapshot
+    from impasto.runs.job import Job
+    from impasto.runs.progress import Progress, Snapshot
+    from impasto.runs.result import Result
     from impasto.runs.timelapse import Timelapse
 
 EXIT_INCOMPLETE = 2
@@ -180,9 +183,14 @@ def stylize(
         else:
             job = _prepared(images, named, preset, recipe, limits, given(settings), target)
             snapshot = None
-            if job.recipe.method == "instant" and (checkpoint or save_every):
-                flag = "--checkpoint" if checkpoint else "--save-every"
-                raise RecipeError(f"the method instant needs no {flag}: it is done at once")
+            method = METHODS[job.recipe.method]
+            if checkpoint and not method.accepts.resume:
+                raise RecipeError(
+                    f"a run of the method {method.name} can't be gone on with; leave out"
+                    " --checkpoint"
+                )
+            if save_every and method.unit != "step":
+                raise RecipeError(f"the method {method.name} has no steps; leave out --save-every")
         if film is not None:
             _check_apart(film.path, target.path_for(job), checkpoint or resume)
         if dry_run:
@@ -197,7 +205,8 @@ def stylize(
             film=film,
             record=record,
         )
-        if settings["seed"] is not None and job.recipe.init != "noise" and not quiet:
+        starts_from_noise = getattr(job.recipe, "init", "noise") == "noise"
+        if settings["seed"] is not None and not starts_from_noise and not quiet:
             click.echo("the seed counts only with --init noise", err=True)
         chose_size = bool(resume or recipe or {"size", "print"} & set(given(settings)))
         return run(
@@ -299,7 +308,7 @@ def _check_apart(film: Path, *others: Path | None) -> None:
 
 def _resumed(path: Path, steps: str | None, target: Target) -> tuple[Job, Snapshot]:
     """The job in a checkpoint, and where it stands."""
-    from impasto.library import checkpoint
+    from impasto.runs import checkpoint
 
     try:
         job, snapshot = checkpoint.load(path, steps=None if steps is None else int(steps))

@@ -19,7 +19,8 @@ from impasto.cli.streams import silence
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
     from impasto.images.write import Encoding
-    from impasto.runs.result import Job, Result
+    from impasto.runs.job import Job
+    from impasto.runs.result import Result
 
 MAX_STEM = 40
 """Characters of each image's name in the default name."""

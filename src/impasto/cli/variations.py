@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from impasto.library.series import Variation
-    from impasto.runs.result import Job, Result
+    from impasto.runs.job import Job
+    from impasto.runs.result import Result
 
 Varied = dict[str, list[Any]]
 

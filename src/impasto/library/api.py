@@ -19,20 +19,16 @@ from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import resize
-from impasto.library import checkpoint
-from impasto.methods import instant
-from impasto.methods.optimize import plan_run
-from impasto.methods.registry import METHODS
+from impasto.methods.base import check_accepted, method_of
 from impasto.networks import styles
-from impasto.networks import weights as catalogue
-from impasto.networks.kernels import selection as kernels
-from impasto.runs import memory
-from impasto.runs.plan import Estimate, RunPlan
-from impasto.runs.result import Job, Progress, Result, Snapshot, last
-from impasto.settings.recipe import INITS, Recipe, build
-
-GLANCE_PX = 512
-"""Long side of a painting for the method instant, whose network sees 256 px of it."""
+from impasto.runs import checkpoint
+from impasto.runs.job import Job
+from impasto.runs.plan import Estimate
+from impasto.runs.progress import Progress, Snapshot, last
+from impasto.runs.result import Result
+from impasto.settings.build import build
+from impasto.settings.methods import method_for_built_in_styles
+from impasto.settings.recipe import Recipe
 
 
 def stylize(
@@ -99,32 +95,23 @@ def prepare(
 ) -> Job:
     """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
     pairs = weighted_styles(style)
-    unsaid = "method" not in settings and preset is None and recipe is None
-    if unsaid and any(is_built_in(source) for source, _ in pairs):
-        settings["method"] = "instant"
+    is_unsaid = "method" not in settings and preset is None and recipe is None
+    if is_unsaid and any(is_built_in(source) for source, _ in pairs):
+        settings["method"] = method_for_built_in_styles()
     chosen = build(settings, preset=preset, recipe=recipe)
-    device = kernels.choose(
-        chosen.device,
-        chosen.precision,
-        chosen.kernel,
-        strict="precision" in settings,
-        method=chosen.method,
-    )
-    # The recipe records the selection, so that the picture can be reproduced byte for byte.
-    kernel = device.kernel if chosen.method == "optimize" else "auto"
-    chosen = chosen.model_copy(update={"precision": device.precision, "kernel": kernel})
+    method = method_of(chosen)
+    device = method.device(chosen, strict="precision" in settings)
+    chosen = _with_selection(chosen, device)
     photo = read(content, limits=limits, needed_side=chosen.long_side)
     size = chosen.long_side(*photo.size_in_file)
     pictures = [_read_style(source, chosen, limits, size) for source, _ in pairs]
     if len({picture.built_in for picture in pictures}) > 1:
         raise RecipeError("a built-in style can't be blended with a painting, only with another")
-    if photo.blank and chosen.init == "instant":
-        raise RecipeError("there is no photo that the method instant could begin with")
     regions = [
         (path, _read_style(style, chosen, limits, size)) for path, style in chosen.region.items()
     ]
     # Before anything is resized: a large size is too much for that already.
-    plan = _planned(chosen, device, *photo.fitted_size(size, chosen.resize))
+    plan = method.plan(chosen, device, *photo.fitted_size(size, chosen.resize))
     fitted_photo = photo.fitted(size, chosen.resize)
     masks = [read_mask(path, limits, size) for path, _ in regions]
 
@@ -134,36 +121,30 @@ def prepare(
     def painting(picture: Picture) -> Picture:
         return picture if picture.built_in else _painting(picture, chosen, size, fitted_photo)
 
-    paintings = [painting(p) for p in _style_masked(pictures, chosen.style_mask, limits)]
-    region_paintings = [painting(picture) for _, picture in regions]
-    # In bands, paintings of any size can be looked at.
-    if plan is not None and plan.memory.plain and chosen.style_scale > 1:
-        limit_mb = memory.limit_mb(chosen, device.device)
-        for seen in (*paintings, *region_paintings):
-            memory.check_glance(seen.height, seen.width, device, limit_mb)
-    return Job(
+    job = Job(
         recipe=chosen,
         content=fitted_photo,
-        styles=tuple(paintings),
+        styles=tuple(painting(p) for p in _style_masked(pictures, chosen.style_mask, limits)),
         style_weights=_normalized([weight for _, weight in pairs]),
         device=device,
-        init=None if chosen.init in INITS else _initial(chosen.init, limits, size),
         mask=None if chosen.mask is None else fitted_mask(read_mask(chosen.mask, limits, size)),
-        regions=tuple(zip(map(fitted_mask, masks), region_paintings, strict=True)),
+        regions=tuple(
+            (fitted_mask(mask), painting(picture))
+            for mask, (_, picture) in zip(masks, regions, strict=True)
+        ),
         plan=plan,
     )
+    check_accepted(job)
+    return method.prepare(job, limits)
 
 
-def _planned(recipe: Recipe, device: Device, height: int, width: int) -> RunPlan | None:
-    """Return the plan for a result of (height, width) px, for the method that has one.
-
-    Raises DeviceError: it doesn't fit; WeightsError: sooner rather than later.
+def _with_selection(recipe: Recipe, device: Device) -> Recipe:
+    """Record the selected precision and kernel, so that the picture can be reproduced byte for
+    byte.
     """
-    if recipe.method == "instant":
-        instant.check_size(recipe, device.device, height, width)
-        return None
-    catalogue.verified_path(catalogue.find_encoder(recipe.weights))
-    return plan_run(recipe, device, height, width)
+    selected = {"precision": device.precision, "kernel": device.kernel}
+    own = type(recipe).model_fields
+    return recipe.model_copy(update={name: selected[name] for name in selected if name in own})
 
 
 def read_styles(
@@ -194,19 +175,18 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
             if isinstance(source, str) and not Path(source).suffix and "no such file" in str(error):
                 raise ImageError(f"{error}, nor a built-in style (impasto styles)") from error
             raise
-    if recipe.method != "instant":
-        raise RecipeError(f"{source} is a style of the method instant, not of {recipe.method}")
-    if recipe.strength > 1:
-        raise RecipeError(f"a built-in style's strength is at most 1, not {recipe.strength:g}")
-    if recipe.color in ("match", "histogram"):
-        raise RecipeError(f"{source} can't be recoloured; choose the color content, or a painting")
+    if not method_of(recipe).accepts.built_in_styles:
+        raise RecipeError(
+            f"{source} is a style of the method {method_for_built_in_styles()}, not of"
+            f" {recipe.method}"
+        )
     return replace(read(styles.thumbnail(source)), name=source, sha256=None, built_in=True)
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    method = METHODS[job.recipe.method]
-    method.check(job)
+    method = method_of(job.recipe)
+    method.plan_of(job)
     events = method.run(job, snapshot)
     return _with_notes(events, job.notes) if job.notes else events
 
@@ -223,7 +203,7 @@ def _with_notes(events: Iterator[Progress], notes: tuple[str, ...]) -> Iterator[
 
 def estimate(job: Job) -> Estimate:
     """What a run would take. Raises DeviceError: there is not enough memory."""
-    return METHODS[job.recipe.method].estimate(job)
+    return method_of(job.recipe).estimate(job)
 
 
 def weighted_styles(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
@@ -280,8 +260,7 @@ def _style_side(height: int, width: int, recipe: Recipe, size: int) -> int:
     """Return the long side, px, that a painting of (height, width) is brought to."""
     short, long = sorted((height, width))
     least = math.ceil(MIN_SIDE_PX * long / short)
-    wanted = GLANCE_PX if recipe.method == "instant" else round(size * recipe.style_scale)
-    return max(least, wanted)
+    return max(least, method_of(recipe).style_side(recipe, size))
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:
@@ -291,12 +270,3 @@ def _normalized(weights: list[float]) -> tuple[float, ...]:
     if total == 0:
         raise RecipeError("the styles' weights are all zero; nothing would be painted")
     return tuple(weight / total for weight in weights)
-
-
-def _initial(init: str, limits: Limits | None, size: int) -> Any:
-    try:
-        # It covers the result, so its short side counts.
-        return read(init, limits=limits, needed_side=lambda h, w: size * max(h, w) // min(h, w))
-    except ImageError as error:
-        choices = ", ".join(INITS)
-        raise ImageError(f"the initial image is one of {choices}, or a file: {error}") from error

@@ -17,7 +17,10 @@ from impasto.images.limits import Limits
 from impasto.images.read import Source, read
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.library import api
-from impasto.runs.result import Job, Result, last
+from impasto.runs.job import Job
+from impasto.runs.progress import last
+from impasto.runs.result import Result
+from impasto.settings.methods import all_settings
 from impasto.settings.recipe import Recipe
 
 Grid = Mapping[str, Iterable[Any]]
@@ -107,8 +110,8 @@ def combinations(grid: Grid) -> list[dict[str, Any]]:
     if not 1 <= len(values) <= 2:
         raise RecipeError(f"one or two settings can be varied at a time, not {len(values)}")
     for name, some in values.items():
-        if name not in Recipe.model_fields:
-            raise RecipeError(unknown("setting", name, Recipe.model_fields))
+        if name not in all_settings():
+            raise RecipeError(unknown("setting", name, all_settings()))
         if not some:
             raise RecipeError(f"{name} needs at least one value")
     names = list(values)

@@ -18,15 +18,12 @@ from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.write import quantize
 from impasto.library import api
-from impasto.methods import instant
-from impasto.methods.batches import BatchPainter
-from impasto.methods.instant import Brush
-from impasto.runs.result import Job, Result, last
+from impasto.methods.base import Batches, method_of
+from impasto.runs.progress import last
+from impasto.runs.result import Result
 from impasto.settings.recipe import Recipe
 
 PROBE = Picture.grey(256, 256, "probe")
-BY_PHOTO = ("match", "histogram")
-"""Colour modes that make something else of a painting for every photo."""
 
 
 class Stylizer:
@@ -62,25 +59,23 @@ class Stylizer:
         self.arguments = {"preset": preset, "recipe": recipe, "limits": limits, **settings}
         self.pairs, self.limits = pairs, limits
         self.template = api.prepare(PROBE, pairs, **self.arguments)
-        self._prepare_tools()
+        self._load()
 
-    def _prepare_tools(self) -> None:
-        recipe = self.template.recipe
-        self.fixed = not (recipe.color in BY_PHOTO or recipe.mask or recipe.region)
-        self.tools: list[Brush] | None = None
-        self.batches: BatchPainter | None = None
-        if recipe.method == "instant" and self.fixed and recipe.strength == 1:
-            self.tools = instant.brushes(self.template)
-            if self.template.device.device.type != "cpu":  # on a CPU batches are no faster
-                self.batches = BatchPainter(self.template, self.tools, self.limits)
+    def _load(self) -> None:
+        self.loaded = method_of(self.template.recipe).loaded(self.template, self.limits)
+
+    @property
+    def batches(self) -> Batches | None:
+        """What paints several images at once, on a GPU."""
+        return None if self.loaded is None else self.loaded.batches
 
     def __getstate__(self) -> dict[str, Any]:
         # The networks are loaded again where it arrives.
-        return {**vars(self), "tools": None, "batches": None}
+        return {**vars(self), "loaded": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._prepare_tools()
+        self._load()
 
     def __call__(self, images: Any) -> Any:
         if isinstance(images, (list, tuple)):
@@ -137,10 +132,14 @@ class Stylizer:
 
     def result(self, image: Source) -> Result:
         """The Result for one image."""
-        job = self._job(read(image, limits=self.limits))
-        if self.tools is not None:
-            return last(instant.instant(job, tools=self.tools)).result()
-        return last(api.run(job)).result()
+        photo = read(image, limits=self.limits)
+        if self.loaded is None:
+            return last(api.run(api.prepare(photo, self.pairs, **self.arguments))).result()
+        recipe = self.template.recipe
+        size = recipe.long_side(photo.height, photo.width)
+        job = replace(self.template, content=photo.fitted(size, recipe.resize))
+        method_of(recipe).plan_of(job)  # raises if it is too large
+        return last(self.loaded.run(job)).result()
 
     def _tensor(self, image: Tensor) -> Tensor:
         array = _with_alpha(self.result(image).array, image.shape[-3])
@@ -150,13 +149,6 @@ class Stylizer:
             whole = torch.from_numpy(_as_type(array, np.dtype(np.uint8)))
         painted = whole.permute(2, 0, 1).to(image.device)
         return painted[None] if image.ndim == 4 else painted
-
-    def _job(self, photo: Picture) -> Job:
-        recipe = self.template.recipe
-        if not (self.fixed and recipe.method == "instant"):
-            return api.prepare(photo, self.pairs, **self.arguments)
-        size = recipe.long_side(photo.height, photo.width)
-        return replace(self.template, content=photo.fitted(size, recipe.resize))
 
 
 def _with_alpha(array: np.ndarray, channels: int) -> np.ndarray:

@@ -18,7 +18,9 @@ from impasto.images.read import Source, read
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.library import api, series
 from impasto.networks.layers import alias
-from impasto.runs.result import Job, Result, last
+from impasto.runs.job import Job
+from impasto.runs.progress import last
+from impasto.runs.result import Result
 from impasto.settings.recipe import Recipe
 
 Term = Literal["content", "style"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from impasto.base.errors import RecipeError
 from impasto.images.read import Source
-from impasto.video.painting import InstantPainter, Key
+from impasto.video.painting import Key, frame_painter
 from impasto.video.stability import Stabiliser, Watcher
 
 SIDES = (1920, 1600, 1280, 1024, 854, 720, 640, 512, 448, 384, 320, 256)
@@ -56,7 +56,7 @@ class Stylist:
         settings = {**self.settings, **wanted}
         style = settings.pop("style", self.style)
         steady = self.stability > 0
-        painter = InstantPainter([Key(0, style)], settings, PROBE, steady=steady)
+        painter = frame_painter([Key(0, style)], settings, PROBE, steady=steady)
         with self.lock:
             self.style, self.settings = style, settings
             self.painter, self.begins = painter, True

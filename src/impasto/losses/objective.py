@@ -25,7 +25,7 @@ from impasto.losses.total_variation import total_variation
 from impasto.networks.kernels.engine import FeatureEngine, Tap, Taps
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.networks.layers import reduction
-from impasto.settings.recipe import Recipe
+from impasto.settings.objective import ObjectiveSettings
 
 Key = tuple[str, str]
 """A layer and a kind of style loss."""
@@ -100,14 +100,14 @@ class Objective:
     def __init__(
         self,
         engine: FeatureEngine,
-        recipe: Recipe,
+        recipe: ObjectiveSettings,
         content: Tensor,
         regions: Sequence[Region],
         anchor: Anchor | None = None,
         shifts: Sequence[Shift] = ((0, 0),),
     ) -> None:
         self.engine, self.recipe, self.anchor = engine, recipe, anchor
-        self.tv_weight = recipe.tv_weight * min(1.0, recipe.strength)
+        self.tv_weight = recipe.tv_weight * recipe.finish_strength
         height, width = content.shape[-2:]
         self.views = Views(shifts, height, width, content.device, seamless=recipe.seamless)
         self.style = [loss for region in regions for loss in self._style_losses(region, content)]
@@ -254,7 +254,7 @@ class Objective:
         Scales the weights of the losses, and so their gradients, by the steepened loss's slope.
         """
         recipe = self.recipe
-        unit = recipe.style_weight * recipe.strength**2 * self.painted
+        unit = recipe.style_strength * self.painted
         steep = [i for i, (_, tap) in enumerate(self.style) if not isinstance(tap, NearestTap)]
         if recipe.loss_form != "relative" or not (recipe.style_goal and steep and unit):
             return parts
@@ -289,7 +289,7 @@ class Objective:
 
     def _style_losses(self, region: Region, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
         recipe = self.recipe
-        weight = recipe.style_weight * recipe.strength**2
+        weight = recipe.style_strength
         area = _area(region)
         if not weight * area:
             return

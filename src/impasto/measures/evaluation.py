@@ -21,12 +21,13 @@ from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side, resize
 from impasto.losses.objective import Objective
-from impasto.methods.optimize import make_engine
-from impasto.methods.regions import regions_at
+from impasto.methods.optimize.regions import regions_at
+from impasto.methods.optimize.settings import OptimizeSettings
+from impasto.methods.optimize.setup import make_engine
 from impasto.networks.kernels import selection as kernels
 from impasto.networks.load import load_encoder
-from impasto.runs.result import Job
-from impasto.settings.recipe import build
+from impasto.runs.job import Job
+from impasto.settings.build import build
 
 MAX_LONG_SIDE_PX = 512
 
@@ -162,7 +163,7 @@ def costs(
     long_side = min(MAX_LONG_SIDE_PX, max(made.height, made.width))
     image = _fitted(made, long_side)
     height, width = image.shape[-2:]
-    recipe = build(preset="gatys")
+    recipe = OptimizeSettings.of(build(preset="gatys"))
     job = Job(
         recipe=recipe,
         content=replace(photo, rgb=resize(photo.rgb, height, width, "antialias"), alpha=None),

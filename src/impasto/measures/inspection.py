@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.base.errors import RecipeError
 from impasto.images.limits import Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import fit_long_side
 from impasto.losses.gram import gram_matrix
 from impasto.losses.total_variation import deltas, total_variation
+from impasto.methods.optimize import memory
 from impasto.networks.layers import LAYER_NAMES, alias
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.runs import memory
-from impasto.settings.recipe import Recipe, build
+from impasto.settings.build import build
+from impasto.settings.objective import ObjectiveSettings
 from impasto.views import html
 
 
@@ -122,6 +124,8 @@ def look(
     >>> impasto.plots.gram_matrices(seen.grams).savefig("grams.png")
     """
     recipe = build(settings, preset=preset)
+    if not isinstance(recipe, ObjectiveSettings):
+        raise RecipeError(f"the method {recipe.method} compares no layers; choose another preset")
 
     def fitted(source: Source) -> Picture:
         whole = read(source, limits=limits)
@@ -162,7 +166,7 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 @torch.no_grad()
 def inspect(
-    content: Picture, style: Picture, recipe: Recipe, stylized: Picture | None = None
+    content: Picture, style: Picture, recipe: ObjectiveSettings, stylized: Picture | None = None
 ) -> tuple[Inspection, Representations]:
     """Look at both images with the recipe's encoder and layers, in float32 on the CPU."""
     encoder = load_encoder(

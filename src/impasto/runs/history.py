@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from impasto.runs.result import Progress
+from impasto.runs.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from impasto.runs.memory import Need, Plan
+import torch
+
+from impasto.base.devices import memory_available_mb
+from impasto.settings.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -20,26 +23,35 @@ class Scale:
 
     @property
     def long_side(self) -> int:
+        """The larger of height and width, px."""
         return max(self.height, self.width)
 
     @property
     def work(self) -> int:
+        """Pixels updated at this scale: what its time is proportional to."""
         return self.steps * self.height * self.width
 
 
 @dataclass(frozen=True)
-class RunPlan:
-    """The plan of an optimisation, made once, before it starts.
+class Need:
+    """``needed_mb`` is what a run takes at its peak."""
 
-    ``height`` and ``width`` are those of the result, px. ``available_mb`` is the memory that the
-    run may take, and ``memory`` how the largest of ``scales`` is kept within it.
+    needed_mb: float
+
+    def __str__(self) -> str:
+        return f"about {self.needed_mb / 1000:.1f} GB"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """How a run goes, planned once, before it starts: the size of its result, px, the scales that
+    it goes through, and its memory.
     """
 
     height: int
     width: int
     scales: tuple[Scale, ...]
-    available_mb: float
-    memory: Plan
+    memory: Need
 
 
 @dataclass(frozen=True)
@@ -51,3 +63,11 @@ class Estimate:
     scales: tuple[Scale, ...]
     memory: Need
     seconds: float
+
+
+def limit_mb(recipe: Recipe, device: torch.device) -> float:
+    """Return how much memory a run may take, MB: what there is, or the recipe's ``max_memory`` if
+    less.
+    """
+    available = memory_available_mb(device)
+    return available if recipe.max_memory is None else min(available, recipe.max_memory * 1000)

@@ -14,7 +14,7 @@ from PIL import Image
 from impasto.base import files
 from impasto.base.errors import OutputError, reason
 from impasto.images.film import film_for
-from impasto.runs.result import Progress
+from impasto.runs.progress import Progress
 
 SECONDS_OF_CHANGE = 8.0
 SECONDS_OF_REST = 2.0

@@ -6,6 +6,7 @@ import glob
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,9 @@ from typing import Any
 from impasto.base import files
 from impasto.base.errors import RecipeError, reason, unknown
 from impasto.base.folders import preset_folder
+from impasto.settings.methods import METHODS, all_settings
 
 DEFAULT_PRESET = "studio"
-INITS = ("content", "noise", "style", "instant")
-"""What to start from, besides a file."""
-NOT_FILES = ("", "-", *INITS)
-FILE_SETTINGS = ("init", "mask", "style_mask", "region")
-"""The settings that name files."""
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
@@ -54,24 +51,39 @@ def original_files(name: str, picture: Path) -> Iterator[Path]:
         yield from sorted(filter(files.is_file, folder.glob(f"*/{glob.escape(bare)}")))
 
 
-def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """Return settings whose files are named otherwise, by ``change``; see ``FILE_SETTINGS``."""
+def file_settings() -> dict[str, tuple[str, ...]]:
+    """Return the settings that name files, each with the values that mean something else.
 
-    def changed(value: Any) -> Any:
+    A setting says so by ``json_schema_extra={"file": [values that aren't files]}``.
+    """
+    return {
+        name: ("", "-", *field.json_schema_extra["file"])  # type: ignore[misc]
+        for name, field in all_settings().items()
+        if isinstance(field.json_schema_extra, dict) and "file" in field.json_schema_extra
+    }
+
+
+def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """Return settings whose files are named otherwise, by ``change``."""
+
+    def changed(value: Any, words: tuple[str, ...]) -> Any:
         match value:
-            case str() if value not in NOT_FILES:
+            case str() if value not in words:
                 return change(value)
             case list() | tuple():
-                return [changed(item) for item in value]
+                return [changed(item, words) for item in value]
             case dict():
-                renamed = {changed(mask): changed(painting) for mask, painting in value.items()}
+                renamed = {
+                    changed(mask, words): changed(painting, words)
+                    for mask, painting in value.items()
+                }
                 return renamed if len(renamed) == len(value) else value  # two of one name
         return value
 
-    named = [name for name in FILE_SETTINGS if name in settings]
+    named = {name: words for name, words in file_settings().items() if name in settings}
     if str(settings.get("preset", "")).endswith(".toml"):
-        named.append("preset")
-    return {**settings, **{name: changed(settings[name]) for name in named}}
+        named["preset"] = ()
+    return {**settings, **{name: changed(settings[name], words) for name, words in named.items()}}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -86,21 +98,62 @@ def read_toml(path: Path) -> dict[str, Any]:
     return values
 
 
+@dataclass(frozen=True)
+class Preset:
+    """A partial recipe with a name."""
+
+    name: str
+    about: str
+    file: Path | None
+    """None for the defaults of a method that brings no preset of its own."""
+
+    def text(self) -> str:
+        """Return the preset as a TOML file. Raises RecipeError."""
+        if self.file is None:
+            return f'about = "{self.about}"\nmethod = "{self.name}"\n'
+        try:
+            return self.file.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{self.file} can't be read: {reason(error)}") from error
+
+
+def presets() -> dict[str, Preset]:
+    """Return every preset by name: the built-in ones, those of the user, which win, and for a
+    method without a preset its defaults.
+    """
+    files_by_name = {
+        path.stem: path
+        for folder in (built_in_preset_folder(), user_preset_folder())
+        if folder is not None
+        for path in sorted(folder.glob("*.toml"))
+    }
+    found = {name: Preset(name, _about(path), path) for name, path in files_by_name.items()}
+    for name, method in METHODS.usable():
+        if method.preset not in found:
+            found[name] = Preset(name, method.summary, None)
+    return found
+
+
 def load_preset(name: str) -> dict[str, Any]:
-    """The settings of a preset, by name or TOML file. Raises RecipeError.
+    """Return the settings of a preset, by name or TOML file.
 
     A preset starts from the built-in one that it names as ``preset``; where it names none, one of
     the user's own starts from the default preset, and a built-in one from Recipe's defaults.
+
+    Raises RecipeError: there is no such preset, or it isn't valid.
     """
     if name.endswith(".toml"):
         path = Path(name)
         if not files.is_file(path):
             raise RecipeError(f"{path}: there is no such preset")
     else:
-        known = preset_files()
+        known = presets()
         if name not in known:
             raise RecipeError(unknown("preset", name, known))
-        path = known[name]
+        file = known[name].file
+        if file is None:
+            return {"method": name}
+        path = file
     values = read_toml(path)
     base = values.pop("preset", None)
     if base is None and path.parent != built_in_preset_folder():
@@ -109,7 +162,7 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def load_built_in_preset(name: str) -> dict[str, Any]:
-    """The settings of a preset that comes with impasto. Raises RecipeError."""
+    """Return the settings of a preset that comes with impasto. Raises RecipeError."""
     known = [path.stem for path in sorted(built_in_preset_folder().glob("*.toml"))]
     if name not in known:
         raise RecipeError(unknown("built-in preset", name, known))
@@ -118,22 +171,12 @@ def load_built_in_preset(name: str) -> dict[str, Any]:
     return values if base is None else {**load_built_in_preset(str(base)), **values}
 
 
-def preset_about(path: Path) -> str:
-    """What a preset says of itself: the key ``about`` of its file."""
+def _about(path: Path) -> str:
+    """Return what a preset says of itself: the key ``about`` of its file."""
     try:
         return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
     except (OSError, ValueError, RecursionError):
         return "(can't be read)"
-
-
-def preset_files() -> dict[str, Path]:
-    """Name → file of every preset: the built-in ones, then the user's own, which win."""
-    return {
-        path.stem: path
-        for folder in (built_in_preset_folder(), user_preset_folder())
-        if folder is not None
-        for path in sorted(folder.glob("*.toml"))
-    }
 
 
 def built_in_preset_folder() -> Path:

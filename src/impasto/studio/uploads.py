@@ -22,9 +22,10 @@ from impasto.base import cgroups
 from impasto.base.errors import ImageError, RecipeError, unknown
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.opening import DAMAGE, PIXELS_PER_MPX, check_pixels, damaged, open_image
+from impasto.methods.optimize.settings import INITS
 from impasto.networks import styles
 from impasto.networks.weights import CATALOGUE
-from impasto.settings.recipe import FOR_INSTANT, INITS, build
+from impasto.settings.build import build
 from impasto.settings.recipe_files import preset_files
 from impasto.studio import gallery
 from impasto.studio.problems import ProblemError

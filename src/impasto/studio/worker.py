@@ -33,10 +33,12 @@ from impasto.base.errors import CheckpointError, ImpastoError
 from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
 from impasto.images.read import NamedFile
-from impasto.library import api, checkpoint
+from impasto.library import api
 from impasto.methods import instant
 from impasto.networks.kernels import selection as kernels
-from impasto.runs.result import Job, Progress, last
+from impasto.runs import checkpoint
+from impasto.runs.job import Job
+from impasto.runs.progress import Progress, last
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
 
 CHECKPOINT_EVERY_S = 10.0

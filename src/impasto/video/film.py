@@ -20,8 +20,8 @@ from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
 from impasto.library import api
+from impasto.methods.base import FramePainter
 from impasto.motion.flow import Motion
-from impasto.settings.recipe import build
 from impasto.video.ahead import ahead
 from impasto.video.assembling import assemble, stream_notes
 from impasto.video.codecs import codec_for
@@ -29,8 +29,7 @@ from impasto.video.containers import STANDARD_STREAM
 from impasto.video.frames import Cut, Frame
 from impasto.video.gif import write_gif
 from impasto.video.masks import Mask, open_mask
-from impasto.video.optimizing import OptimizingPainter
-from impasto.video.painting import InstantPainter, Key, Painter
+from impasto.video.painting import Key, frame_painter
 from impasto.video.reading import open_source
 from impasto.video.sequences import SequenceWriter, check_sequence, clear_sequence, is_sequence
 from impasto.video.stability import Stabiliser, Watcher
@@ -75,7 +74,7 @@ class Film:
     """``FilmProgress`` after ``FilmProgress``; then ``finish()``, also of one that is stopped
     early: what there is becomes the file.
 
-    ``style`` and ``settings`` are as for ``impasto.stylize``, of the method instant, or optimize.
+    ``style`` and ``settings`` are as for ``impasto.stylize``; the method is instant by default.
     ``output`` is a film (.mp4, .mov, .mkv, .webm, .gif), or a folder or pattern of PNGs
     (``frame-%04d.png``). ``stability`` is from 0, frame by frame, to 1. ``styles_at`` are more
     styles, with the seconds from which on they count. ``mask`` is an image or film, white where to
@@ -175,17 +174,13 @@ class Film:
         """With their weights, of each key."""
         return [api.weighted_styles(key.styles) for key in self.keys]
 
-    def _painter(self) -> Painter:
+    def _painter(self) -> FramePainter:
         first = next(self.source.frames(self.cut), None)
         if first is None:
             raise ImageError(f"{self.clip.name} has no frames from {self.cut.start:g} s on")
         self.source.skipped = 0
         pixels = np.ascontiguousarray(first.pixels[..., :3])
-        asked, preset = self.settings.get("method"), self.settings.get("preset")
-        settings = {} if asked is None else {"method": asked}
-        if (asked or preset) and build(settings, preset=preset).method == "optimize":
-            return OptimizingPainter(self.keys, self.settings, pixels)
-        return InstantPainter(self.keys, self.settings, pixels, steady=self.stability > 0)
+        return frame_painter(self.keys, self.settings, pixels, steady=self.stability > 0)
 
     def _describe_losses(self) -> None:
         """What the output can't be, in sentences."""
@@ -213,7 +208,7 @@ class Film:
     def __iter__(self) -> Iterator[FilmProgress]:
         saved = self.saved
         watcher, self.stabiliser = Watcher(), Stabiliser(self.stability)
-        if isinstance(self.painter, OptimizingPainter):  # steady by itself
+        if self.painter.is_steady:
             self.stabiliser = Stabiliser(0)
         if saved.get("frames"):
             for part, state in ((self.painter, "painter"), (self.stabiliser, "stabiliser")):

@@ -21,7 +21,8 @@ from impasto.base.errors import ImpastoError
 from impasto.images import write
 from impasto.images.read import Source, read
 from impasto.runs.history import History
-from impasto.runs.result import Progress, Result
+from impasto.runs.progress import Progress
+from impasto.runs.result import Result
 from impasto.views import html, plots
 
 REDRAW_S = 0.5

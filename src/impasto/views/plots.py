@@ -21,6 +21,7 @@ from impasto.images.read import Source, read
 from impasto.losses.total_variation import deltas
 from impasto.networks.layers import LAYER_NAMES
 from impasto.runs.history import History
+from impasto.settings.objective import ObjectiveSettings
 from impasto.settings.recipe import Recipe
 
 
@@ -183,11 +184,15 @@ def pipeline(content: Source, style: Source, stylized: Source, recipe: Recipe) -
         axis.imshow(_array_of(image))
         axis.set_title(title, fontsize=9)
         axis.axis("off")
+    content_layers: Mapping[str, float] = {}
+    style_layers: Mapping[str, float] = {}
+    if isinstance(recipe, ObjectiveSettings):
+        content_layers, style_layers = recipe.content_layers, recipe.style_layers
     axis = middle.subplots()
     for row, name in enumerate(LAYER_NAMES):
         block = int(name[5])
         half = 1.0 / 2 ** (block - 1)
-        marks = {"content": name in recipe.content_layers, "style": name in recipe.style_layers}
+        marks = {"content": name in content_layers, "style": name in style_layers}
         color = {(True, True): "#8a4fbf", (True, False): "#2f6fb0", (False, True): "#c2571a"}.get(
             (marks["content"], marks["style"]), "#cfc8bd"
         )

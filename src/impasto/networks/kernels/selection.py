@@ -51,10 +51,9 @@ class Candidate(NamedTuple):
 def choose(
     device: str = "auto",
     precision: str = "auto",
-    kernel: str = "auto",
+    kernel: str | None = "auto",
     *,
     strict: bool = True,
-    method: str = "optimize",
 ) -> Device:
     """Select the device, and the fastest precision and kernel on it that match the request.
 
@@ -63,12 +62,11 @@ def choose(
         precision: "auto", "float32" or "bfloat16".
         kernel: "auto" or a kernel. The environment variable
             ``IMPASTO_KERNEL`` replaces "auto"; its value "guess" selects by instruction set,
-            without a measurement.
+            without a measurement. None for a network whose convolutions have one kernel: only the
+            precision is then selected, without regard to Winograd, and of ``IMPASTO_KERNEL`` only
+            "guess" counts.
         strict: Whether to use bfloat16 on request even where it is a hundred times slower than
             float32. False suits the recipe of a picture that was painted on a GPU.
-        method: The method that uses the selection. "instant" has other convolutions, for which
-            there is one kernel; so only the precision is selected, without regard to Winograd,
-            and of ``IMPASTO_KERNEL`` only "guess" counts.
 
     Returns:
         The selection. Its ``why`` names every request that could not be met.
@@ -80,9 +78,10 @@ def choose(
     target = devices.find(device)
     if precision not in ("auto", *PRECISIONS):
         raise DeviceError(unknown("precision", precision, ("auto", *PRECISIONS)))
-    if kernel == "auto":
+    has_kernels = kernel is not None
+    if kernel in ("auto", None):
         kernel = os.environ.get("IMPASTO_KERNEL", "").strip().lower() or "auto"
-        if method == "instant" and kernel != "guess":
+        if not has_kernels and kernel != "guess":
             kernel = "auto"
     known_kernels = ("auto", "guess", *get_args(Kernel))
     if kernel not in known_kernels:
@@ -92,7 +91,7 @@ def choose(
     if kernel == "autograd" or (kernel == "plain" and precision == "bfloat16" and strict):
         dtype = PRECISIONS.get(precision, torch.float32)
         return Device(target, dtype, cast(Kernel, kernel), "as requested")
-    usable = [each for each in candidates() if method != "instant" or each.kernel != "winograd"]
+    usable = [each for each in candidates() if has_kernels or each.kernel != "winograd"]
     matching = [each for each in usable if precision in ("auto", each.precision)]
     unmet = ""
     if not matching and strict:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.base.errors import RecipeError
 from impasto.images import metadata
 from impasto.networks import styles
-from impasto.settings.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
+from impasto.settings.build import build
+from impasto.settings.recipe import MAX_SIZE_PX, Recipe
 from impasto.settings.recipe_files import preset_about, preset_files
 from impasto.studio import gallery, uploads
 from impasto.studio.context import studio_of

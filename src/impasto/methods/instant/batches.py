@@ -23,10 +23,12 @@ from impasto.images.read import read_batch
 from impasto.images.sizes import fit_long_side
 from impasto.images.transfer import as_bytes, channels_last, download, upload
 from impasto.images.write import quantize
-from impasto.methods import instant
-from impasto.methods.instant import Brush
+from impasto.methods.instant.brushes import Brush
+from impasto.methods.instant.plan import batch_size
+from impasto.methods.instant.run import paint
 from impasto.networks.kernels.graph import FunctionGraph
-from impasto.runs.result import Job, last
+from impasto.runs.job import Job
+from impasto.runs.progress import last
 
 CHANNELS = (1, 3, 4)
 GRAPH_PIXELS = 2_500_000
@@ -109,7 +111,7 @@ class BatchPainter:
         recipe = self.job.recipe
         size = recipe.long_side(height, width)
         fitted = fit_long_side(height, width, size, recipe.resize)
-        step = instant.batch_size(recipe, self.device, *fitted)
+        step = batch_size(recipe, self.device, *fitted)
         if self.device.type == "cuda":  # by graphs, and each part is copied during the next one
             step = min(step, max(1, GRAPH_PIXELS // (height * width)))
         for start in range(0, len(images), step):
@@ -145,7 +147,7 @@ class BatchPainter:
         batch, recipe = read_batch(pixels), self.job.recipe
         size = recipe.long_side(batch.height, batch.width)
         job = replace(self.job, content=batch.fitted(size, recipe.resize))
-        painted = job.finished(last(instant.instant(job, tools=self.brushes)).pixels)
+        painted = job.finished(last(paint(job, tools=self.brushes)).pixels)
         if job.content.alpha is not None:
             painted = torch.cat([painted, job.content.alpha], dim=1)
         return painted.to(pixels.dtype) if pixels.is_floating_point() else as_bytes(painted)

@@ -1,8 +1,8 @@
-"""Frames painted by optimisation, each from the one before (Ruder et al. 2016)."""
+"""Frames of a film painted by optimisation, each from the one before (Ruder et al. 2016)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,12 +10,14 @@ import cv2
 import numpy as np
 import torch
 
-from impasto.base.errors import RecipeError
-from impasto.library import api
+from impasto.images.picture import Picture
 from impasto.losses.objective import Anchor
+from impasto.methods.base import FilmStyles, FramePainter, Method
+from impasto.methods.frames import as_array, as_picture, check_single_style
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.motion.flow import Motion, warped
-from impasto.runs.result import last
-from impasto.video.painting import Key, as_array, as_picture
+from impasto.runs.job import Job
+from impasto.runs.progress import last
 
 LATER_STEPS = 0.3
 """A frame begins with the one before, so that so many of the steps are enough."""
@@ -26,26 +28,28 @@ TEMPORAL_WEIGHT = 40.0
 """Of the mean squared distance from there, colours from 0 to 1."""
 
 
-class OptimizingPainter:
+class OptimizingPainter(FramePainter):
     """The method optimize: the first frame of a shot as a picture by itself, each later one from
     the one before, warped, which it is held to where the motion is trusted.
     """
 
-    def __init__(self, keys: Sequence[Key], settings: Mapping[str, Any], first: np.ndarray) -> None:
-        if len(keys) > 1:
-            raise RecipeError("styles change over time with the method instant only")
-        self.pairs = api.read_styles(keys[0].styles)
-        # The palette of a picture that is matched by itself differs from the frame before's.
-        self.settings = {"palette": 0, **settings, "size": 0}
-        self.last: np.ndarray | None = None
-        self.recipe = api.prepare(as_picture(first), self.pairs, **self.settings).recipe
+    is_steady = True
 
-    def paint(
-        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
-    ) -> np.ndarray:
+    def __init__(self, method: Method, styles: FilmStyles, first: np.ndarray) -> None:
+        check_single_style(method, styles)
+        self.method, self.styles = method, styles
+        self.last: np.ndarray | None = None
+        self.recipe = OptimizeSettings.of(self._prepared(as_picture(first)).recipe)
+
+    def _prepared(self, frame: Picture, **overrides: Any) -> Job:
+        # The palette of a picture that is matched by itself differs from the frame before's.
+        (job,) = self.styles.prepare(frame, defaults={"palette": 0}, overrides=overrides)
+        return job
+
+    def _painted(self, pixels: np.ndarray, motion: Motion | None) -> np.ndarray:
         picture = as_picture(pixels)
         if motion is None or self.last is None:
-            job = api.prepare(picture, self.pairs, **self.settings)
+            job = self._prepared(picture)
         else:
             motion = motion.scaled(*pixels.shape[:2])
             before = np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255)
@@ -54,21 +58,20 @@ class OptimizingPainter:
             trust = torch.from_numpy(motion.trust)[None, None]
             steps = max(LEAST_STEPS, round(self.recipe.steps * LATER_STEPS))
             # A polish begins with long steps, which would differ from frame to frame.
-            later = {**self.settings, "steps": steps, "scales": 1, "polish": 0}
-            job = api.prepare(picture, self.pairs, **later)
+            job = self._prepared(picture, steps=steps, scales=1, polish=0)
             job = replace(
                 job,
                 init=replace(picture, rgb=begun),
                 anchor=Anchor(begun, trust, TEMPORAL_WEIGHT),
             )
-        painted = torch.from_numpy(last(api.run(job)).result().array[..., :3])
+        painted = torch.from_numpy(last(self.method.run(job)).result().array[..., :3])
         self.last = as_array(painted.permute(2, 0, 1)[None])
         return self.last
 
     def start(
         self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
     ) -> Callable[[], np.ndarray]:
-        picture = self.paint(pixels, time, index, motion)
+        picture = self._painted(pixels, motion)
         return lambda: picture
 
     def state(self) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from impasto.base.devices import BYTES_PER_MB, Device, memory_available_mb
 from impasto.base.errors import DeviceError
 from impasto.images.limits import MIN_SIDE_PX
 from impasto.images.seam import WRAP_PX
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.kernels.engine import KEEP
 from impasto.networks.layers import CONVOLUTIONS_PER_BLOCK, LAYER_NAMES, canonical
-from impasto.settings.recipe import Recipe
+from impasto.runs.plan import Need
 
 CHANNELS = (64, 128, 256, 512, 512)
 """Width of the five blocks (Simonyan & Zisserman 2014, table 1)."""
@@ -46,17 +47,7 @@ WINOGRAD_FACTOR = 64 / 36
 
 
 @dataclass(frozen=True)
-class Need:
-    """``needed_mb`` is what a run takes at its peak."""
-
-    needed_mb: float
-
-    def __str__(self) -> str:
-        return f"about {self.needed_mb / 1000:.1f} GB"
-
-
-@dataclass(frozen=True)
-class Plan(Need):
+class MemoryPlan(Need):
     """How a run is kept within the memory: ``bands`` for the engine, the pairs of vectors that
     L-BFGS keeps, and whether freed memory ``stays`` for the next step. ``slowdown``: its arithmetic
     over that of a run that keeps everything.
@@ -101,7 +92,7 @@ class Demand:
     always_stays: bool = False
 
     @classmethod
-    def of(cls, recipe: Recipe, height: int, width: int, device: Device) -> Demand:
+    def of(cls, recipe: OptimizeSettings, height: int, width: int, device: Device) -> Demand:
         """Return the demand of a recipe for a result of (height, width) px."""
         layers = [
             canonical(layer)
@@ -138,7 +129,7 @@ class Demand:
         ]
 
 
-def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> Plan:
+def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> MemoryPlan:
     """Return the fastest plan that fits into ``available_mb``; with ``keep_all``, of those that
     compute nothing twice.
 
@@ -160,12 +151,12 @@ def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> Plan
     raise _too_large(least, demand, available_mb)
 
 
-def _allowed(demand: Demand, keep_all: bool) -> list[Plan]:
+def _allowed(demand: Demand, keep_all: bool) -> list[MemoryPlan]:
     """Return all plans, or those that compute nothing twice."""
     return [each for each in plans_for(demand) if each.plain or not keep_all]
 
 
-def _too_large(least: Plan, demand: Demand, available_mb: float) -> DeviceError:
+def _too_large(least: MemoryPlan, demand: Demand, available_mb: float) -> DeviceError:
     fixed_mb = demand.start_up_mb
     share = max(0.0, available_mb - fixed_mb) / (least.needed_mb - fixed_mb)
     fits = int(max(demand.height, demand.width) * share**0.5 * 0.9) // 32 * 32  # bands have margins
@@ -174,12 +165,6 @@ def _too_large(least: Plan, demand: Demand, available_mb: float) -> DeviceError:
         f"{demand.width}×{demand.height} px need at least {least.needed_mb / 1000:.1f} GB of"
         f" memory, and {available_mb / 1000:.1f} GB may be used{advice}"
     )
-
-
-def limit_mb(recipe: Recipe, device: torch.device) -> float:
-    """How much memory a run may take: what there is, or the recipe's ``max_memory`` if less."""
-    available = memory_available_mb(device)
-    return available if recipe.max_memory is None else min(available, recipe.max_memory * 1000)
 
 
 def check_kept(height: int, width: int, top_layer: str) -> None:
@@ -214,7 +199,7 @@ def check_glance(height: int, width: int, device: Device, available_mb: float) -
         )
 
 
-def plans_for(demand: Demand) -> Iterator[Plan]:
+def plans_for(demand: Demand) -> Iterator[MemoryPlan]:
     """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands; and
     nothing computed twice, with freed memory that stays.
     """
@@ -235,7 +220,9 @@ def plans_for(demand: Demand) -> Iterator[Plan]:
                 yield _plan(demand, blocks, bands)
 
 
-def _plan(demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool = False) -> Plan:
+def _plan(
+    demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool = False
+) -> MemoryPlan:
     """The peak is in one of the blocks, on the way up or on the way back."""
     pixels = demand.height * demand.width
     fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
@@ -248,7 +235,7 @@ def _plan(demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool
         peak = max(peak, kept + block.transient(count))
         kept += block.pooled if count != KEEP else 0
         work += block.work(count)
-    return Plan(
+    return MemoryPlan(
         bands=(*bands, *[KEEP] * (len(CHANNELS) - len(bands))),
         history=demand.history,
         stays=stays,

@@ -5,6 +5,7 @@ colours.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,9 +17,12 @@ from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Region, Style
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.vgg19 import VGG19
-from impasto.runs.result import Job
-from impasto.settings.recipe import Recipe
+from impasto.runs.job import Job
+from impasto.settings.objective import ObjectiveSettings
+
+Settings = TypeVar("Settings", bound=ObjectiveSettings)
 
 LEAST_PLAIN, MOST_PLAIN = 0.25, 0.5
 """Share of plain places up to which a style image counts as a picture of things, and from which on
@@ -47,7 +51,7 @@ def regions_at(
     Paintings shrink with the picture: strokes keep their size in it. ``plain`` comes from
     ``plain_places``.
     """
-    device, figures = job.device.device, job.recipe.figures
+    device, figures = job.device.device, OptimizeSettings.of(job.recipe).figures
     shrunk = max(height, width) / max(job.content.height, job.content.width)
 
     def at_size(mask: Tensor) -> Tensor:
@@ -73,14 +77,15 @@ def underpainted(job: Job) -> Tensor:
     """The photo (1, 3, H, W), CPU, with as much of its paintings' palettes as ``recipe.underpaint``
     says.
     """
-    return in_palettes(job, job.content.rgb, job.recipe.underpaint, contrast=LEAST_CONTRAST)
+    share = OptimizeSettings.of(job.recipe).underpaint
+    return in_palettes(job, job.content.rgb, share, contrast=LEAST_CONTRAST)
 
 
 def in_palettes(job: Job, image: Tensor, share: float, *, contrast: float = 0.0) -> Tensor:
     """An image (1, 3, h, w), CPU, of any size, with ``share`` of its paintings' palettes, in a
     region with that of the region's painting: see ``match_palette``. Less for a strength below 1.
     """
-    share *= min(1.0, job.recipe.strength)
+    share *= OptimizeSettings.of(job.recipe).finish_strength
     if not share:
         return image
     height, width = image.shape[-2:]
@@ -114,14 +119,14 @@ def plain_places(job: Job, encoder: VGG19) -> dict[Picture, Tensor]:
     """How plain each place of each style image is, a mask (1, 1, h, w): see ``plainness``. Nothing
     where the recipe doesn't ask for it.
     """
-    recipe = job.recipe
+    recipe = OptimizeSettings.of(job.recipe)
     if recipe.figures == 1 and not recipe.plain_style_layers:
         return {}
     styles = {*job.styles, *(style for _, style in job.regions)}
     return {style: plainness(encoder, style.rgb.to(job.device.device)) for style in styles}
 
 
-def suited(recipe: Recipe, plain: Mapping[Picture, Tensor]) -> Recipe:
+def suited(recipe: Settings, plain: Mapping[Picture, Tensor]) -> Settings:
     """A recipe with the style layers' weights that suit its style images."""
     if not recipe.plain_style_layers:
         return recipe

@@ -1,0 +1,97 @@
+"""Named extensions: those that come with impasto, those of installed packages, and those that a
+program registers itself.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Generic, TypeVar
+
+from impasto.base.errors import RecipeError, unknown
+
+T = TypeVar("T")
+log = logging.getLogger("impasto")
+
+
+class Registry(Generic[T]):
+    """Extensions of one kind by name.
+
+    An extension is imported when it is looked up for the first time, because many import torch.
+
+    Args:
+        kind: What an extension is called in error messages, such as "method".
+        group: The entry point group in which installed packages announce theirs.
+        built_in: Names and places, ``"package.module:attribute"``, of those in impasto.
+    """
+
+    def __init__(self, kind: str, group: str, built_in: Mapping[str, str]) -> None:
+        self.kind, self.group, self.built_in = kind, group, dict(built_in)
+        self.loaded: dict[str, T] = {}
+
+    @cached_property
+    def _installed(self) -> dict[str, EntryPoint]:
+        """Entry points by name; a built-in name can't be taken by one of them."""
+        found = {point.name: point for point in entry_points(group=self.group)}
+        for name in self.built_in.keys() & found.keys():
+            log.warning("%s replaces no built-in %s %s", found.pop(name).value, self.kind, name)
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Return all names, the built-in ones first. Imports none of the extensions."""
+        return tuple(dict.fromkeys([*self.built_in, *self._installed, *self.loaded]))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names()
+
+    def __getitem__(self, name: str) -> T:
+        """Return an extension.
+
+        Raises:
+            RecipeError: There is none of that name, or the package that has it can't be imported.
+        """
+        if name not in self.loaded:
+            if name not in self:
+                raise RecipeError(unknown(self.kind, name, self.names()))
+            self.loaded[name] = self._imported(name)
+        return self.loaded[name]
+
+    def _imported(self, name: str) -> T:
+        if name in self.built_in:
+            module, _, attribute = self.built_in[name].partition(":")
+            extension: T = getattr(importlib.import_module(module), attribute)
+            return extension
+        point = self._installed[name]
+        try:
+            extension = point.load()
+        except Exception as error:  # whatever another package's import raises
+            raise RecipeError(
+                f"the {self.kind} {name} can't be used: importing {point.value} failed with"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        return extension
+
+    def usable(self) -> Iterator[tuple[str, T]]:
+        """Yield names and extensions; one that can't be imported is left out with a warning."""
+        for name in self.names():
+            try:
+                extension = self[name]
+            except RecipeError as error:
+                log.warning("%s", error)
+            else:
+                yield name, extension
+
+    def register(self, name: str, extension: T) -> None:
+        """Add an extension for this process.
+
+        Raises:
+            ValueError: The name is taken, or isn't a lower-case identifier.
+        """
+        if not (name.isidentifier() and name == name.lower()):
+            raise ValueError(f"a {self.kind} has a name like a_new_one, not {name!r}")
+        if name in self:
+            raise ValueError(f"there is a {self.kind} {name} already; choose another name")
+        self.loaded[name] = extension

@@ -1,0 +1,298 @@
+"""What a method is: an algorithm that makes a stylized image.
+
+A method is an object with a name, a schema of its settings, and a generator ``run``. Subclass
+``Method``, which has a sensible default for the rest, and announce an instance in the entry point
+group ``impasto.methods`` or by ``impasto.register_method``. The command line, Python, the studio
+and films then offer it; see docs/extending.md for a complete example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
+
+from impasto.base.errors import CheckpointError, DeviceError, RecipeError
+from impasto.images.limits import MIN_SIDE_PX, Limits
+from impasto.settings.methods import METHODS, Accepts, MethodInfo
+from impasto.settings.recipe import Recipe
+
+# Torch is imported when a run needs it, so that help texts and the studio's server, which only ask
+# what a method is, start quickly.
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from torch import Tensor
+
+    from impasto.base.devices import Device
+    from impasto.images.picture import Picture
+    from impasto.motion.flow import Motion
+    from impasto.runs.job import Job
+    from impasto.runs.plan import Estimate, RunPlan
+    from impasto.runs.progress import Progress, Snapshot
+
+START_UP_MB = 450
+"""Python and PyTorch with a small network, MB."""
+BYTES_PER_PIXEL = 6 * 12
+"""Six images in float32: the photo, the picture, and what is computed from them."""
+TYPICAL_PIXELS = 512 * 384
+"""Pixels of the picture that ``Method.typical_seconds`` is about."""
+
+
+class Batches(Protocol):
+    """Paints batches of images of one size."""
+
+    def takes(self, images: np.ndarray | Tensor) -> bool:
+        """Return whether these are a batch that it can paint."""
+        ...
+
+    def paint(self, images: np.ndarray | Tensor) -> Any:
+        """Paint a batch. Returns one of the same type, on the same device."""
+        ...
+
+
+class LoadedStyle(Protocol):
+    """A job's style, loaded once for many photos. ``batches`` is None where painting several photos
+    at once is no faster.
+    """
+
+    batches: Batches | None
+
+    def run(self, job: Job) -> Iterator[Progress]:
+        """Stylize the content of a job that differs from the loaded one in its content alone."""
+        ...
+
+
+class PrepareFrame(Protocol):
+    """Makes the jobs that paint a frame, one for each style of the film."""
+
+    def __call__(
+        self,
+        frame: Picture,
+        *,
+        defaults: Mapping[str, Any] = {},
+        overrides: Mapping[str, Any] = {},
+    ) -> list[Job]:
+        """Prepare a frame with the settings of the film, over ``defaults`` and below
+        ``overrides``.
+        """
+        ...
+
+
+class FramePainter(Protocol):
+    """Paints the frames of a film in turn."""
+
+    is_steady: bool = False
+    """Whether frames follow each other without flicker, so that they needn't be stabilised."""
+
+    def start(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> Callable[[], np.ndarray]:
+        """Start to paint a frame.
+
+        Args:
+            pixels: (H, W, 3), uint8.
+            time: Seconds from the start of the film.
+            index: The frame's number in the film.
+            motion: How it moved since the frame before. None for the first frame of a shot.
+
+        Returns:
+            A function that waits for the painted frame: (H, W, 3), float32, 0 to 255.
+        """
+        ...
+
+    def paint(
+        self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
+    ) -> np.ndarray:
+        """Paint a frame and wait for it."""
+        return self.start(pixels, time, index, motion)()
+
+    def state(self) -> dict[str, Any]:
+        """Return what it takes to go on after the frame painted last, as for ``torch.save``."""
+        ...
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what ``state`` returned."""
+        ...
+
+
+@dataclass(frozen=True)
+class FilmStyles:
+    """The styles of a film: ``times`` are the seconds at which each begins."""
+
+    times: Sequence[float]
+    prepare: PrepareFrame
+
+
+class Method(MethodInfo, Protocol):
+    """An algorithm that makes a stylized image."""
+
+    accepts: Accepts = Accepts()
+    unit: Literal["step", "percent"] = "percent"
+    typical_seconds: float = 10.0
+
+    @property
+    def preset(self) -> str:
+        """The preset that its settings start from."""
+        return self.name
+
+    def device(self, recipe: Recipe, *, strict: bool = False) -> Device:
+        """Select the device and the precision for a recipe.
+
+        Args:
+            recipe: The settings.
+            strict: Whether the user asked for the precision, even if it is slow here.
+
+        Raises:
+            DeviceError: This machine has no such device.
+        """
+        from impasto.networks.kernels import selection
+
+        return selection.choose(recipe.device, recipe.precision, kernel=None, strict=strict)
+
+    def style_side(self, recipe: Recipe, size: int) -> int:
+        """Return the long side, px, at which style images are read for a result of ``size`` px."""
+        return round(size * recipe.style_scale)
+
+    def plan(self, recipe: Recipe, device: Device, height: int, width: int) -> RunPlan:
+        """Plan a run for a result of (height, width) px.
+
+        Raises:
+            DeviceError: There is not enough memory.
+        """
+        from impasto.runs.plan import Need, RunPlan, Scale
+
+        needed_mb = START_UP_MB + height * width * BYTES_PER_PIXEL / 1e6
+        check_memory(recipe, device.device, height, width, needed_mb, START_UP_MB)
+        return RunPlan(height, width, (Scale(height, width, steps=1),), Need(needed_mb))
+
+    def prepare(self, job: Job, limits: Limits | None) -> Job:
+        """Check a job whose images are read, and complete it with what only this method needs.
+
+        Raises:
+            RecipeError, ImageError, DeviceError: The run can't be made as it is asked for.
+        """
+        return job
+
+    def run(self, job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+        """Yield a Progress now and then, the last one with the finished picture.
+
+        Args:
+            job: What to make.
+            snapshot: Where to go on from, as if the run had never stopped.
+        """
+        ...
+
+    def estimate(self, job: Job) -> Estimate:
+        """Return what a run takes. By default the time grows with the number of pixels."""
+        from impasto.runs.plan import Estimate
+
+        plan = self.plan_of(job)
+        seconds = self.typical_seconds * plan.height * plan.width / TYPICAL_PIXELS
+        return Estimate(plan.scales, plan.memory, seconds)
+
+    def restore(self, job: Job, state: Mapping[str, Any], stored: Recipe) -> Snapshot:
+        """Return the snapshot of a checkpoint.
+
+        Args:
+            job: The job to go on with.
+            state: What ``Snapshot.state`` returned. It comes from a file: check it.
+            stored: The recipe in the checkpoint, where the user changed it.
+
+        Raises:
+            CheckpointError: The state is damaged, or doesn't fit the job.
+        """
+        raise CheckpointError(f"a run of the method {self.name} can't be gone on with")
+
+    def loaded(self, job: Job, limits: Limits | None) -> LoadedStyle | None:
+        """Load the style of a job for many photos. None if it has to be prepared for each."""
+        return None
+
+    def frame_painter(self, styles: FilmStyles, first: np.ndarray, *, steady: bool) -> FramePainter:
+        """Return a painter for the frames of a film. By default each frame is a picture of its own.
+
+        Args:
+            styles: The film's styles.
+            first: The first frame, (H, W, 3), uint8.
+            steady: Whether the frames of a shot should match.
+
+        Raises:
+            RecipeError, ImageError: The film can't be made as it is asked for.
+        """
+        from impasto.methods.frames import SingleFramePainter
+
+        return SingleFramePainter(self, styles, first)
+
+    def plan_of(self, job: Job) -> RunPlan:
+        """Return the plan of a job, or a new one if it is for another size.
+
+        Raises:
+            DeviceError: There is not enough memory.
+        """
+        height, width = job.content.height, job.content.width
+        if job.plan is not None and (job.plan.height, job.plan.width) == (height, width):
+            return job.plan
+        return self.plan(job.recipe, job.device, height, width)
+
+
+def method_of(recipe: Recipe) -> Method:
+    """Return the method of a recipe."""
+    return cast(Method, METHODS[recipe.method])
+
+
+def register_method(method: Method) -> None:
+    """Add a method for this process; an installed package announces its methods instead in the
+    entry point group ``impasto.methods``.
+
+    Raises:
+        ValueError: There is a method of this name.
+    """
+    METHODS.register(method.name, method)
+
+
+def check_memory(
+    recipe: Recipe,
+    device: torch.device,
+    height: int,
+    width: int,
+    needed_mb: float,
+    start_up_mb: float,
+) -> None:
+    """Raise DeviceError, with a size that would fit, if a run needs more memory than it may take.
+
+    Args:
+        recipe: Its ``max_memory`` counts.
+        device: Where the run computes.
+        height: Of the result, px.
+        width: Of the result, px.
+        needed_mb: What the run takes at its peak, growing with the pixels from ``start_up_mb`` on.
+        start_up_mb: What it takes whatever the size.
+    """
+    from impasto.runs.plan import limit_mb
+
+    available_mb = limit_mb(recipe, device)
+    if needed_mb <= available_mb:
+        return
+    share = max(0.0, (available_mb - start_up_mb) / (needed_mb - start_up_mb))
+    fits = int(max(height, width) * share**0.5) // 32 * 32
+    advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
+    raise DeviceError(
+        f"{width}×{height} px need {needed_mb / 1000:.1f} GB of memory, and"
+        f" {available_mb / 1000:.1f} GB may be used{advice}"
+    )
+
+
+def check_accepted(job: Job) -> None:
+    """Raise RecipeError if a job asks for something that its method doesn't accept."""
+    method, recipe = method_of(job.recipe), job.recipe
+    accepts = method.accepts
+    is_blended = len(job.styles) > 1
+    refused = {
+        "several styles": is_blended and not accepts.several_styles,
+        "regions": bool(recipe.region) and not accepts.regions,
+        "style masks": bool(recipe.style_mask) and not accepts.style_masks,
+        "a blank content image": job.content.blank and not accepts.blank_content,
+    }
+    for what, is_refused in refused.items():
+        if is_refused:
+            raise RecipeError(f"the method {method.name} doesn't take {what}")

@@ -1,0 +1,45 @@
+"""What a job of the method ``optimize`` needs besides its photo and its style images."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from impasto.base.errors import ImageError, RecipeError
+from impasto.images.limits import Limits
+from impasto.images.picture import Picture
+from impasto.images.read import read
+from impasto.methods.optimize import memory
+from impasto.methods.optimize.plan import plan_of
+from impasto.methods.optimize.settings import INITS, OptimizeSettings
+from impasto.runs.job import Job
+from impasto.runs.plan import limit_mb
+
+
+def prepare(job: Job, limits: Limits | None) -> Job:
+    """Return the job with its initial image.
+
+    Raises:
+        RecipeError: The initial image is made from a photo, and there is none.
+        DeviceError: There is not enough memory for the style images.
+        ImageError: The initial image can't be read.
+    """
+    recipe = OptimizeSettings.of(job.recipe)
+    if job.content.blank and recipe.init == "instant":
+        raise RecipeError("there is no photo that the method instant could begin with")
+    # In bands, style images of any size can be looked at.
+    if plan_of(job).memory.plain and recipe.style_scale > 1:
+        available_mb = limit_mb(recipe, job.device.device)
+        for seen in (*job.styles, *(style for _, style in job.regions)):
+            memory.check_glance(seen.height, seen.width, job.device, available_mb)
+    initial = None if recipe.init in INITS else _initial(recipe.init, limits, job.content)
+    return replace(job, init=initial)
+
+
+def _initial(path: str, limits: Limits | None, content: Picture) -> Picture:
+    """Read the image that a run starts from. It covers the result, so its short side counts."""
+    size = max(content.height, content.width)
+    try:
+        return read(path, limits=limits, needed_side=lambda h, w: size * max(h, w) // min(h, w))
+    except ImageError as error:
+        choices = ", ".join(INITS)
+        raise ImageError(f"the initial image is one of {choices}, or a file: {error}") from error

@@ -1,0 +1,36 @@
+"""Tensors and records that come from a file, checked by pydantic."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from torch import Tensor
+
+
+class StrictRecord(BaseModel):
+    """A part of a checkpoint, validated without converting any type."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def _image(tensor: Any, channels: int) -> Any:
+    """Check that a tensor is an image (1, channels, H, W) in float32. Raises ValueError."""
+    if tensor is None:
+        return None
+    if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32 or tensor.ndim != 4:
+        raise ValueError("isn't an image")
+    if tensor.shape[:2] != (1, channels) or min(tensor.shape[2:]) < 1:
+        raise ValueError("isn't an image of the right shape")
+    if not tensor.isfinite().all():
+        raise ValueError("has pixels that aren't numbers")
+    return tensor
+
+
+Image = Annotated[Tensor, BeforeValidator(partial(_image, channels=3))]
+Mask = Annotated[Tensor, BeforeValidator(partial(_image, channels=1))]
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -1,0 +1,107 @@
+"""The methods by name, as far as settings and user interfaces need to know them.
+
+Nothing here needs torch: a built-in method's module imports it when the method runs.
+``methods/base.py`` has the whole interface.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic.fields import FieldInfo
+
+from impasto.base.registry import Registry
+
+if TYPE_CHECKING:
+    from impasto.settings.recipe import Recipe
+
+DEFAULT_METHOD = "optimize"
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """What a method can work with, besides one photo and one style image."""
+
+    several_styles: bool = True
+    """Several styles, blended by their weights."""
+    built_in_styles: bool = False
+    """Styles by name that a network has learned, without a style image."""
+    regions: bool = True
+    """Parts of the picture with a style of their own."""
+    style_masks: bool = True
+    """Style images of which only a part counts."""
+    blank_content: bool = False
+    """A canvas of one colour instead of a photo, as for textures."""
+    resume: bool = False
+    """Runs that go on from a checkpoint."""
+
+
+class MethodInfo(Protocol):
+    """The part of a method that settings and user interfaces read."""
+
+    name: str
+    """The value of the setting ``method``: a lower-case identifier."""
+    summary: str
+    """What the method does, in a few words, without a full stop."""
+    settings: type[Recipe]
+    """The schema of a run: the settings of every method, and its own."""
+    accepts: Accepts
+    unit: Literal["step", "percent"]
+    """What a Progress counts."""
+    typical_seconds: float
+    """About how long a picture of 512 px takes on two CPU cores: quick methods are run first, and
+    for previews.
+    """
+
+    @property
+    def preset(self) -> str:
+        """The preset that its settings start from. Its own name if it brings no preset file."""
+        ...
+
+
+METHODS: Registry[MethodInfo] = Registry(
+    "method",
+    "impasto.methods",
+    {
+        "optimize": "impasto.methods.optimize:OPTIMIZE",
+        "instant": "impasto.methods.instant:INSTANT",
+    },
+)
+STYLE_LOSSES: Registry[Any] = Registry(
+    "style loss",
+    "impasto.losses",
+    {
+        "gram": "impasto.losses.style:GRAM",
+        "moments": "impasto.losses.style:MOMENTS",
+        "w2": "impasto.losses.style:W2",
+        "swd": "impasto.losses.style:SWD",
+        "nearest": "impasto.losses.style:NEAREST",
+    },
+)
+"""``losses/style.py`` has their interface."""
+
+
+def all_settings() -> dict[str, FieldInfo]:
+    """Return every setting of every method: those of all methods first, then each method's own.
+
+    Where two methods have a setting of one name, the first one describes it.
+    """
+    from impasto.settings.recipe import Recipe  # it needs this module
+
+    found = dict(Recipe.model_fields)
+    for _, method in METHODS.usable():
+        found = {**method.settings.model_fields, **found}
+    shared = Recipe.model_fields
+    own = {name: field for name, field in found.items() if name not in shared}
+    return {**shared, **own}
+
+
+def methods_with(setting: str) -> list[str]:
+    """Return the names of the methods that have a setting."""
+    return [name for name, method in METHODS.usable() if setting in method.settings.model_fields]
+
+
+def method_for_built_in_styles() -> str:
+    """Return the first method that knows styles by name."""
+    return next(name for name, method in METHODS.usable() if method.accepts.built_in_styles)

@@ -1,0 +1,129 @@
+"""The settings of an objective: which layers and losses are compared, and with what weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from impasto.base.errors import RecipeError, unknown
+from impasto.settings.fields import LayerWeights, Weight, layer_weights, weighted_names
+from impasto.settings.methods import STYLE_LOSSES
+from impasto.settings.recipe import Recipe
+
+
+def _style_losses(value: Any) -> Any:
+    """``"w2"`` or ``"w2:1,nearest:0.5"`` or a mapping → {name: weight}."""
+    value = weighted_names(value, "style loss")
+    if isinstance(value, Mapping):
+        for name in value:
+            if name not in STYLE_LOSSES:
+                raise RecipeError(unknown("style loss", str(name), STYLE_LOSSES.names()))
+    return value
+
+
+StyleLosses = Annotated[dict[str, Weight], BeforeValidator(_style_losses), Field(min_length=1)]
+
+
+def weights_of_blocks(*weights: float) -> dict[str, float]:
+    """Return weights for the first layers of the encoder's blocks, from block 1 on."""
+    return {f"block{block}_conv1": weight for block, weight in enumerate(weights, start=1)}
+
+
+class ObjectiveSettings(Recipe):
+    """The settings of a method that minimises an ``Objective``."""
+
+    seamless: bool = Field(False, description="the picture's edges fit together, as for tiles")
+    weights: str = Field(
+        "vgg19-caffe-q8", description="the encoder's weights (impasto models list)"
+    )
+    pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
+    unit_activations: bool = Field(
+        True,
+        description="rescale the encoder's layers to a mean activation of 1",
+    )
+    content_layers: LayerWeights = Field(
+        {"block4_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
+    )
+    style_layers: LayerWeights = Field(
+        weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
+        description="layers that represent style, with weights: a,b:0.5",
+    )
+    plain_style_layers: Annotated[dict[str, Weight], BeforeValidator(layer_weights)] = Field(
+        weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
+        description="style layers' weights, on the scale of style_layers, for paintings in which"
+        " nothing is to be recognised; in between, a mixture. By default the same",
+    )
+    style_loss: StyleLosses = Field(
+        {"w2": 1.0},
+        description="what of a layer is compared, with weights: gram, moments, w2, swd, nearest",
+    )
+    content_loss: Literal["features", "self-similarity"] = Field(
+        "features", description="compare the features, or how they differ from each other"
+    )
+    loss_form: Literal["tutorial", "paper", "relative"] = Field(
+        "relative",
+        description="losses as in the tutorial, as in Gatys' paper, or relative to their targets",
+    )
+    style_goal: float = Field(
+        0.03,
+        ge=0,
+        allow_inf_nan=False,
+        description="style loss at which style and content pull as their weights say; a style that"
+        " is harder to reach pulls harder, an easier one less. 0: always as the weights say",
+    )
+    figures: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="how much the things that a painting shows, such as faces, count for its large"
+        " shapes: 1 as much as all else, 0 not at all",
+    )
+    balance: Literal["weights", "gradient"] = Field(
+        "weights",
+        description="style layers' weights are those of their losses, or their shares of the"
+        " gradient",
+    )
+    content_weight: Weight = Field(0.065, description="weight of the content loss, alpha")
+    style_weight: Weight = Field(1.0, description="weight of the style loss, beta")
+    tv_weight: Weight = Field(0.2, description="weight of the total variation loss, gamma")
+    tv_norm: Literal["l1", "l2"] = Field(
+        "l2", description="total variation: sum of absolute or mean of squared differences"
+    )
+
+    @model_validator(mode="after")
+    def _weighs_something(self) -> ObjectiveSettings:
+        if not any(self.style_layers.values()):
+            raise RecipeError("the style layers' weights are all zero; nothing would be painted")
+        if not any(self.style_loss.values()):
+            raise RecipeError("the style losses' weights are all zero; nothing would be painted")
+        return self
+
+    @classmethod
+    def preset_values(
+        cls, preset: Mapping[str, Any], explicit: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Drop a preset's layers for plain paintings where the user chooses the style layers: these
+        then hold for every painting.
+        """
+        if "style_layers" in explicit:
+            return {**preset, "plain_style_layers": {}}
+        return dict(preset)
+
+    @property
+    def is_seamless(self) -> bool:
+        """True if the picture's opposite edges fit together."""
+        return self.seamless
+
+    @property
+    def style_strength(self) -> float:
+        """``style_weight`` times the square of ``strength``: equal steps of it look about equal."""
+        return self.style_weight * self.strength**2
+
+    @property
+    def finish_strength(self) -> float:
+        """The factor of what only goes with the style, total variation and palettes: it fades with
+        a ``strength`` below 1, and is 1 above.
+        """
+        return min(1.0, self.strength)
