@@ -13,7 +13,7 @@ from PIL import Image
 from weight_files import digest_of, seeing_only, serve, write_torchvision
 
 import impasto as package
-from impasto.cli import doctor
+from impasto.cli.commands import doctor
 from impasto.networks import download, weights
 from impasto.settings.recipe import build
 

@@ -6,6 +6,7 @@ is a partial recipe: a TOML file in ``presets/``, or one of the user's own.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -400,6 +401,17 @@ class Recipe(BaseModel):
     def learning_rate(self) -> float:
         """``lr``, or the solver's default."""
         return self.lr if self.lr is not None else {"adam": 0.02, "lbfgs": 1.0}[self.solver]
+
+
+def bounds(name: str) -> tuple[float, float]:
+    """Return the lowest and the highest value that a setting may have.
+
+    Where the schema has no such bound, or an exclusive one, it is minus infinity or infinity.
+    """
+    limits = Recipe.model_fields[name].metadata
+    lowest = [limit.ge for limit in limits if getattr(limit, "ge", None) is not None]
+    highest = [limit.le for limit in limits if getattr(limit, "le", None) is not None]
+    return max(lowest, default=-math.inf), min(highest, default=math.inf)
 
 
 @cache

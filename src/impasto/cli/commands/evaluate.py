@@ -1,4 +1,4 @@
-"""``impasto evaluate``: how good a stylized picture is, in numbers."""
+"""``impasto evaluate``: measures of a stylized picture or film."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEANINGS = {
     "roughness": ("near 1", "fine detail over the painting's"),
     "border": ("near 1", "edge stands out over the painting's"),
 }
-"""Of each number, where it is best and what it is."""
+"""For each measure, its best value and what it tells."""
 
 FILM_MEANINGS = {
     "warping_error": "change where the source's motion explains it, × 1000 (Lai et al. 2018)",
@@ -91,32 +91,33 @@ def evaluate(
 
     limits = Limits(max_megabytes, max_megapixels)
     numbers = evaluate(result, content, styles, limits=limits)
-    paid = costs(result, content, styles, limits=limits).as_dict()
+    paper_costs = costs(result, content, styles, limits=limits).as_dict()
     if as_json:
-        click.echo(json.dumps({**numbers.as_dict(), "costs": paid}))
+        click.echo(json.dumps({**numbers.as_dict(), "costs": paper_costs}))
         return
     table = Table("", "value", "best", "what it is")
     for name, value in numbers.as_dict().items():
         table.add_row(name.replace("_", " "), f"{value:.3f}", *MEANINGS[name])
-    for name, value in paid.items():
+    for name, value in paper_costs.items():
         table.add_row(f"{name} cost", f"{value:.4g}", "0", COSTS[name])
     Console().print(table)
 
 
 def _show_steadiness(result: str, content: str, reference: str | None, *, as_json: bool) -> None:
+    """Print the measures of a film, and those of a reference beside them."""
     from impasto.video.measure import measure
 
-    own = measure(result, content).as_dict()
+    measured = measure(result, content).as_dict()
     other = None if reference is None else measure(reference, content).as_dict()
     if as_json:
-        click.echo(json.dumps(own if other is None else {**own, "reference": other}))
+        click.echo(json.dumps(measured if other is None else {**measured, "reference": other}))
         return
     columns = ("", "value", *(() if other is None else ("reference", "ratio")), "what it is")
     table = Table(*columns)
     for name, meaning in FILM_MEANINGS.items():
-        shown = [_number(own[name])]
+        shown = [_number(measured[name])]
         if other is not None:
-            shown += [_number(other[name]), _ratio(own[name], other[name])]
+            shown += [_number(other[name]), _ratio(measured[name], other[name])]
         table.add_row(name.replace("_", " "), *shown, meaning)
     Console().print(table)
 

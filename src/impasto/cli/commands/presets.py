@@ -1,4 +1,4 @@
-"""``impasto presets``: the looks there are."""
+"""``impasto presets``: the list of presets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images that a picture was made from, found again by what it says of them."""
+"""Finding the images that a picture was made from, by its note or record."""
 
 from __future__ import annotations
 
@@ -15,20 +15,38 @@ if TYPE_CHECKING:
     from impasto.settings.records import Original
 
 
-def content_again(original: Original, recipe: Path, style: str) -> str | Picture:
-    """What a picture's content was: a file, or for a texture nothing but a size."""
+def recorded_content(original: Original, recipe: Path, style: str) -> str | Picture:
+    """Return a picture's content: a file, or for a texture a grey picture of its size.
+
+    Args:
+        original: What the picture's note says about its content.
+        recipe: The picture.
+        style: The name of its style image, which a texture is named after.
+
+    Raises:
+        ImageError: The file isn't there.
+    """
     from impasto.images.limits import MIN_SIDE_PX
     from impasto.images.picture import Picture
 
     width, height = original.width or 0, original.height or 0
     if min(width, height) >= MIN_SIDE_PX:
         return Picture.grey(width, height, style)
-    return find_again(original, recipe)
+    return find_recorded(original, recipe)
 
 
-def find_again(original: Original, recipe: Path) -> str:
-    """Return a file that a picture was made from; of several by that name, the one that has not
-    changed. Raises ImageError: there is none.
+def find_recorded(original: Original, recipe: Path) -> str:
+    """Return a file that a picture was made from, or the name of a built-in style.
+
+    Of several files of that name, the unchanged one is returned. If all of them have changed, a
+    warning is printed.
+
+    Args:
+        original: What the picture's note says about the file.
+        recipe: The picture, or the record of its run.
+
+    Raises:
+        ImageError: There is no such file.
     """
     from impasto.networks import styles
     from impasto.networks.weights import matches

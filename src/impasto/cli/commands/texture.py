@@ -1,4 +1,4 @@
-"""``impasto texture STYLE``: a painting's style and no photo."""
+"""``impasto texture STYLE``: a texture synthesized from a style image."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from impasto.base.errors import RecipeError
+from impasto.cli.inputs import weighted_style
+from impasto.cli.interrupts import handle_stop_signals
 from impasto.cli.options import (
     FILE,
     given,
@@ -17,11 +19,12 @@ from impasto.cli.options import (
     recipe_options_without,
     run_options,
 )
-from impasto.cli.running import Keeper, stoppable
-from impasto.cli.stylize import run, show_estimate, weighted_style
-from impasto.cli.target import Target
+from impasto.cli.run_files import RunFileWriter
+from impasto.cli.running import execute_run
+from impasto.cli.summaries import print_estimate
+from impasto.cli.target import OutputTarget
 
-ABOUT_THE_PHOTO = (
+PHOTO_SETTINGS = (
     "content_weight", "content_layers", "content_loss", "color", "mask", "underpaint", "detail",
     "mix", "print", "enlarge", "statistics",
 )  # fmt: skip
@@ -41,7 +44,7 @@ ABOUT_THE_PHOTO = (
 @click.option(
     "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="Settings from a file or picture."
 )
-@recipe_options_without("size", *ABOUT_THE_PHOTO)
+@recipe_options_without("size", *PHOTO_SETTINGS)
 @click.option("--dry-run", is_flag=True, help="Only say sizes, memory and time.")
 @run_options
 def texture(
@@ -69,13 +72,18 @@ def texture(
     blended. Ctrl-C stops and keeps the picture so far.
     """
     width, height = parsed_size(size)
-    target = Target(
-        output, format, int(bit_depth), metadata=not no_metadata, force=force, suffix="_texture"
+    target = OutputTarget(
+        output,
+        format,
+        int(bit_depth),
+        has_metadata=not no_metadata,
+        should_replace=force,
+        suffix="_texture",
     )
     target.check_json(as_json)
     styles = [weighted_style(painting) for painting in paintings]
     target.check_early(styles[0][0])
-    with stoppable() as stop:
+    with handle_stop_signals() as stop:
         from impasto.images.limits import Limits
         from impasto.library import synthesis
 
@@ -89,14 +97,14 @@ def texture(
             **given(settings),
         )
         if dry_run:
-            show_estimate(job, target.path_for(job), as_json)
+            print_estimate(job, target.path_for(job), as_json=as_json)
             return 0
-        keeper = Keeper(target, job, save_every=None, checkpoint=None, checkpoint_every=0)
-        return run(job, None, target, keeper, stop, as_json=as_json, quiet=quiet)
+        run_files = RunFileWriter(target, job)
+        return execute_run(job, None, target, run_files, stop, as_json=as_json, is_quiet=quiet)
 
 
 def parsed_size(text: str) -> tuple[int, int]:
-    """``"1024x512"`` → (1024, 512), ``"512"`` → (512, 512). Raises RecipeError."""
+    """Return the size that ``"1024x512"`` or ``"512"`` stands for. Raises RecipeError."""
     match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x×*]\s*(\d{1,9}))?\s*", text, re.IGNORECASE)
     if match is None:
         raise RecipeError(

@@ -1,4 +1,4 @@
-"""``impasto classify``: the sanity check of the network."""
+"""``impasto classify``: the ImageNet classes that VGG-19 sees in an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``impasto live SOURCE SINK``: live pictures in another style."""
+"""``impasto live SOURCE SINK``: stylize live pictures."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ import click
 
 from impasto.base import files
 from impasto.base.errors import ImpastoError, RecipeError
-from impasto.cli.options import debug_option, force_option, json_option
-from impasto.cli.running import stoppable
-from impasto.cli.stylize import weighted_style
+from impasto.cli.inputs import weighted_style
+from impasto.cli.interrupts import handle_stop_signals
+from impasto.cli.options import debug_option, force_option, given, json_option, setting_range
 
 if TYPE_CHECKING:
-    from impasto.live.live import LiveProgress
+    from impasto.live.session import LiveProgress
     from impasto.live.stylist import Stylist
 
-LINE_EVERY_S = 5.0
+SECONDS_BETWEEN_LINES = 5.0
+DEFAULT_RATE = 25.0
+"""Pictures per second of a source that doesn't tell its rate."""
 
 
 @click.command
@@ -47,8 +49,8 @@ LINE_EVERY_S = 5.0
     "--size", type=click.IntRange(64, 4096), metavar="N", help="Long side to paint at most, px."
 )
 @click.option("--stability", type=click.FloatRange(0, 1), default=0.9, show_default=True)
-@click.option("--strength", type=click.FloatRange(0), help="How strong the style is.")
-@click.option("--style-scale", type=click.FloatRange(0.1, 10), help="Size of the strokes.")
+@click.option("--strength", type=setting_range("strength"), help="How strong the style is.")
+@click.option("--style-scale", type=setting_range("style_scale"), help="Size of the strokes.")
 @click.option("--seconds", type=click.FloatRange(0), metavar="N", help="Stop after so long.")
 @force_option
 @json_option
@@ -78,13 +80,13 @@ def live(
 
     While it runs it reads orders from standard input: style NAME, strength 0.5, strokes 1.5, quit.
     """
-    given = {"strength": strength, "style_scale": style_scale}
-    settings = {name: value for name, value in given.items() if value is not None}
-    with stoppable() as stop:
+    settings = given({"strength": strength, "style_scale": style_scale})
+    with handle_stop_signals() as stop:
         from impasto.live.window import Window
 
-        window = Window() if sink == "window" else None  # first of all: see there
-        from impasto.live.live import live as run
+        # A window has to be opened before PyAV is imported, see there.
+        window = Window() if sink == "window" else None
+        from impasto.live.session import stylize_live
         from impasto.live.sinks import open_sink
         from impasto.live.sources import LiveSource
         from impasto.live.stylist import Stylist
@@ -98,88 +100,93 @@ def live(
         files.check_apart(Path(sink), Path(source))
         pictures = LiveSource(source)
         first = pictures.start()
-        wanted = rate or pictures.rate or 25.0
-        shown = window or open_sink(sink, wanted, force=force)
-        stylist.painted(first.pixels)  # the first one takes longest
-        stylist.rate = wanted
-        orders = Orders(stylist)
+        target_rate = rate or pictures.rate or DEFAULT_RATE
+        output = window or open_sink(sink, target_rate, should_replace=force)
+        stylist.painted(first.pixels)  # the first picture takes the longest
+        stylist.rate = target_rate
+        commands = CommandReader(stylist)
         stop.start()
-        started = time.monotonic()
-        last, said = None, 0.0
+        start_time = time.monotonic()
+        last, last_line_time = None, 0.0
         try:
-            for last in run(pictures, stylist, shown):
+            for last in stylize_live(pictures, stylist, output):
                 now = time.monotonic()
-                if not quiet and (last.message or now - said > LINE_EVERY_S):
-                    click.echo(_line(last), err=True)
-                    said = now
-                if stop.signal_number or orders.quit or (seconds and now - started > seconds):
+                if not quiet and (last.message or now - last_line_time > SECONDS_BETWEEN_LINES):
+                    click.echo(_progress_line(last), err=True)
+                    last_line_time = now
+                is_over_time = seconds and now - start_time > seconds
+                if stop.signal_number or commands.should_quit or is_over_time:
                     break
         finally:
             pictures.close()
-            stop.writing = True
-            shown.close()
+            stop.is_writing = True
+            output.close()
         if pictures.failure is not None and (last is None or not last.shown):
             raise pictures.failure
         if as_json:
-            summary = _summary(last, time.monotonic() - started, pictures.damaged)
+            summary = _summary(last, time.monotonic() - start_time, pictures.damaged_count)
             click.echo(json.dumps(summary))
     return 0
 
 
-class Orders:
-    """Lines on standard input, heard in a thread."""
+class CommandReader:
+    """Reads commands from standard input, in a thread, and applies them to a stylist.
+
+    Attributes:
+        should_quit: Whether the command ``quit`` was read.
+    """
 
     def __init__(self, stylist: Stylist) -> None:
-        self.stylist, self.quit = stylist, False
-        threading.Thread(target=self._listen, daemon=True).start()
+        self.stylist, self.should_quit = stylist, False
+        threading.Thread(target=self._read, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read(self) -> None:
         for line in sys.stdin:
             word, _, value = line.strip().partition(" ")
             if word in ("quit", "q"):
-                self.quit = True
+                self.should_quit = True
             elif word:
                 try:
-                    self._obey(word, value.strip())
+                    self._apply(word, value.strip())
                 except ImpastoError as error:
                     click.echo(str(error), err=True)
 
-    def _obey(self, word: str, value: str) -> None:
+    def _apply(self, word: str, value: str) -> None:
         from impasto.live.stylist import ORDERS, setting
 
         if word == "style" and value:
             self.stylist.change(style=[weighted_style(value)])
         elif word in ORDERS:
-            self.stylist.change(**setting(word, _number(value)))
+            self.stylist.change(**setting(word, _parse_number(value)))
         else:
             raise RecipeError("an order is style NAME, strength X, strokes X or quit")
 
 
-def _number(text: str) -> float:
-    """What is none becomes one that is refused."""
+def _parse_number(text: str) -> float:
+    """Return a number, or NaN, which every setting refuses, if the text isn't one."""
     try:
         return float(text)
     except ValueError:
         return math.nan
 
 
-def _line(progress: LiveProgress) -> str:
-    said = f"{progress.message}  " if progress.message else ""
+def _progress_line(progress: LiveProgress) -> str:
+    message = f"{progress.message}  " if progress.message else ""
     return (
-        f"{said}{progress.rate:.1f} pictures/s, {progress.latency * 1000:.0f} ms,"
+        f"{message}{progress.rate:.1f} pictures/s, {progress.latency * 1000:.0f} ms,"
         f" painted at {progress.side} px, {progress.dropped} left out"
     )
 
 
 def _summary(last: LiveProgress | None, seconds: float, damaged: int) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    always = {"damaged": damaged, "seconds": round(seconds, 2)}
+    """Return what ``--json`` prints."""
+    totals = {"damaged": damaged, "seconds": round(seconds, 2)}
     if last is None:
-        return {"shown": 0, "dropped": 0, **always}
+        return {"shown": 0, "dropped": 0, **totals}
     return {
         "shown": last.shown,
         "dropped": last.dropped,
-        **always,
+        **totals,
         "rate": round(last.rate, 2),
         "latency_ms": round(last.latency * 1000, 1),
         "side": last.side,

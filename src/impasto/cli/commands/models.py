@@ -1,4 +1,4 @@
-"""``impasto models``: the network weights, here and to be had."""
+"""``impasto models``: the network weights, installed and available."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ PEERS: dict[str, Callable[[str, str, str], list[str]]] = {
         *("stylize", content, "--style-image", style, "-o", output)
     ],
 }
-"""The arguments of other programs' commands, with their own defaults otherwise. A program and the
-package that brings it have the same name.
+"""Functions that return the arguments of another program, which keeps its defaults otherwise. A
+program has the same name as its package.
 """
 
 
@@ -89,20 +89,20 @@ def compare(
             raise RecipeError(f"{name} isn't installed; install it with: pip install {name}")
     if not chosen and not others:
         raise RecipeError("there is nothing to compare; give --methods")
-    wanted = _pairs(images, pairs)
+    chosen_pairs = _pairs(images, pairs)
     if files.is_folder(output) and any(output.iterdir()) and not force:
         raise OutputError(f"{output} isn't empty; choose another folder, or --force")
-    _check(wanted)
+    _check(chosen_pairs)
     files.make_folder(output)
 
     from impasto.base import devices
     from impasto.views import report
 
     done = []
-    for content, style in wanted:
+    for content, style in chosen_pairs:
         folder = (
             output / files.shortened(f"{Path(content).stem}_{Path(style).stem}", 200)
-            if len(wanted) > 1
+            if len(chosen_pairs) > 1
             else output
         )
         files.make_folder(folder)
@@ -111,8 +111,8 @@ def compare(
     table = {pair.name: list(pair.rows) for pair in done}
     page = report.comparison_report(done, means, devices.machine())
     files.write_atomically(output / "report.html", page.encode("utf-8", "replace"))
-    known = {"pairs": table, "means": means, "machine": devices.machine()}
-    files.write_atomically(output / "table.json", json.dumps(known, indent=1).encode())
+    results = {"pairs": table, "means": means, "machine": devices.machine()}
+    files.write_atomically(output / "table.json", json.dumps(results, indent=1).encode())
     text = "\n".join(f"## {name}\n\n{report.markdown_table(rows)}" for name, rows in table.items())
     if len(done) > 1:
         text = f"## Means, and mean ranks\n\n{report.markdown_table(means)}\n{text}"
@@ -142,7 +142,7 @@ def _pairs(images: tuple[str, ...], pairs: Path | None) -> list[tuple[str, str]]
 
 
 def _check(pairs: list[tuple[str, str]]) -> None:
-    """Refuse before the work what would fail after it."""
+    """Raise ImageError now for an image that can't be read, not after the first methods."""
     from impasto.images.read import read
 
     for image in dict.fromkeys(path for pair in pairs for path in pair):
@@ -152,7 +152,7 @@ def _check(pairs: list[tuple[str, str]]) -> None:
 def _compared(
     content: str, style: str, methods: Sequence[str], peers: Sequence[str], size: int, folder: Path
 ) -> Any:
-    """All methods on one pair."""
+    """Run all methods on one pair. Returns a ``report.Pair``."""
     from impasto.images.read import read
     from impasto.measures import evaluation
     from impasto.runs.history import History
@@ -173,18 +173,18 @@ def _compared(
             row |= _timed(name, command) | {"steps": None}
         else:
             record = folder / f"{name}.json"
-            row |= _timed(name, _own(content, style, name, size, picture, record))
+            row |= _timed(name, _impasto_command(content, style, name, size, picture, record))
             run = json.loads(record.read_text(encoding="utf-8"))
             row["steps"] = run["steps"]
             if run["history"]:
                 histories[name] = History.from_list(run["history"])
         pictures[name] = picture
-        made = read(picture)
-        if max(made.width, made.height) > size:  # numbers of one size can be compared
-            made = made.fitted(size, "antialias")
-        paid = evaluation.costs(made, content, style).as_dict()
-        row |= {f"{term}_cost": value for term, value in paid.items()}
-        row |= evaluation.evaluate(made, content, style).as_dict()
+        stylized = read(picture)
+        if max(stylized.width, stylized.height) > size:  # scores are comparable at one size only
+            stylized = stylized.fitted(size, "antialias")
+        costs = evaluation.costs(stylized, content, style).as_dict()
+        row |= {f"{term}_cost": value for term, value in costs.items()}
+        row |= evaluation.evaluate(stylized, content, style).as_dict()
         rows.append(row)
     shown = {"content": content, "style": style, **pictures}
     sheet, curves = plots.contact_sheet(shown), plots.convergence(histories)
@@ -194,7 +194,7 @@ def _compared(
     return report.Pair(name, content, style, rows, pictures, histories)
 
 
-def _own(
+def _impasto_command(
     content: str, style: str, preset: str, size: int, picture: Path, record: Path
 ) -> list[str]:
     return [
@@ -204,7 +204,7 @@ def _own(
 
 
 def _program(name: str) -> str | None:
-    """Beside this Python, or wherever else programs are."""
+    """Return the path of a program: beside this Python, or else on the PATH."""
     beside = Path(sys.executable).with_name(name)
     return str(beside) if beside.exists() else shutil.which(name)
 
@@ -223,15 +223,18 @@ except ImportError:  # Windows
 with open(sys.argv[1], "w") as file:
     json.dump({"seconds": round(seconds, 2), "peak_mb": peak_mb, "code": process.returncode}, file)
 """
-"""Runs a command in a process of its own. A child's peak begins with what its parent had when it
-was forked, so this parent has to be small.
+"""A program that runs a command and writes its seconds and peak memory to a file.
+
+It is a process of its own because a child's peak memory begins with that of its parent at the fork,
+which has to be small.
 """
 
 
 def _timed(name: str, command: list[str]) -> Row:
-    """Run a program to its end: seconds from start to end, and the most memory it had.
+    """Run a program. Returns its seconds and its peak memory in MB.
 
-    Raises OutputError: it failed.
+    Raises:
+        OutputError: It failed.
     """
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder) / "figures.json"
@@ -245,7 +248,7 @@ def _timed(name: str, command: list[str]) -> Row:
 
 
 def _means(pairs: Sequence[Sequence[Row]]) -> list[Row]:
-    """Each method's means over the pairs, and its mean rank in each score (1 is the best)."""
+    """Return each method's means over the pairs, and its mean rank over all scores (1 is best)."""
     methods = [str(row["method"]) for row in pairs[0]]
     ranks: dict[str, list[float]] = {method: [] for method in methods}
     for rows in pairs:
@@ -265,12 +268,12 @@ def _means(pairs: Sequence[Sequence[Row]]) -> list[Row]:
 
 
 def _mean(values: Iterator[Any]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.mean(known) if known else None
+    numbers = [value for value in values if value is not None]
+    return statistics.mean(numbers) if numbers else None
 
 
 def _scores(row: Mapping[str, Any]) -> list[str]:
-    """The independent scores."""
+    """Return the names of the scores that no method optimizes."""
     return list(row)[list(row).index("total_cost") + 1 :]
 
 

@@ -10,10 +10,10 @@ import click
 from impasto.base import files
 from impasto.base.errors import ImageError
 from impasto.cli.options import FILE, debug_option, force_option
-from impasto.cli.originals import find_again
+from impasto.cli.recorded_inputs import find_recorded
 from impasto.settings.records import Original, read_note, read_record
 
-MEASURED = ("output", "width", "height", "steps", "seconds", "peak_rss_mb")
+MEASURED_FIELDS = ("output", "width", "height", "steps", "seconds", "peak_rss_mb")
 
 
 @click.command
@@ -29,26 +29,26 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
     files.check_writable(output, force=force)
     record = read_record(run) if run.suffix.lower() == ".json" else None
     note = record or read_note(run)
-    picture = run if record is None else _beside(record.output, run)
+    picture = run if record is None else _picture_of(record.output, run)
 
     from impasto.runs.history import History
-    from impasto.views import report as reports
+    from impasto.views.report import Run, run_report
 
-    def found(original: Original) -> str | None:
+    def find(original: Original) -> str | None:
         try:
-            return find_again(original, run)
+            return find_recorded(original, run)
         except ImageError as error:
             click.echo(f"{error}: left out", err=True)
             return None
 
-    styles = [found(style) for style in note.styles]
-    measured = note.model_dump(include={*MEASURED}, exclude_none=True)
+    styles = [find(style) for style in note.styles]
+    measured = note.model_dump(include={*MEASURED_FIELDS}, exclude_none=True)
     machine = {} if record is None else record.machine
     points = [] if record is None else [point.model_dump() for point in record.history]
-    page = reports.run_report(
-        reports.Run(
+    page = run_report(
+        Run(
             picture,
-            found(note.content) if note.content.name else None,
+            find(note.content) if note.content.name else None,
             [_source(style) for style in styles if style is not None],
             note.model_dump(),
             {**measured, **machine},
@@ -60,15 +60,22 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
 
 
 def _source(style: str) -> Any:
-    """A painting's file, or how a built-in style looks."""
+    """Return a painting's file, or the thumbnail of a built-in style."""
     from impasto.networks import styles
 
-    built_in = style in styles.NAMES and not files.exists(Path(style))
-    return styles.thumbnail(style) if built_in else style
+    is_built_in = style in styles.NAMES and not files.exists(Path(style))
+    return styles.thumbnail(style) if is_built_in else style
 
 
-def _beside(output: str, run: Path) -> Path:
-    """The picture of a run: where it was, seen from here or from the record, or beside it."""
+def _picture_of(output: str, run: Path) -> Path:
+    """Return the picture of a run.
+
+    Its path in the record may be relative to the working folder or to the record, or the picture
+    may have been moved together with the record.
+
+    Raises:
+        ImageError: It isn't there.
+    """
     for candidate in (Path(output), run.parent / output, run.parent / Path(output).name):
         if output and files.is_file(candidate):
             return candidate

@@ -68,7 +68,7 @@ def inspect(
     from impasto.images.limits import Limits
     from impasto.measures import inspection
 
-    seen = inspection.look(
+    result = inspection.look(
         content,
         style,
         stylized=stylized,
@@ -76,18 +76,18 @@ def inspect(
         limits=Limits(max_megabytes, max_megapixels),
         size=size,
     )
-    numbers = seen.numbers
+    numbers = result.numbers
     if as_json:
         click.echo(json.dumps(numbers.as_dict()))
     else:
-        _print(numbers)
+        _print_tables(numbers)
     if paths:
         from impasto.views import plots
 
         figures = {
-            "overview": lambda: plots.overview(seen.content, seen.style, seen.stylized),
-            "features": lambda: plots.feature_maps(seen.features),
-            "gram": lambda: plots.gram_matrices(seen.grams),
+            "overview": lambda: plots.overview(result.content, result.style, result.stylized),
+            "features": lambda: plots.feature_maps(result.features),
+            "gram": lambda: plots.gram_matrices(result.grams),
         }
         for name, path in paths.items():
             files.write_atomically(path, plots.as_png(figures[name]()))
@@ -95,6 +95,7 @@ def inspect(
 
 
 def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, Path]:
+    """Return the files of the figures that are asked for, by the figure's name."""
     if figure is None:
         if features or gram:
             raise OutputError("--features and --gram need --figure OUT.png, to know where to draw")
@@ -102,13 +103,13 @@ def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, 
     if figure.suffix.lower() != ".png":
         raise OutputError(f"{figure} should end in .png; figures are drawn as PNG")
     paths = {"overview": figure}
-    for name, wanted in (("features", features), ("gram", gram)):
-        if wanted:
+    for name, is_wanted in (("features", features), ("gram", gram)):
+        if is_wanted:
             paths[name] = files.named(figure, figure.stem, f"-{name}.png")
     return paths
 
 
-def _print(numbers: Inspection) -> None:
+def _print_tables(numbers: Inspection) -> None:
     from impasto.measures.inspection import tables
 
     console = Console()

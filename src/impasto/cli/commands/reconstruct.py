@@ -1,4 +1,4 @@
-"""``impasto reconstruct IMAGE``: what the network's layers keep of an image."""
+"""``impasto reconstruct IMAGE``: an image reconstructed from some layers' features."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import Any, Literal
 
 import click
 
+from impasto.cli.interrupts import handle_stop_signals
 from impasto.cli.options import given, picture_options, recipe_options_without, run_options
-from impasto.cli.running import Keeper, stoppable
-from impasto.cli.target import Target
+from impasto.cli.run_files import RunFileWriter
+from impasto.cli.running import execute_run
+from impasto.cli.series import VariedSettings, execute_series
+from impasto.cli.target import OutputTarget
 
-NOT_OURS = (
+EXCLUDED_SETTINGS = (
     "content_weight", "style_weight", "content_layers", "style_layers", "color", "mask", "region",
     "style_mask", "strength", "style_scale",
 )  # fmt: skip
-"""Settings that would mix the two terms, or that --layers is for."""
+"""Settings that would mix the two terms, or that --layers replaces."""
 
 
 @click.command
@@ -34,7 +37,7 @@ NOT_OURS = (
     help="The layers to look at. By default each of the paper's figure, on one labelled sheet.",
 )
 @picture_options
-@recipe_options_without(*NOT_OURS)
+@recipe_options_without(*EXCLUDED_SETTINGS)
 @run_options
 def reconstruct(
     image: str,
@@ -57,29 +60,36 @@ def reconstruct(
     Without --layers that is figure 1 of Gatys et al. 2016: content from low to high layers, or
     style from more and more of them; each picture is kept in full too. By default at 256 px.
     """
-    target = Target(
-        output, format, int(bit_depth), metadata=not no_metadata, force=force, suffix=f"_{term}"
+    target = OutputTarget(
+        output,
+        format,
+        int(bit_depth),
+        has_metadata=not no_metadata,
+        should_replace=force,
+        suffix=f"_{term}",
     )
     target.check_json(as_json)
     target.check_early(image)
-    with stoppable() as stop:
+    with handle_stop_signals() as stop:
         from impasto.images.limits import Limits
         from impasto.library import synthesis
 
         limits = Limits(max_megabytes, max_megapixels)
         if layers is None:
-            from impasto.cli import variations
-
             planned = synthesis.plan_figure(image, term, limits=limits, **given(settings))
-            varied: variations.Varied = {f"{term}_layers": list(synthesis.FIGURE[term])}
-            draw = partial(synthesis.figure, planned[0].prepare(), term)
-            return variations.run(
-                planned, varied, target, stop, as_json=as_json, quiet=quiet, draw=draw
+            varied: VariedSettings = {f"{term}_layers": list(synthesis.FIGURE[term])}
+            draw_sheet = partial(synthesis.figure, planned[0].prepare(), term)
+            return execute_series(
+                planned,
+                varied,
+                target,
+                stop,
+                as_json=as_json,
+                is_quiet=quiet,
+                draw_sheet=draw_sheet,
             )
-        from impasto.cli.stylize import run
-
         job = synthesis.prepare_reconstruction(
             image, term, layers, limits=limits, **given(settings)
         )
-        keeper = Keeper(target, job, save_every=None, checkpoint=None, checkpoint_every=0)
-        return run(job, None, target, keeper, stop, as_json=as_json, quiet=quiet)
+        run_files = RunFileWriter(target, job)
+        return execute_run(job, None, target, run_files, stop, as_json=as_json, is_quiet=quiet)

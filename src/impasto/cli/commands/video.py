@@ -1,4 +1,4 @@
-"""``impasto video CLIP STYLE``: a film in another style."""
+"""``impasto video CLIP STYLE``: stylize a film."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import click
 
 from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError
-from impasto.cli.console import film_display
+from impasto.cli.inputs import weighted_style
+from impasto.cli.interrupts import StopHandler, handle_stop_signals
 from impasto.cli.options import (
     debug_option,
     force_option,
@@ -22,18 +23,17 @@ from impasto.cli.options import (
     preset_option,
     recipe_options_without,
 )
-from impasto.cli.running import Stop, stoppable
-from impasto.cli.stylize import weighted_style
 from impasto.cli.target import short_stem
 
 if TYPE_CHECKING:
     from impasto.video.film import Film, FilmProgress
 
-OWN = ("size", "mask", "print", "dpi", "init", "seamless", "enlarge", "work_size")
-"""Settings that are the command's own, or mean nothing to it."""
-NUMBER = re.compile(r"[-_.]?%0?\d*d")
-MOST_RATE = 1000
-TIME = r"(?:\d+:){0,2}\d+(\.\d+)?"
+EXCLUDED_SETTINGS = ("size", "mask", "print", "dpi", "init", "seamless", "enlarge", "work_size")
+"""Settings that the command defines itself, or that have no meaning for it."""
+FRAME_NUMBER = re.compile(r"[-_.]?%0?\d*d")
+MAX_RATE = 1000
+"""Frames per second."""
+TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
 
 
 @click.command
@@ -91,7 +91,7 @@ TIME = r"(?:\d+:){0,2}\d+(\.\d+)?"
     help="Only paint N frames, on a contact sheet.",
 )
 @click.option("--resume", is_flag=True, help="Go on with one that was interrupted.")
-@recipe_options_without(*OWN)
+@recipe_options_without(*EXCLUDED_SETTINGS)
 @force_option
 @json_option
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
@@ -128,12 +128,13 @@ def video(
     --resume goes on from there.
     """
     paintings = [weighted_style(style) for style in (*styles, *named)]
-    keys = [_key(text) for text in styles_at]
+    later_styles = [_parse_style_at(text) for text in styles_at]
     chosen: dict[str, Any] = {**given(settings), **({"preset": preset} if preset else {})}
     if method is not None:
         chosen["method"] = method
-    target = _target(clip, output, [*paintings, *(style for _, style in keys)], preview, resume)
-    with stoppable() as stop:
+    all_styles = [*paintings, *(style for _, style in later_styles)]
+    target = _output_path(clip, output, all_styles, preview, resume)
+    with handle_stop_signals() as stop:
         from impasto.video.film import Film
         from impasto.video.frames import Cut
 
@@ -142,23 +143,28 @@ def video(
             paintings or None,
             target if preview is None else files.named(target, f".{target.stem}", ".mp4"),
             stability=stability,
-            styles_at=keys,
-            cut=Cut(_seconds(start), math.inf if end is None else _seconds(end), every, size or 0),
+            styles_at=later_styles,
+            cut=Cut(
+                _parse_seconds(start),
+                math.inf if end is None else _parse_seconds(end),
+                every,
+                size or 0,
+            ),
             mask=mask,
             codec=codec if preview is None else None,
             crf=crf if preview is None else None,
-            rate=None if rate is None else _rate(rate),
+            rate=None if rate is None else _parse_rate(rate),
             resume=resume,
             force=force or preview is not None,
             **chosen,
         )
         if preview is not None:
-            _write_sheet(film, preview, target, force=force)
+            _write_preview(film, preview, target, should_replace=force)
             click.echo(json.dumps({"output": str(target)}) if as_json else str(target))
             return 0
         stop.start()
-        last = _drain(film, stop, quiet=quiet)
-        stop.writing = True
+        last = _run_until_stopped(film, stop, is_quiet=quiet)
+        stop.is_writing = True
         notes = film.finish()
         for note in notes:
             click.echo(note, err=True)
@@ -167,27 +173,27 @@ def video(
         else:
             click.echo(str(target))
         if stop.signal_number:
-            more = "; --resume goes on with it" if film.can_go_on else ""
-            click.echo(f"stopped after {film.done} frames{more}", err=True)
+            hint = "; --resume goes on with it" if film.can_go_on else ""
+            click.echo(f"stopped after {film.done} frames{hint}", err=True)
             return stop.exit_code
     return 0
 
 
-def _target(
+def _output_path(
     clip: str,
     output: str | None,
     styles: list[tuple[str, float]],
     preview: int | None,
     resume: bool,
 ) -> Path:
-    """Where it goes: by default beside the clip."""
+    """Return the output file, by default a new one beside the clip."""
     if output is not None:
         return Path(output)
     if not styles:
         raise RecipeError("no style image was given; at least one is needed")
     if not clip:
         raise ImageError("the name of the film is empty")
-    source = Path(NUMBER.sub("", clip)) if NUMBER.search(clip) else Path(clip)
+    source = Path(FRAME_NUMBER.sub("", clip)) if FRAME_NUMBER.search(clip) else Path(clip)
     if source.is_dir():  # "." has a name, too
         source = source.resolve()
     if not source.name:
@@ -197,17 +203,17 @@ def _target(
     return path if resume else files.free_name(path)
 
 
-def _key(text: str) -> tuple[float, tuple[str, float]]:
-    """``"5:painting.jpg"`` → seconds and the style. Raises RecipeError."""
-    found = re.fullmatch(rf"({TIME}):(.+)", text)
+def _parse_style_at(text: str) -> tuple[float, tuple[str, float]]:
+    """Return seconds and weighted style of ``"5:painting.jpg"``. Raises RecipeError."""
+    found = re.fullmatch(rf"({TIME_PATTERN}):(.+)", text)
     if found is None:
         raise RecipeError(f"a style at a time is SECONDS:STYLE, as in 5:painting.jpg, not {text}")
-    return _seconds(found[1]), (found[3], 1.0)
+    return _parse_seconds(found[1]), (found[3], 1.0)
 
 
-def _seconds(text: str) -> float:
-    """``"90"``, ``"1:30"`` and ``"0:01:30"`` → 90.0. Raises RecipeError."""
-    if not re.fullmatch(TIME, text.strip()):
+def _parse_seconds(text: str) -> float:
+    """Return the seconds of ``"90"``, ``"1:30"`` or ``"0:01:30"``. Raises RecipeError."""
+    if not re.fullmatch(TIME_PATTERN, text.strip()):
         raise RecipeError(f"a time is seconds or 1:02:03, not {text}")
     total = 0.0
     for part in text.split(":"):
@@ -215,30 +221,32 @@ def _seconds(text: str) -> float:
     return total
 
 
-def _rate(text: str) -> Fraction:
-    """``"25"``, ``"29.97"`` or ``"30000/1001"``. Raises RecipeError."""
+def _parse_rate(text: str) -> Fraction:
+    """Return the rate of ``"25"``, ``"29.97"`` or ``"30000/1001"``. Raises RecipeError."""
     try:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if not 0 < rate <= MOST_RATE:
+    if not 0 < rate <= MAX_RATE:
         raise RecipeError(f"a rate is a number of frames a second, as 25 or 30000/1001, not {text}")
     return rate
 
 
-def _drain(film: Film, stop: Stop, *, quiet: bool) -> FilmProgress | None:
-    """Make the film, until it is done or a signal comes."""
+def _run_until_stopped(film: Film, stop: StopHandler, *, is_quiet: bool) -> FilmProgress | None:
+    """Paint the film until its end or a stop signal. Returns the last progress event."""
+    from impasto.cli.console import film_display
+
     last = None
-    with film_display(quiet=quiet) as shown:
+    with film_display(is_quiet=is_quiet) as display:
         for last in film:
-            shown.show(last)
+            display.show(last)
             if stop.signal_number:
                 break
     return last
 
 
 def _summary(film: Film, last: FilmProgress | None, notes: list[str]) -> dict[str, Any]:
-    """What ``--json`` prints."""
+    """Return what ``--json`` prints."""
     return {
         "output": str(film.output),
         "width": film.width,
@@ -252,8 +260,8 @@ def _summary(film: Film, last: FilmProgress | None, notes: list[str]) -> dict[st
     }
 
 
-def _write_sheet(film: Film, count: int, target: Path, *, force: bool) -> None:
-    """Some frames, and below each how it looks painted."""
+def _write_preview(film: Film, count: int, target: Path, *, should_replace: bool) -> None:
+    """Write a sheet of some frames, each above its stylized version."""
     from PIL import Image
 
     from impasto.images.sheet import Panel, contact_sheet
@@ -261,7 +269,7 @@ def _write_sheet(film: Film, count: int, target: Path, *, force: bool) -> None:
     from impasto.video.film import previews
 
     encoding = Encoding(format_for(target))
-    files.check_writable(target, force=force)
+    files.check_writable(target, force=should_replace)
     pairs = previews(film, count)
     rows = [[Panel(Image.fromarray(pair[row])) for pair in pairs] for row in (0, 1)]
     files.write_atomically(target, encode_image(contact_sheet(rows), encoding))

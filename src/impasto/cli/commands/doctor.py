@@ -18,8 +18,7 @@ from impasto.base.errors import DeviceError
 from impasto.base.folders import cache_folder, home_folder, preset_folder
 from impasto.cli.options import debug_option, json_option
 from impasto.networks import download, weights
-from impasto.networks.kernels import selection as kernels
-from impasto.networks.kernels import speeds
+from impasto.networks.kernels import selection, speeds
 from impasto.studio.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")
@@ -48,7 +47,7 @@ def doctor(clear: bool, as_json: bool, debug: bool) -> None:
 
 def delete_cached_files() -> list[Path]:
     """Delete stored measurements and downloaded weights. Returns the deleted files."""
-    deleted = kernels.forget_measurements()
+    deleted = selection.forget_measurements()
     for entry in weights.CATALOGUE.values():
         if not entry.is_bundled:
             deleted += download.remove(entry.path)
@@ -58,11 +57,11 @@ def delete_cached_files() -> list[Path]:
 def build_report() -> dict[str, Any]:
     """Return the report as JSON values; on a CPU, measures its kernels if that was never done."""
     try:
-        selected, problem = kernels.choose(), None
+        selected, problem = selection.choose(), None
     except DeviceError as error:  # a bad value of IMPASTO_KERNEL, which is listed below
-        selected, problem = kernels.choose(kernel="plain"), str(error)
+        selected, problem = selection.choose(kernel="plain"), str(error)
     on_cpu = selected.device.type == "cpu"
-    measured = (kernels.measured_seconds() if on_cpu else None) or {}
+    measured = (selection.measured_seconds() if on_cpu else None) or {}
     folders = {
         "cache": cache_folder(),
         "presets": preset_folder(),
