@@ -18,12 +18,13 @@ import torch
 from PIL import Image
 
 from impasto.base.errors import CheckpointError, OutputError
-from impasto.video import film as film_module
-from impasto.video.codecs import codec_for
+from impasto.video import stages
 from impasto.video.film import Film
 from impasto.video.frames import Cut
-from impasto.video.reading import BICUBIC, EXACT, open_source
-from impasto.video.writing import FilmWriter
+from impasto.video.read.opening import open_source
+from impasto.video.read.pixels import BICUBIC, EXACT
+from impasto.video.write.codecs import codec_for
+from impasto.video.write.work_file import FilmWriter
 
 STYLE = "violet-spots"
 OTHER = "honey-wash"
@@ -332,7 +333,7 @@ def test_fonts_stay_where_they_can(frames, tmp_path):
 @pytest.mark.parametrize("suffix", [".ts", ".avi", ".mkv"])
 def test_no_frame_is_lost_by_seeking(suffix, frames, tmp_path, monkeypatch):
     """Some kinds of files are sought in only roughly."""
-    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 50)
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 50)
     options = {"crf": "20", "g": "40", "bf": "3"}
     source = clips.write(tmp_path / f"long{suffix}", frames * 5, options=options)
     cut = Cut(start=2.52, end=2.92)
@@ -465,7 +466,7 @@ def test_a_work_file_plays_whatever_its_name(frames, tmp_path):
 
 
 def test_an_interrupted_film_can_be_played_and_gone_on_with(clip, frames, tmp_path, monkeypatch):
-    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 5)
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 5)
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
     made(clip, whole)
     for stop_after in (3, 8, 7, None):  # the first, before anything but its beginning is known

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bar
 
 if TYPE_CHECKING:
     from impasto.runs.result import Progress
-    from impasto.video.film import FilmProgress
+    from impasto.video.progress import FilmProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 

@@ -20,8 +20,8 @@ from impasto.live.slot import Slot
 from impasto.live.sources import RETRY_INTERVAL_S, STREAM
 from impasto.live.window import Window
 from impasto.networks.connection import ffmpeg_options, is_loopback, open_client
-from impasto.video.codecs import QUICKTIME, Codec
-from impasto.video.writing import FRAGMENTED, SWS_601
+from impasto.video.write.codecs import QUICKTIME, Codec
+from impasto.video.write.work_file import FRAGMENTED, SWS_601
 
 CONTAINERS = {"rtmp": "flv", "rtmps": "flv", "rtsp": "rtsp", "udp": "mpegts", "srt": "mpegts",
            "rtp": "rtp_mpegts", "tcp": "mpegts", "http": "mpegts"}  # fmt: skip

@@ -24,7 +24,7 @@ from impasto.base.errors import ImageError
 from impasto.live.slot import Slot
 from impasto.networks.connection import ffmpeg_options
 from impasto.video.containers import best_stream, check_decodable, open_container
-from impasto.video.reading import colour_of, upright
+from impasto.video.read.pixels import colour_of, upright
 
 STREAM = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 RETRY_INTERVAL_S = 1.0

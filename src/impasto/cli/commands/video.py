@@ -26,7 +26,8 @@ from impasto.cli.options import (
 from impasto.cli.target import short_stem
 
 if TYPE_CHECKING:
-    from impasto.video.film import Film, FilmProgress
+    from impasto.video.film import Film
+    from impasto.video.progress import FilmProgress
 
 EXCLUDED_SETTINGS = ("size", "mask", "print", "dpi", "init", "seamless", "enlarge", "work_size")
 """Settings that the command defines itself, or that have no meaning for it."""
@@ -266,7 +267,7 @@ def _write_preview(film: Film, count: int, target: Path, *, should_replace: bool
 
     from impasto.images.sheet import Panel, contact_sheet
     from impasto.images.write import Encoding, encode_image, format_for
-    from impasto.video.film import previews
+    from impasto.video.previews import previews
 
     encoding = Encoding(format_for(target))
     files.check_writable(target, force=should_replace)

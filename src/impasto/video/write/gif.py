@@ -1,4 +1,4 @@
-"""Lossless work files → a GIF, with one palette for all of it."""
+"""Making a GIF, with one palette for the whole film, from lossless work files."""
 
 from __future__ import annotations
 
@@ -15,17 +15,28 @@ from impasto.base import files
 from impasto.base.errors import OutputError, reason
 from impasto.video.containers import open_container
 from impasto.video.frames import Clip
-from impasto.video.writing import Part
+from impasto.video.write.work_file import WorkFilePart
 
-GIF_TIME = Fraction(1, 100)
-"""What a GIF counts in, seconds."""
+GIF_TIME_BASE = Fraction(1, 100)
+"""The unit of a GIF's times, seconds."""
 MAX_DELAY = 65535
+"""Longest time that a GIF can show a frame, in that unit."""
 
 
-def write_gif(parts: Sequence[Part], output: Path, clip: Clip, last_duration: int) -> None:
-    """A GIF of lossless work files: one palette for all of it, chosen in a first pass (FFmpeg's
-    ``palettegen``). Of frames that come quicker than a GIF can count, the first are kept.
-    ``last_duration`` is that of the last frame, in the clip's time base. Raises OutputError.
+def write_gif(parts: Sequence[WorkFilePart], output: Path, clip: Clip, last_duration: int) -> None:
+    """Write a GIF.
+
+    The palette is computed in a first pass, by FFmpeg's ``palettegen``. Frames that are closer than
+    a GIF's time base are dropped.
+
+    Args:
+        parts: The lossless work files.
+        output: The GIF.
+        clip: The film's properties.
+        last_duration: The duration of the last frame, in the clip's time base.
+
+    Raises:
+        OutputError: The GIF can't be written.
     """
     try:
         files.make_atomically(output, lambda path: _write_gif(parts, path, clip, last_duration))
@@ -33,26 +44,26 @@ def write_gif(parts: Sequence[Part], output: Path, clip: Clip, last_duration: in
         raise OutputError(f"{output} can't be written: {reason(error)}") from error
 
 
-def _write_gif(parts: Sequence[Part], path: Path, clip: Clip, last_duration: int) -> None:
+def _write_gif(parts: Sequence[WorkFilePart], path: Path, clip: Clip, last_duration: int) -> None:
     palette = _palette(parts)
     graph = av.filter.Graph()
-    final = round(last_duration * clip.time_base / GIF_TIME)
+    final = round(last_duration * clip.time_base / GIF_TIME_BASE)
     options = {"loop": "0", "final_delay": str(min(max(1, final), MAX_DELAY))}
     with av.open(str(path), "w", format="gif", options=options) as output:
         gif: Any = output.add_stream("gif", rate=clip.rate)
         gif.pix_fmt, gif.width, gif.height = "pal8", clip.width, clip.height
-        gif.time_base = gif.codec_context.time_base = GIF_TIME
+        gif.time_base = gif.codec_context.time_base = GIF_TIME_BASE
         pictures = colours = None
         last = -1
         for frame, seconds in _part_frames(parts, clip):
-            frame.pts, frame.time_base = round(seconds / GIF_TIME), GIF_TIME
+            frame.pts, frame.time_base = round(seconds / GIF_TIME_BASE), GIF_TIME_BASE
             if frame.pts <= last:
                 continue
             last = frame.pts
             if pictures is None or colours is None:
                 pictures, colours = (
                     graph.add_buffer(
-                        width=f.width, height=f.height, format=f.format, time_base=GIF_TIME
+                        width=f.width, height=f.height, format=f.format, time_base=GIF_TIME_BASE
                     )
                     for f in (frame, palette)
                 )
@@ -61,7 +72,7 @@ def _write_gif(parts: Sequence[Part], path: Path, clip: Clip, last_duration: int
                 colours.link_to(used, 0, 1)
                 used.link_to(sink)
                 graph.configure()
-                palette.pts, palette.time_base = 0, GIF_TIME
+                palette.pts, palette.time_base = 0, GIF_TIME_BASE
                 colours.push(palette)
                 colours.push(None)
             pictures.push(frame)
@@ -73,15 +84,15 @@ def _write_gif(parts: Sequence[Part], path: Path, clip: Clip, last_duration: int
 
 
 def _drain_into(sink: Any, stream: Any, output: Any) -> None:
-    """Encode the frames that have come through a filter."""
+    """Encode the frames that a filter has finished."""
     with suppress(av.error.BlockingIOError, av.error.EOFError):
         while True:
             frame = sink.pull()
             output.mux(stream.encode(frame))
 
 
-def _palette(parts: Sequence[Part]) -> Any:
-    """A frame of 16 × 16 pixels: the colours that suit all of it."""
+def _palette(parts: Sequence[WorkFilePart]) -> Any:
+    """Return the palette of the whole film, as a frame of 16 × 16 pixels."""
     graph, first, sink = av.filter.Graph(), None, None
     for part in parts:
         with closing(open_container(str(part.path))) as pictures:
@@ -99,8 +110,8 @@ def _palette(parts: Sequence[Part]) -> Any:
     return sink.pull()
 
 
-def _part_frames(parts: Sequence[Part], clip: Clip) -> Iterator[tuple[Any, Fraction]]:
-    """Frames and their times in seconds."""
+def _part_frames(parts: Sequence[WorkFilePart], clip: Clip) -> Iterator[tuple[Any, Fraction]]:
+    """Yield frames and their times in seconds."""
     for part in parts:
         with closing(open_container(str(part.path))) as pictures:
             start: Fraction | None = None

@@ -1,4 +1,4 @@
-"""Stages of a pipeline, each in a thread of its own."""
+"""Iterators that run ahead in a thread: the stages of the film pipeline."""
 
 from __future__ import annotations
 
@@ -10,29 +10,34 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 DEPTH = 3
-"""How many items wait between two stages."""
+"""How many items may wait between two stages."""
 
 
-def ahead(items: Iterator[Item], depth: int = DEPTH) -> Iterator[Item]:
-    """``items``, made in a thread, up to ``depth`` before they are wanted. What goes wrong there is
-    raised here; when this is closed, that ends.
+def prefetch(items: Iterator[Item], depth: int = DEPTH) -> Iterator[Item]:
+    """Yield the items of an iterator that runs in a thread.
+
+    An error in the iterator is raised here. When this generator is closed, the iterator is, too.
+
+    Args:
+        items: The iterator.
+        depth: How many items may wait.
     """
-    made: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
-    closed = threading.Event()
+    ready: queue.Queue[tuple[str, Any]] = queue.Queue(depth)
+    is_closed = threading.Event()
 
     def put(kind: str, value: Any) -> None:
-        while not closed.is_set():
+        while not is_closed.is_set():
             try:
-                made.put((kind, value), timeout=0.1)
+                ready.put((kind, value), timeout=0.1)
                 return
             except queue.Full:
                 continue
 
-    def make() -> None:
+    def run() -> None:
         try:
             for item in items:
                 put("item", item)
-                if closed.is_set():
+                if is_closed.is_set():
                     break
             put("end", None)
         except BaseException as error:
@@ -42,16 +47,16 @@ def ahead(items: Iterator[Item], depth: int = DEPTH) -> Iterator[Item]:
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=make, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
         while True:
-            kind, value = made.get()
+            kind, value = ready.get()
             if kind == "end":
                 return
             if kind == "error":
                 raise value
             yield value
     finally:
-        closed.set()
+        is_closed.set()
         thread.join()

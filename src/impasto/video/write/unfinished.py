@@ -1,4 +1,4 @@
-"""What lies beside a film while it is made: its pictures, and how to go on with it."""
+"""The files beside a film while it is made: its work files, and the state to resume from."""
 
 from __future__ import annotations
 
@@ -14,49 +14,55 @@ import torch
 
 from impasto.base import files
 from impasto.base.errors import CheckpointError, OutputError
-from impasto.video.codecs import Codec
 from impasto.video.frames import Clip
-from impasto.video.writing import FilmWriter, Part
+from impasto.video.write.codecs import Codec
+from impasto.video.write.work_file import FilmWriter, WorkFilePart
 
 MAX_ENDING_BYTES = 32
-"""Room for what follows a film's name in the names of the files beside it: a number of eight
-digits, ``.part``, a number of resumed runs and a suffix."""
+"""Longest ending of the names of these files: a number of eight digits, ``.part``, a number of
+resumed runs and a suffix."""
 
 
 class Unfinished:
-    """The files beside ``output``: ``OUT.part.mp4`` and the like, one for each time that it was
-    gone on with, and ``OUT.part.state``. What was asked for is in there as ``asked``, a hash.
+    """The files of an unfinished film.
+
+    These are the work files, ``OUT.part.mp4`` and ``OUT.part-2.mp4`` and so on, one for each time
+    that the film was resumed, and the state, ``OUT.part.state``.
+
+    Args:
+        output: The film.
+        request_hash: A hash of what the film is made from. Only the same request resumes it.
     """
 
-    def __init__(self, output: Path, asked: str) -> None:
+    def __init__(self, output: Path, request_hash: str) -> None:
         beside = output / "film" if files.is_folder(output) else output
         suffix = ".mkv" if output.suffix.lower() == ".gif" else output.suffix
-        self.output, self.asked = output, asked
+        self.output, self.request_hash = output, request_hash
         self.work = beside.with_name(f"{_work_stem(beside)}.part{suffix}")
         self.state_file = self.work.with_suffix(".state")
-        self.earlier: list[Part] = []
+        self.earlier_parts: list[WorkFilePart] = []
         self.writer: FilmWriter | None = None
         self.state: dict[str, Any] | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether it can be gone on with."""
+        """Whether the film can be resumed."""
         return files.exists(self.state_file)
 
-    def check(self, read: Iterable[Path], *, force: bool) -> None:
-        """Raises OutputError: the work file's name is that of what is ``read``, or taken."""
-        for path in read:
+    def check(self, inputs: Iterable[Path], *, should_replace: bool) -> None:
+        """Raise OutputError if the work file is one of the inputs, or another program's file."""
+        for path in inputs:
             files.check_apart(self.work, path)
-        if files.exists(self.work) and not self.exists and not force:
+        if files.exists(self.work) and not self.exists and not should_replace:
             raise OutputError(
                 f"{self.work} is in the way: it is kept there how far {self.output} is; move it, or"
                 " --force to replace both"
             )
 
     def load(self) -> dict[str, Any]:
-        """What was remembered last. Raises CheckpointError."""
+        """Return the state to resume from. Raises CheckpointError."""
         saved = self._read()
-        for part in self.earlier:
+        for part in self.earlier_parts:
             if not part.is_whole():
                 raise CheckpointError(f"{part.path} is damaged: it ends too early; begin anew")
         return saved
@@ -68,21 +74,22 @@ class Unfinished:
             raise CheckpointError(
                 f"{self.output} wasn't interrupted: there is nothing to resume"
             ) from None
-        except Exception as error:  # whatever unpickling thinks of
+        except Exception as error:  # unpickling damaged data raises anything
             raise CheckpointError(f"{self.state_file} is damaged; --force begins anew") from error
-        if saved.get("asked") != self.asked:
+        if saved.get("asked") != self.request_hash:
             raise CheckpointError(
                 f"{self.output} was begun with another film, other styles or settings;"
                 " resume with the same"
             )
-        self.earlier = [
-            Part(self.work.with_name(name), first, count) for name, first, count in saved["parts"]
+        self.earlier_parts = [
+            WorkFilePart(self.work.with_name(name), first, count)
+            for name, first, count in saved["parts"]
         ]
         return saved
 
     def open(self, codec: Codec, clip: Clip) -> FilmWriter:
-        """A work file for what comes now. Raises OutputError."""
-        path = self._work_file(len(self.earlier) + 1)
+        """Open a work file for the next frames. Raises OutputError."""
+        path = self._work_file(len(self.earlier_parts) + 1)
         try:
             self.writer = FilmWriter(path, codec, clip)
         except OutputError:
@@ -91,13 +98,14 @@ class Unfinished:
         return self.writer
 
     def begin(self) -> None:
-        """From here on it can be gone on with: at first, from the first frame.
+        """Make the film resumable, from its first frame at first.
 
-        Raises OutputError: that can't be written down; nothing is left then.
+        Raises:
+            OutputError: The state can't be written. No file is left then.
         """
         self.remember({"frames": 0})
         try:
-            self.write(closed=True)
+            self.write(is_closed=True)
         except OutputError:
             if self.writer is not None:
                 self.writer.abandon()
@@ -105,31 +113,35 @@ class Unfinished:
             raise
 
     @property
-    def parts(self) -> list[Part]:
-        """The work files that make up the film so far."""
+    def parts(self) -> list[WorkFilePart]:
+        """The parts that make up the film so far."""
         if self.writer is None or not self.writer.times.pts:
-            return self.earlier
-        return [*self.earlier, self.writer.part]
+            return self.earlier_parts
+        return [*self.earlier_parts, self.writer.part]
 
     def remember(self, state: Mapping[str, Any]) -> None:
-        """How to go on from here; ``write`` writes it down."""
+        """Keep the state to resume from; ``write`` writes it."""
         parts = [[part.path.name, part.first, part.frames] for part in self.parts]
-        self.state = {**state, "asked": self.asked, "parts": parts}
+        self.state = {**state, "asked": self.request_hash, "parts": parts}
 
-    def write(self, *, closed: bool = False) -> None:
-        """Write down what is remembered, once what it goes on from is in the file."""
+    def write(self, *, is_closed: bool = False) -> None:
+        """Write the state that was kept, if the frames before it are in the work file.
+
+        Args:
+            is_closed: Whether the work file is complete.
+        """
         if self.state is None:
             return
-        if closed or self.writer is None or self.writer.relies_on(self.state["parts"][-1][2]):
+        if is_closed or self.writer is None or self.writer.has_written(self.state["parts"][-1][2]):
             if self.writer is not None:
                 files.sync(self.writer.path)
-            buffer = io.BytesIO()  # on a full disk torch.save raises something of its own
+            buffer = io.BytesIO()  # on a full disk torch.save itself raises an unclear error
             torch.save(self.state, buffer)
             files.write_atomically(self.state_file, buffer.getvalue())
             self.state = None
 
     def discard(self) -> None:
-        """Remove what an earlier run left."""
+        """Remove the files of an earlier run."""
         for number in itertools.count(1):
             path = self._work_file(number)
             if not files.exists(path):
@@ -138,26 +150,28 @@ class Unfinished:
         self._remove_state()
 
     def remove(self) -> None:
-        """Remove what this run, and those that it went on with, made."""
+        """Remove the files of this run, and of those that it resumed."""
         paths = [part.path for part in self.parts]
         for path in [*paths, *([] if self.writer is None else [self.writer.path])]:
             path.unlink(missing_ok=True)
         self._remove_state()
 
     def _remove_state(self) -> None:
-        """Remove the state, and what writers of it or of the film left that were killed."""
+        """Remove the state, and temporary files of killed processes."""
         self.state_file.unlink(missing_ok=True)
         for path in (self.state_file, self.output):
             files.remove_abandoned(path)
 
     def _work_file(self, number: int) -> Path:
-        """That of the first, second, … time that it was gone on with."""
+        """Return the work file of the first, second, … run."""
         return self.work.with_stem(f"{self.work.stem}-{number}") if number > 1 else self.work
 
 
 def _work_stem(output: Path) -> str:
-    """Return what the names of the files beside a film begin with: its own, or where their endings
-    have no room, the start of it and a number that tells it from others.
+    """Return the stem of the names of the files beside a film.
+
+    It is the film's own, or if the endings would make it too long, the start of it and a number
+    that distinguishes it from others.
     """
     stem = output.stem.replace("%", "")
     room = files.MAX_NAME_BYTES - MAX_ENDING_BYTES

@@ -1,4 +1,4 @@
-"""Deinterlacing."""
+"""Deinterlacing with FFmpeg's filter ``bwdif``."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import av
 
 FILTER = "bwdif"
-"""FFmpeg's best deinterlacer that needs no weights."""
+"""FFmpeg's best deinterlacer that needs no file of weights."""
 OPTIONS = "mode=send_frame:parity=auto:deint=interlaced"
-"""A picture for each frame; frames that aren't marked as interlaced stay as they are."""
+"""One picture per frame; frames that aren't marked as interlaced stay as they are."""
 
 
 def deinterlaced(
     first: av.VideoFrame, others: Iterator[av.VideoFrame], stream: Any
 ) -> Iterator[av.VideoFrame]:
-    """Yield ``first`` and the others without combs, at their times.
+    """Yield frames without combing artefacts, at their times.
 
     Args:
-        first: The frame to begin with.
-        others: Those after it, of the same size and pixel format.
-        stream: Whose time base the frames' times are in.
+        first: The first frame.
+        others: The frames after it, of the same size and pixel format.
+        stream: The stream whose time base the frames' times are in.
     """
     graph = av.filter.Graph()
     source = graph.add_buffer(
@@ -44,10 +44,11 @@ def deinterlaced(
 
 
 def _ready(sink: Any, stream: Any) -> Iterator[av.VideoFrame]:
+    """Yield the frames that the filter has finished."""
     with suppress(av.error.BlockingIOError, av.error.EOFError):
         while True:
             frame = sink.pull()
-            ratio = frame.time_base / stream.time_base  # the filter counts in half of it
+            ratio = frame.time_base / stream.time_base  # the filter's is half the stream's
             if frame.pts is not None:
                 frame.pts = round(frame.pts * ratio)
             if frame.duration:

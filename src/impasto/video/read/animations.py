@@ -1,6 +1,6 @@
-"""Animated GIF, PNG and WebP as films.
+"""Animated GIF, PNG, WebP and transparent AVIF as frames.
 
-Pillow decodes them: FFmpeg has no decoder for animated WebP.
+Pillow decodes them, because FFmpeg has no decoder for animated WebP.
 """
 
 from __future__ import annotations
@@ -35,37 +35,43 @@ from impasto.video.frames import (
 
 FORMATS = ("GIF", "PNG", "WEBP")
 MILLISECOND = Fraction(1, 1000)
-MIN_DURATION_MS, USUAL_DURATION_MS = 20, 100
-"""Browsers show a frame that is said to be shorter than the one as long as the other."""
+MIN_DURATION_MS, DEFAULT_DURATION_MS = 20, 100
+"""Browsers show a frame with a stated duration below the first for as long as the second."""
 
 
 def is_animation(path: str) -> bool:
     """Return whether a file is an animated GIF, PNG or WebP, or AVIF with transparency."""
     try:
         with Path(path).open("rb") as file, open_image(file, path, Limits()) as image:
-            # FFmpeg reads an AVIF's transparency as a film of its own.
-            is_known = image.format in FORMATS or (image.format == "AVIF" and image.mode == "RGBA")
-            return is_known and bool(getattr(image, "is_animated", False))
+            # FFmpeg reads an AVIF's transparency as a second film.
+            is_supported = image.format in FORMATS or (
+                image.format == "AVIF" and image.mode == "RGBA"
+            )
+            return is_supported and bool(getattr(image, "is_animated", False))
     except (OSError, ImageError):
         return False
 
 
 @dataclass(frozen=True)
-class _Timing:
-    """The number of a frame in the file, and when it is shown, ms."""
+class _FrameTiming:
+    """A frame's number in the file, and its start and end, ms."""
 
     number: int
     start: int
     end: int
 
 
-class Animation:
-    """An animated image as a source of frames. Raises ImageError: it can't be decoded."""
+class AnimatedImage:
+    """An animated image as a source of frames; see ``FrameSource``.
+
+    Raises:
+        ImageError: It can't be decoded.
+    """
 
     def __init__(self, path: str, size: int | None) -> None:
         self.path, self.paths = path, [Path(path)]
-        self.skipped, self.cut_short, self.is_interlaced = 0, False, False
-        with self._opened() as image:
+        self.skipped, self.is_cut_short, self.is_interlaced = 0, False, False
+        with self._open() as image:
             self.conversion = Conversion.of(image, Path(path).read_bytes())
             height, width = self.conversion.upright_size(image)
             self.timings, has_alpha = self._scan(image)
@@ -87,45 +93,47 @@ class Animation:
         self.clip = clip.fitted(size)
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:
-        """Yield frames; see ``reading.Source``."""
+        """Yield frames; see ``FrameSource``."""
         timed = [(timing.start, timing.end, timing.number) for timing in self.timings]
         if resume is None:
             timed = list(shown_from(timed, round(cut.start * 1000), 0))
         end = (cut.end - INSTANT_S) * 1000
-        wanted = [each for each in timed if (resume or 0) <= each[0] < end][:: cut.every]
-        chosen = {number: (n, start, end) for n, (start, end, number) in enumerate(wanted)}
-        with self._opened() as image:
+        selected = [each for each in timed if (resume or 0) <= each[0] < end][:: cut.every]
+        by_number = {
+            number: (index, start, ends) for index, (start, ends, number) in enumerate(selected)
+        }
+        with self._open() as image:
             for timing in self.timings:  # a frame may be drawn over all those before it
                 image.seek(timing.number)
                 image.load()
-                if timing.number in chosen:
-                    index, start, ends = chosen[timing.number]
+                if timing.number in by_number:
+                    index, start, ends = by_number[timing.number]
                     yield Frame(index, start, ends, self._pixels(image))
 
-    def _opened(self) -> Image.Image:
+    def _open(self) -> Image.Image:
         return open_image(Path(self.path).open("rb"), self.path, Limits())
 
-    def _scan(self, image: Image.Image) -> tuple[list[_Timing], bool]:
+    def _scan(self, image: Image.Image) -> tuple[list[_FrameTiming], bool]:
         """Return the times of the frames, and whether any of them has transparent pixels."""
-        timings: list[_Timing] = []
+        timings: list[_FrameTiming] = []
         has_alpha, start = False, 0
-        # A PNG may begin with a picture for programs that know no animation.
+        # A PNG may begin with a picture for programs that don't support animations.
         for number in range(bool(image.info.get("default_image")), getattr(image, "n_frames", 1)):
             try:
                 image.seek(number)
                 alpha = image.convert("RGBA").getchannel("A")
             except DAMAGE:
-                self.cut_short = True
+                self.is_cut_short = True
                 break
             has_alpha |= bool(np.asarray(alpha).min() < 255)
             duration = round(image.info.get("duration", 0))
-            end = start + (duration if duration >= MIN_DURATION_MS else USUAL_DURATION_MS)
-            timings.append(_Timing(number, start, end))
+            end = start + (duration if duration >= MIN_DURATION_MS else DEFAULT_DURATION_MS)
+            timings.append(_FrameTiming(number, start, end))
             start = end
         return timings, has_alpha
 
     def _pixels(self, image: Image.Image) -> np.ndarray:
-        """Return (height, width, 3 or 4) uint8."""
+        """Return the current frame as (H, W, 3 or 4) of uint8 in the clip's size."""
         picture = self.conversion.picture(image, self.path)
         rgb = resize(picture.rgb, self.clip.height, self.clip.width, "antialias")
         pixels = rgb[0].permute(1, 2, 0).numpy()

@@ -1,22 +1,27 @@
-"""What films are written as: encoders, what they can hold, and their options."""
+"""Codecs that films are written with: their encoders, pixel formats, options and containers."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
-
-os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder says nothing but errors
 
 from impasto.base.errors import OutputError, unknown
 
 
 @dataclass(frozen=True)
 class Codec:
-    """``quality`` is the option that ``--crf`` sets, with its default and its end; ``even``: sides
-    are even; ``alpha`` is the pixel format that has it. ``max_rate`` are frames per second.
+    """A codec with its options.
+
+    Attributes:
+        encoder: FFmpeg's name of the encoder.
+        pixels: The pixel format.
+        alpha: The pixel format with transparency, or None.
+        quality: The option that ``--crf`` sets, its default and its maximum, or None.
+        even: Whether the frames' sides must be even.
+        options: Options of the encoder.
+        max_rate: Highest frame rate, frames per second.
     """
 
     encoder: str
@@ -32,12 +37,12 @@ class Codec:
         return self.pixels.startswith(("rgb", "bgr"))
 
     def fitted(self, width: int, height: int) -> tuple[int, int]:
-        """The size of frames that it can hold, px."""
+        """Return the largest size within another one that frames can have, px."""
         return (width // 2 * 2, height // 2 * 2) if self.even else (width, height)
 
 
 CODECS = {
-    # With mbtree x264 doesn't always give the same bytes: a film that is gone on with must.
+    # With mbtree, x264 doesn't always write the same bytes, as a resumed film must.
     "h264": Codec(
         "libx264",
         "yuv420p",
@@ -64,7 +69,7 @@ CODECS = {
     "ffv1": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
     "gif": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
 }  # fmt: skip
-"""By the names that ``--codec`` knows."""
+"""The codecs by their names for ``--codec``."""
 
 BY_SUFFIX = {
     ".mp4": ("h264", "hevc", "av1"),
@@ -74,13 +79,22 @@ BY_SUFFIX = {
     ".webm": ("vp9", "av1"),
     ".gif": ("gif",),
 }
-"""What a file may hold, and by default the first; GIFs are made of a lossless film at the end."""
+"""The codecs that a file may have, the default first. A GIF is made from a lossless work file."""
 QUICKTIME = (".mp4", ".m4v", ".mov")
-DEFAULT_SUFFIX = ".mp4"
 
 
 def codec_for(path: Path, name: str | None, crf: int | None, *, alpha: bool) -> Codec:
-    """The codec for a file, with the quality that is asked for. Raises OutputError."""
+    """Return the codec for a file.
+
+    Args:
+        path: The file.
+        name: A name of a codec; None for the default.
+        crf: The quality; None for the default.
+        alpha: Whether the film has transparency.
+
+    Raises:
+        OutputError: The file can't have that codec or quality.
+    """
     suffix = path.suffix.lower()
     if suffix not in BY_SUFFIX:
         if not suffix:
@@ -97,9 +111,9 @@ def codec_for(path: Path, name: str | None, crf: int | None, *, alpha: bool) -> 
         if crf is not None:
             raise OutputError(f"{name or BY_SUFFIX[suffix][0]} has no --crf")
     else:
-        option, default, most = codec.quality
-        if crf is not None and not 0 <= crf <= most:
-            raise OutputError(f"--crf is from 0 to {most} there, not {crf}")
+        option, default, maximum = codec.quality
+        if crf is not None and not 0 <= crf <= maximum:
+            raise OutputError(f"--crf is from 0 to {maximum} there, not {crf}")
         options[option] = str(default if crf is None else crf)
     pixels = codec.alpha if alpha and codec.alpha else codec.pixels
     return replace(codec, pixels=pixels, options=options)
