@@ -251,7 +251,7 @@ def test_a_small_picture_is_painted_smaller_at_once():
 
 def test_without_stability_no_motion_is_looked_for(monkeypatch):
     stylist = Stylist(STYLE, stability=0)
-    monkeypatch.setattr(stylist, "watcher", None)
+    monkeypatch.setattr(stylist, "tracker", None)
     assert stylist.painted(clips.photo(160, 96)).shape == (96, 160, 3)
 
 

@@ -14,7 +14,7 @@ from impasto.base.errors import RecipeError
 from impasto.images.read import Source
 from impasto.settings.recipe import bounds
 from impasto.video.painting import InstantPainter, Key
-from impasto.video.stability import Stabiliser, Watcher
+from impasto.video.stability import MotionTracker, Stabiliser
 
 SIDES = (1920, 1600, 1280, 1024, 854, 720, 640, 512, 448, 384, 320, 256)
 """Long sides at which pictures are stylized, px."""
@@ -61,7 +61,7 @@ class Stylist:
         self.style, self.settings = style, settings
         self.rate, self.stability = rate, stability
         self.max_side = self.side = size or SIDES[0]
-        self.watcher, self.stabiliser = Watcher(), Stabiliser(stability)
+        self.tracker, self.stabiliser = MotionTracker(), Stabiliser(stability)
         self.index, self.last_late_time = 0, time.monotonic()
         self.lock = threading.Lock()
         self.change()
@@ -87,7 +87,7 @@ class Stylist:
         small = self._reduced(pixels)
         with self.lock:
             painter, is_first, self.is_first = self.painter, self.is_first, False
-        motion = self.watcher.motion(small) if self.stability else None
+        motion = self.tracker.motion(small) if self.stability else None
         if is_first:  # what was painted in another style isn't carried on
             motion = None
         picture = painter.paint(small, 0.0, self.index, motion)

@@ -26,7 +26,7 @@ from impasto.video.painting import InstantPainter, Painter
 from impasto.video.progress import FilmProgress
 from impasto.video.read.opening import open_source
 from impasto.video.request import request_hash, style_keys, style_paths
-from impasto.video.stability import Stabiliser, Watcher
+from impasto.video.stability import MotionTracker, Stabiliser
 from impasto.video.stages import FrameStages, PaintedFrame
 from impasto.video.write.assembling import assemble
 from impasto.video.write.codecs import Codec, codec_for
@@ -170,13 +170,13 @@ class Film:
 
     def __iter__(self) -> Iterator[FilmProgress]:
         saved = self.saved
-        watcher, stabiliser = Watcher(), Stabiliser(self.stability)
+        tracker, stabiliser = MotionTracker(), Stabiliser(self.stability)
         if isinstance(self.painter, OptimizingPainter):  # its frames are stable already
             stabiliser = Stabiliser(0)
         if saved.get("frames"):
             for part, state in ((self.painter, "painter"), (stabiliser, "stabiliser")):
                 part.restore(saved[state])
-            watcher.restore(saved["watcher"])
+            tracker.restore(saved["watcher"])
         self.done = saved.get("frames", 0)
         self.reached = saved.get("reached", self.cut.start)
         self.last_duration = saved.get("last_duration", self.clip.step)
@@ -196,7 +196,7 @@ class Film:
         frames = self.source.frames(self.cut, saved.get("next_pts"))
         is_stabilised = self.stability > 0
         stages = FrameStages(
-            self.clip, self.cut, watcher, self.painter, is_stabilised, done_before=self.done
+            self.clip, self.cut, tracker, self.painter, is_stabilised, done_before=self.done
         )
         with closing(stages.run(frames)) as painted:
             try:

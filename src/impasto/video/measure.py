@@ -13,7 +13,7 @@ import numpy as np
 from impasto.base.errors import ImageError
 from impasto.motion.flow import Motion, warped
 from impasto.video.read.opening import open_source
-from impasto.video.stability import Watcher, sharpness
+from impasto.video.stability import MotionTracker, sharpness
 
 MAX_STILL_RANGE = 6.0
 """A place is static if its mean brightness varies by less, of 255."""
@@ -58,7 +58,7 @@ def steadiness(pictures: Iterable[np.ndarray], originals: Iterable[np.ndarray]) 
     Raises:
         ImageError: There are fewer than two, or their numbers differ.
     """
-    watcher, flicker = Watcher(), _FlickerMeter()
+    tracker, flicker = MotionTracker(), _FlickerMeter()
     errors, changes, source_changes, slopes = [], [], [], []
     before: np.ndarray | None = None
     before_grey: np.ndarray | None = None
@@ -72,7 +72,7 @@ def steadiness(pictures: Iterable[np.ndarray], originals: Iterable[np.ndarray]) 
         height, width = picture.shape[:2]
         if original.shape[:2] != (height, width):
             original = cv2.resize(original, (width, height), interpolation=cv2.INTER_AREA)
-        motion = watcher.motion(original)
+        motion = tracker.motion(original)
         grey = cv2.cvtColor(original, cv2.COLOR_RGB2GRAY).astype(np.float32)
         slopes.append(sharpness(picture.astype(np.float32)))
         flicker.add(grey, picture)

@@ -15,7 +15,7 @@ from impasto.motion.flow import Motion
 from impasto.video.frames import Clip, Cut, Frame
 from impasto.video.painting import Painter
 from impasto.video.prefetch import prefetch
-from impasto.video.stability import Watcher
+from impasto.video.stability import MotionTracker
 
 SEGMENT_FRAMES = 100
 """After so many frames the state is written: a crash loses at most the frames since then."""
@@ -31,7 +31,7 @@ class FrameStages:
     Attributes:
         clip: The source.
         cut: The part of it that is stylized.
-        watcher: Finds the motion between frames.
+        tracker: Finds the motion between frames.
         painter: Paints frames.
         is_stabilised: Whether frames need their motion.
         done_before: How many frames an interrupted run has written.
@@ -39,7 +39,7 @@ class FrameStages:
 
     clip: Clip
     cut: Cut
-    watcher: Watcher
+    tracker: MotionTracker
     painter: Painter
     is_stabilised: bool
     done_before: int
@@ -61,9 +61,9 @@ class FrameStages:
         """Yield frames and their motion, which is None for the first one of a shot."""
         for frame in frames:
             if self.is_boundary(frame):
-                frame.notes["watcher"] = self.watcher.state()
+                frame.notes["watcher"] = self.tracker.state()
             pixels = frame.pixels[..., :3]
-            yield frame, self.watcher.motion(pixels) if self.is_stabilised else None
+            yield frame, self.tracker.motion(pixels) if self.is_stabilised else None
 
     def _painted(self, frames: Iterator[tuple[Frame, Motion | None]]) -> Iterator[PaintedFrame]:
         """Start to paint each frame; a GPU may still be painting those that were yielded."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from impasto import Timelapse
 from impasto.base.errors import OutputError
-from impasto.images.film import AnimatedGif, AnimatedWebP, Film, Mp4
+from impasto.images.film_encoders import FilmEncoder, GifEncoder, Mp4Encoder, WebPEncoder
 
 WIDTH, HEIGHT = 64, 48
 
@@ -46,14 +46,14 @@ def seconds_of(path: Path) -> float:
 # --- Films ----------------------------------------------------------------------------------------
 
 
-def written(film: Film, path: Path) -> Path:
+def written(film: FilmEncoder, path: Path) -> Path:
     path.write_bytes(film.encode())
     return path
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "tolerance"),
-    [(Mp4, "a.mp4", 6), (AnimatedGif, "a.gif", 8), (AnimatedWebP, "a.webp", 6)],
+    [(Mp4Encoder, "a.mp4", 6), (GifEncoder, "a.gif", 8), (WebPEncoder, "a.webp", 6)],
 )
 def test_pictures_come_out_in_order_with_their_colours(
     kind, name, tolerance, photo_image, painting_image, tmp_path
@@ -73,7 +73,7 @@ def test_pictures_come_out_in_order_with_their_colours(
 
 
 def test_an_mp4_plays_everywhere(tmp_path):
-    film = Mp4()
+    film = Mp4Encoder()
     film.show(flat(200, 65, 49), 2)
     film.show(flat(100, 65, 49), 2)
     path = written(film, tmp_path / "a.mp4")
@@ -89,7 +89,7 @@ def test_an_mp4_plays_everywhere(tmp_path):
 
 def test_odd_sides_lose_a_row_and_a_column_but_no_sharpness(painting_image):
     picture = np.asarray(painting_image.crop((0, 0, 63, 79)))
-    film = Mp4()
+    film = Mp4Encoder()
     film.show(picture, 1)
     np.testing.assert_array_equal(
         np.asarray(film._fitted(Image.fromarray(picture), *film.size)), picture[:78, :62]
@@ -97,7 +97,7 @@ def test_odd_sides_lose_a_row_and_a_column_but_no_sharpness(painting_image):
 
 
 @pytest.mark.parametrize(
-    ("kind", "size"), [(Mp4, (1920, 2)), (AnimatedWebP, (1024, 2)), (AnimatedGif, (640, 1))]
+    ("kind", "size"), [(Mp4Encoder, (1920, 2)), (WebPEncoder, (1024, 2)), (GifEncoder, (640, 1))]
 )
 def test_films_have_a_largest_size(kind, size):
     film = kind()
@@ -105,18 +105,18 @@ def test_films_have_a_largest_size(kind, size):
     assert film.size == size
 
 
-@pytest.mark.parametrize("kind", [Mp4, AnimatedGif, AnimatedWebP])
+@pytest.mark.parametrize("kind", [Mp4Encoder, GifEncoder, WebPEncoder])
 def test_all_pictures_get_the_size_of_the_first(kind, tmp_path):
     film = kind()
     film.show(flat(0), 2)
     film.show(flat(255, 32, 24), 2)
-    name = {Mp4: "a.mp4", AnimatedGif: "a.gif", AnimatedWebP: "a.webp"}[kind]
+    name = {Mp4Encoder: "a.mp4", GifEncoder: "a.gif", WebPEncoder: "a.webp"}[kind]
     shapes = {shown.shape for _, shown in frames_of(written(film, tmp_path / name))}
     assert shapes == {(HEIGHT, WIDTH, 3)}
 
 
 def test_a_gif_has_one_palette(tmp_path, photo_image, painting_image):
-    film = AnimatedGif()
+    film = GifEncoder()
     film.show(np.asarray(photo_image), 2)
     film.show(np.asarray(painting_image.resize(photo_image.size)), 2)
     image = Image.open(written(film, tmp_path / "a.gif"))

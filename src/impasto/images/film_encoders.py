@@ -1,4 +1,4 @@
-"""Writing films: MP4, animated GIF and animated WebP."""
+"""Encoders of short films: MP4, animated GIF and animated WebP."""
 
 from __future__ import annotations
 
@@ -13,40 +13,49 @@ from PIL import Image
 
 from impasto.base.errors import OutputError, unknown
 
-MP4_LONG_SIDE_PX = 1920  # what every phone and browser plays smoothly, upright too
+MP4_LONG_SIDE_PX = 1920  # phones and browsers play it smoothly, upright too
 WEBP_LONG_SIDE_PX = 1024
 GIF_LONG_SIDE_PX = 640
 
 H264_ENCODER = "libx264"
 H264_OPTIONS = {
-    "crf": "18",  # hardly told from the original
+    "crf": "18",  # visually almost lossless
     "preset": "fast",
-    "rc-lookahead": "10",  # frames that the encoder keeps; four times as many gain little
+    "rc-lookahead": "10",  # frames that the encoder keeps in memory; 40 gain little
 }
-BT709 = 1  # in H.264's tables of colour primaries, transfer functions and matrices
-LIMITED_RANGE = 1  # ffmpeg's number for luma from 16 to 235
+BT709 = 1  # number of colour primaries, transfer function and matrix in ITU-T H.273
+LIMITED_RANGE = 1  # FFmpeg's number for luma from 16 to 235
 
 WEBP_ANIMATION_QUALITY = 85
 GIF_COLOURS = 256
 PALETTE_SAMPLES = 8
-"""So many pictures of a GIF are looked at to choose its colours."""
+"""A GIF's palette is computed from so many of its pictures."""
 
 
-class Film(ABC):
-    """Takes pictures one by one, and becomes the bytes of a file.
+class FilmEncoder(ABC):
+    """Encodes pictures one by one into the bytes of a file.
 
-    All are brought to the size of the first, which is made smaller if its long side has more than
-    ``long_side`` px. Time is counted in frames, ``frames_per_second``.
+    All pictures get the size of the first, which is reduced to ``long_side``.
+
+    Attributes:
+        frames_per_second: The rate in which durations are counted.
+        long_side: Largest long side, px.
+        size: Width and height of the film, px; None before the first picture.
     """
 
     frames_per_second: float
     long_side: int
 
     def __init__(self) -> None:
-        self.size: tuple[int, int] | None = None  # width, height
+        self.size: tuple[int, int] | None = None
 
     def show(self, rgb: np.ndarray, frames: int) -> None:
-        """Show a picture, (H, W, 3) of uint8, for so many frames."""
+        """Add a picture.
+
+        Args:
+            rgb: (H, W, 3) of uint8.
+            frames: How many frames long it is shown.
+        """
         image = Image.fromarray(rgb)
         if self.size is None:
             factor = min(1.0, self.long_side / max(image.size))
@@ -66,13 +75,14 @@ class Film(ABC):
 
     @abstractmethod
     def encode(self) -> bytes:
-        """The file; nothing can be shown after that."""
+        """Return the bytes of the file. No picture can be added afterwards."""
 
 
-class Mp4(Film):
-    """H.264 with 4:2:0 colours, which plays everywhere. Memory doesn't grow with its length.
+class Mp4Encoder(FilmEncoder):
+    """Encodes H.264 with 4:2:0 colours, which all players support.
 
-    Such a film has even sides: of odd ones the last row or column is left out.
+    The memory that it needs doesn't depend on the film's length. Sides are even: the last row or
+    column of odd ones is left out.
     """
 
     frames_per_second = 24
@@ -112,7 +122,7 @@ class Mp4(Film):
     def _open(self, width: int, height: int) -> None:
         import av
 
-        # In a real file: ffmpeg goes back in it to put the index first, where browsers want it.
+        # In a file on disk, because FFmpeg seeks in it to put the index first, as browsers need it.
         self.folder = tempfile.TemporaryDirectory(prefix="impasto-")
         path = Path(self.folder.name, "film.mp4")
         self.container = av.open(str(path), "w", options={"movflags": "+faststart"})
@@ -132,8 +142,8 @@ class Mp4(Film):
             return Path(folder, "film.mp4").read_bytes()
 
 
-class Animation(Film):
-    """An animated image, which repeats for ever. Its pictures are kept until the end."""
+class AnimationEncoder(FilmEncoder):
+    """Encodes an animated image, which repeats for ever. All pictures are kept in memory."""
 
     frames_per_second = 12.5  # 80 ms: GIF counts in hundredths of a second
 
@@ -155,8 +165,8 @@ class Animation(Film):
         return buffer.getvalue()
 
 
-class AnimatedWebP(Animation):
-    """WebP, lossy."""
+class WebPEncoder(AnimationEncoder):
+    """Encodes an animated WebP, lossy."""
 
     long_side = WEBP_LONG_SIDE_PX
 
@@ -164,8 +174,11 @@ class AnimatedWebP(Animation):
         return self._saved(self.images, format="WEBP", quality=WEBP_ANIMATION_QUALITY)
 
 
-class AnimatedGif(Animation):
-    """GIF. One palette for all pictures: with one each, still areas would flicker."""
+class GifEncoder(AnimationEncoder):
+    """Encodes an animated GIF, with one palette for all pictures.
+
+    With a palette for each picture, static areas would flicker.
+    """
 
     long_side = GIF_LONG_SIDE_PX
 
@@ -174,24 +187,28 @@ class AnimatedGif(Animation):
         return self._saved(
             [image.quantize(palette=palette) for image in self.images],
             format="GIF",
-            optimize=False,  # it would give each picture a palette of its own
+            optimize=False,  # else each picture gets a palette of its own
         )
 
     def _palette(self) -> Image.Image:
-        """An image with the colours that suit some of the pictures, the last among them."""
+        """Return an image with the palette of some pictures, the last one among them."""
         chosen = np.linspace(0, len(self.images) - 1, min(PALETTE_SAMPLES, len(self.images)))
         samples = [np.asarray(self.images[round(index)]) for index in chosen]
         return Image.fromarray(np.concatenate(samples)).quantize(GIF_COLOURS)
 
 
-FILMS: dict[str, type[Film]] = {".mp4": Mp4, ".gif": AnimatedGif, ".webp": AnimatedWebP}
+ENCODERS: dict[str, type[FilmEncoder]] = {
+    ".mp4": Mp4Encoder,
+    ".gif": GifEncoder,
+    ".webp": WebPEncoder,
+}
 
 
-def film_for(path: Path) -> type[Film]:
-    """The kind of film that a file name asks for. Raises OutputError if there is none."""
+def film_encoder_for(path: Path) -> type[FilmEncoder]:
+    """Return the encoder that a file's suffix asks for. Raises OutputError if there is none."""
     extension = path.suffix.lower()
-    if extension not in FILMS:
+    if extension not in ENCODERS:
         if not extension:
-            raise OutputError(f"{path} has no extension; a film is one of {' '.join(FILMS)}")
-        raise OutputError(unknown("film format", extension, FILMS))
-    return FILMS[extension]
+            raise OutputError(f"{path} has no extension; a film is one of {' '.join(ENCODERS)}")
+        raise OutputError(unknown("film format", extension, ENCODERS))
+    return ENCODERS[extension]
