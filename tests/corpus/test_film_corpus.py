@@ -21,6 +21,8 @@ from impasto.video.frames import Cut
 from impasto.video.read.opening import open_source
 from impasto.video.write.assembling import stream_notes
 
+pytestmark = pytest.mark.video
+
 COUNT = 6
 LOSSY, LOSSLESS, PALETTE = 8.0, 0.6, 25.0
 """How far a frame may be from the original on average, levels of 255."""

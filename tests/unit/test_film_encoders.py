@@ -16,6 +16,8 @@ from impasto import Timelapse
 from impasto.base.errors import OutputError
 from impasto.images.film_encoders import FilmEncoder, GifEncoder, Mp4Encoder, WebPEncoder
 
+pytestmark = pytest.mark.video
+
 WIDTH, HEIGHT = 64, 48
 
 

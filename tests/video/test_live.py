@@ -27,7 +27,8 @@ from impasto.live.session import stylize_live
 from impasto.live.sinks import BY_SUFFIX, VideoSink, open_sink
 from impasto.live.slot import Slot
 from impasto.live.sources import LiveSource, live_input
-from impasto.live.stylist import Stylist
+from impasto.live.stylist import ORDERS, Stylist
+from impasto.settings.recipe import bounds
 
 STYLE = "violet-spots"
 BITS = 16
@@ -255,11 +256,11 @@ def test_without_stability_no_motion_is_looked_for(monkeypatch):
     assert stylist.painted(clips.photo(160, 96)).shape == (96, 160, 3)
 
 
-ORDERS = ["style honey-wash\n", "strokes x\n", "strokes 99\n", "strength nan\n", "dance\n"]
+COMMANDS = ["style honey-wash\n", "strokes x\n", "strokes 99\n", "strength nan\n", "dance\n"]
 
 
 def test_a_file_as_if_it_were_live(impasto, clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", iter(ORDERS))
+    monkeypatch.setattr("sys.stdin", iter(COMMANDS))
     ended = impasto("live", clip, "out.mp4", "--style", STYLE, "--json")
     assert ended.code == 0, ended.err
     told = json.loads(ended.out)
@@ -273,6 +274,18 @@ def test_a_file_as_if_it_were_live(impasto, clip, tmp_path, monkeypatch):
         times = [float(frame.time) for frame in container.decode(video=0)]
     assert len(times) >= 3
     assert times[-1] < 1.5  # as they came
+
+
+def test_numbers_have_the_bounds_of_the_recipe(impasto, clip):
+    assert all((low, high) == bounds(name) for name, low, high in ORDERS.values())
+    for flag, value, allowed in (
+        ("--strength", "101", "0<=x<=100"),
+        ("--style-scale", "8.1", "0.1<=x<=8"),
+        ("--style-scale", "0.09", "0.1<=x<=8"),
+    ):
+        ended = impasto("live", clip, "o.mp4", "--style", STYLE, flag, value)
+        sentence = f"Invalid value for '{flag}': {float(value):g} is not in the range {allowed}."
+        assert ended.sentence() == sentence
 
 
 def test_bad_ends(impasto, clip, tmp_path):

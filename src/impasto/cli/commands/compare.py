@@ -45,7 +45,7 @@ program has the same name as its package.
     "--pairs",
     type=FILE,
     metavar="FILE",
-    help="Instead: a file with CONTENT and STYLE on each line, apart by a tab.",
+    help="Instead, a file with CONTENT and STYLE on each line, separated by a tab.",
 )
 @click.option("--methods", default=METHODS, show_default=True, metavar="NAME,...", help="Presets.")
 @click.option(
@@ -58,7 +58,7 @@ program has the same name as its package.
     "--size", type=click.IntRange(32), default=512, show_default=True, help="Long side, px."
 )
 @click.option(
-    "-o", "--output", type=FILE, required=True, metavar="DIR", help="The folder for all of it."
+    "-o", "--output", type=FILE, required=True, metavar="DIR", help="The folder for the results."
 )
 @force_option
 @debug_option
@@ -72,10 +72,11 @@ def compare(
     force: bool,
     debug: bool,
 ) -> None:
-    """Run each method on CONTENT and STYLE, one at a time, each in a process of its own, and write
-    into DIR: the pictures; a table (table.md, table.json) of seconds, steps, peak memory, the
-    paper's costs and independent scores; a contact sheet and the convergence over seconds as
-    pictures; report.html with all of it.
+    """Run each method on CONTENT and STYLE, one after the other, each in a process of its own.
+
+    DIR will contain the pictures; a table (table.md, table.json) of seconds, steps, peak memory,
+    the paper's costs and independent scores; a contact sheet and the convergence over seconds as
+    pictures; and report.html with all of them.
     """
     chosen = [name for name in methods.split(",") if name]
     others = [name for name in peers.split(",") if name]

@@ -43,16 +43,16 @@ COSTS = {
 @click.command
 @click.argument("result")
 @click.option(
-    "--content", required=True, metavar="FILE", help="The photo (or film) it was made of."
+    "--content", required=True, metavar="FILE", help="The photo (or film) that it was made from."
 )
 @click.option(
     "--style",
     "styles",
     multiple=True,
     metavar="FILE",
-    help="The painting; may be given again for several, then means are printed.",
+    help="The painting; may be repeated, and then means are printed.",
 )
-@click.option("--video", is_flag=True, help="RESULT is a film: how steady it is.")
+@click.option("--video", is_flag=True, help="RESULT is a film: measure its temporal stability.")
 @click.option(
     "--reference",
     metavar="FILE",
@@ -73,11 +73,11 @@ def evaluate(
     max_megabytes: float,
     debug: bool,
 ) -> None:
-    """Measure the stylized picture RESULT against the photo and the painting it was made of: style,
-    content, palette, roughness and border, in ways that no preset optimises; and the costs that
-    the paper minimises.
+    """Measure the stylized picture RESULT against the photo and the painting that it was made from.
 
-    With --video, how steady the film RESULT is, by the motion of the film it was made of.
+    The measures are style, content, palette, roughness and border, which no preset optimises, and
+    the costs that the paper minimises. With --video, they are those of the film's temporal
+    stability, by the motion of the film that it was made from.
     """
     if video:
         _show_steadiness(result, content, reference, as_json=as_json)

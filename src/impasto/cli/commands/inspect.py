@@ -57,9 +57,11 @@ def inspect(
     max_megabytes: float,
     debug: bool,
 ) -> None:
-    """Show what VGG-19 sees in CONTENT and STYLE: its layers; shape, minimum, maximum and mean of
-    the style layers' outputs for STYLE, of the Gram matrices and content layers for CONTENT; total
-    variation. Images are loaded as by the preset, by default "tutorial".
+    """Show statistics of the network's features for CONTENT and STYLE.
+
+    These are its layers; shape, minimum, maximum and mean of the style layers' outputs for STYLE,
+    of the Gram matrices and of the content layers for CONTENT; and total variation. Images are
+    loaded as the preset says, by default "tutorial".
     """
     paths = _figure_paths(figure, features, gram)
     for path in paths.values():

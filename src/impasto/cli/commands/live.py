@@ -42,19 +42,18 @@ DEFAULT_RATE = 25.0
     "--rate",
     type=click.FloatRange(1, 120),
     metavar="N",
-    help="Pictures a second that are wanted: they are painted as large as there is time for. By"
-    " default the source's.",
+    help="Target rate, pictures per second; the size is adapted to it. By default the source's.",
 )
 @click.option(
-    "--size", type=click.IntRange(64, 4096), metavar="N", help="Long side to paint at most, px."
+    "--size", type=click.IntRange(64, 4096), metavar="N", help="Largest long side to paint at, px."
 )
 @click.option("--stability", type=click.FloatRange(0, 1), default=0.9, show_default=True)
-@click.option("--strength", type=setting_range("strength"), help="How strong the style is.")
+@click.option("--strength", type=setting_range("strength"), help="Strength of the style.")
 @click.option("--style-scale", type=setting_range("style_scale"), help="Size of the strokes.")
-@click.option("--seconds", type=click.FloatRange(0), metavar="N", help="Stop after so long.")
+@click.option("--seconds", type=click.FloatRange(0), metavar="N", help="Stop after N seconds.")
 @force_option
 @json_option
-@click.option("--quiet", is_flag=True, help="Nothing on standard error.")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
 @debug_option
 def live(
     source: str,
@@ -71,14 +70,14 @@ def live(
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Paint live pictures as they come, and send them on.
+    """Stylize live pictures and send them to SINK.
 
-    SOURCE is camera, camera:1, screen, a file (played as if it were live), or an address (rtsp,
+    SOURCE is camera, camera:1, screen, a file (played in real time), or an address (rtsp,
     rtmp, udp, http …). SINK is window, studio (the Live tab of one that runs here, or
     studio:ADDRESS), a file, an address (rtmp, udp, rtsp, srt …), or a virtual camera (/dev/video9).
-    Pictures that there is no time for are left out, so that what is shown is never late.
+    Pictures are left out if there is no time for them, so that what is shown is never late.
 
-    While it runs it reads orders from standard input: style NAME, strength 0.5, strokes 1.5, quit.
+    It reads commands from standard input: style NAME, strength 0.5, strokes 1.5, quit.
     """
     settings = given({"strength": strength, "style_scale": style_scale})
     with handle_stop_signals() as stop:

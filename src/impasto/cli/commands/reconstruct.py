@@ -29,12 +29,12 @@ EXCLUDED_SETTINGS = (
     type=click.Choice(["content", "style"]),
     default="content",
     show_default=True,
-    help="What is kept of the image: its features, or their statistics.",
+    help="What is reconstructed: the image's features, or their statistics.",
 )
 @click.option(
     "--layers",
     metavar="NAMES",
-    help="The layers to look at. By default each of the paper's figure, on one labelled sheet.",
+    help="The layers. By default each of those in the paper's figure, on one labelled sheet.",
 )
 @picture_options
 @recipe_options_without(*EXCLUDED_SETTINGS)
@@ -55,10 +55,11 @@ def reconstruct(
     debug: bool,
     **settings: Any,
 ) -> int:
-    """Make noise into IMAGE again, as far as some layers of the network remember it.
+    """Reconstruct IMAGE from noise, as far as some layers of the network represent it.
 
-    Without --layers that is figure 1 of Gatys et al. 2016: content from low to high layers, or
-    style from more and more of them; each picture is kept in full too. By default at 256 px.
+    Without --layers, the result is figure 1 of Gatys et al. 2016: content from low to high layers,
+    or style from more and more of them; each picture is also written at its full size. The default
+    size is 256 px.
     """
     target = OutputTarget(
         output,

@@ -13,66 +13,66 @@ SHUTDOWN_S = 3
 
 
 @click.command
-@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Where to listen.")
+@click.option("--host", default=DEFAULT_HOST, show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=DEFAULT_PORT,
     show_default=True,
-    help="0 takes a free one.",
+    help="Port to listen on; 0 selects a free one.",
 )
 @click.option(
     "--token",
     metavar="TEXT",
     envvar="IMPASTO_STUDIO_TOKEN",
-    help="Who doesn't give it is refused; needed where other machines can reach it.",
+    help="Access token. Required unless the server is local only.",
 )
-@click.option("--name", "names", multiple=True, metavar="HOST", help="A host name it is known by.")
+@click.option("--name", "names", multiple=True, metavar="HOST", help="A host name of the server.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     default=default_data_folder,
     metavar="DIR",
-    help="Where pictures and their history are kept.",
+    help="Folder of pictures and their history.",
 )
 @click.option(
     "--workers",
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Pictures painted at once.",
+    help="How many pictures are made at the same time.",
 )
 @click.option(
     "--queue",
     type=click.IntRange(1, 10000),
     default=50,
     show_default=True,
-    help="How many may wait.",
+    help="How many jobs may wait.",
 )
 @click.option(
     "--keep-days",
     type=click.FloatRange(0),
     default=30,
     show_default=True,
-    help="Pictures older than that go.",
+    help="Pictures older than that are deleted.",
 )
 @click.option(
     "--keep-gigabytes",
     type=click.FloatRange(0),
     default=10,
     show_default=True,
-    help="The oldest go when all take more than that.",
+    help="The oldest pictures are deleted if all take more than that.",
 )
 @click.option(
     "--https",
     is_flag=True,
-    help="Encrypted, with a certificate of its own: a phone's camera needs it.",
+    help="Use HTTPS with a certificate made by the server; a phone's camera needs it.",
 )
 @click.option(
     "--certificate",
     type=click.Path(path_type=Path),
     metavar="PEM",
-    help="Encrypted, with this certificate and its key, in one file.",
+    help="Use HTTPS with this certificate and its key, in one file.",
 )
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @debug_option

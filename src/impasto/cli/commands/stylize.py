@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     "--recipe",
     type=FILE,
     metavar="FILE.toml|FILE.png",
-    help="Settings from a file, or from a picture made by impasto; of the picture its images too.",
+    help="Settings from a file, or from a picture made by impasto, whose images are used, too.",
 )
 @click.option(
     "--style",
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--fast", is_flag=True, help="The same as --method instant.")
 @recipe_options
 @click.option(
-    "--save-every", type=click.IntRange(min=1), metavar="N", help="Keep a picture every N steps."
+    "--save-every", type=click.IntRange(min=1), metavar="N", help="Write a picture every N steps."
 )
 @click.option(
     "--timelapse", type=FILE, metavar="FILE", help="A film of the run: .mp4, .gif or .webp."
@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     "count",
     type=click.IntRange(min=1),
     metavar="N",
-    help="N pictures that start from different noise, on one sheet; each is kept in full too.",
+    help="N pictures from different noise, on one sheet; each is also written at its full size.",
 )
 @click.option(
     "--grid",
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     help="A picture for every combination of one or two settings' values, on one sheet.",
 )
 @click.option(
-    "--checkpoint", type=FILE, metavar="FILE", help="Keep the run in FILE while it lasts."
+    "--checkpoint", type=FILE, metavar="FILE", help="Write a checkpoint to FILE during the run."
 )
 @click.option(
     "--checkpoint-every",
@@ -86,21 +86,21 @@ if TYPE_CHECKING:
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="How often.",
+    help="How often a checkpoint is written.",
 )
 @click.option(
     "--resume",
     type=FILE,
     metavar="FILE",
-    help="Go on from a checkpoint, bit for bit; with --steps to another number of steps.",
+    help="Resume from a checkpoint, bit for bit; --steps changes the number of steps.",
 )
 @click.option(
     "--record",
     type=FILE,
     metavar="RUN.json",
-    help="Write down the run: settings, losses by step, second and layer, machine.",
+    help="Write a record of the run: settings, losses by step, second and layer, machine.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say sizes, memory and time.")
+@click.option("--dry-run", is_flag=True, help="Only print sizes, memory and time.")
 @run_options
 def stylize(
     images: tuple[str, ...],

@@ -45,7 +45,7 @@ PHOTO_SETTINGS = (
     "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="Settings from a file or picture."
 )
 @recipe_options_without("size", *PHOTO_SETTINGS)
-@click.option("--dry-run", is_flag=True, help="Only say sizes, memory and time.")
+@click.option("--dry-run", is_flag=True, help="Only print sizes, memory and time.")
 @run_options
 def texture(
     paintings: tuple[str, ...],
@@ -65,7 +65,7 @@ def texture(
     debug: bool,
     **settings: Any,
 ) -> int:
-    """Paint a texture of any size as STYLE is painted, from noise.
+    """Synthesize a texture of any size in the style of STYLE, from noise.
 
     --seamless yes makes its edges fit together, as for tiles. Strokes are as large as if the
     painting's long side were the texture's; --style-scale 0.5 halves them. Several styles are

@@ -59,14 +59,14 @@ TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
     "styles_at",
     multiple=True,
     metavar="SECONDS:STYLE",
-    help="A style from that time on; between two of them they are blended. May be repeated.",
+    help="A style from that time on; between two times, styles are blended. May be repeated.",
 )
 @click.option(
     "--stability",
     type=click.FloatRange(0, 1),
     default=0.9,
     show_default=True,
-    help="0: frame by frame; 1: as steady as can be.",
+    help="Temporal stability: 0 paints frame by frame, 1 is the most stable.",
 )
 @click.option("--method", type=click.Choice(["instant", "optimize"]), help="The algorithm.")
 @preset_option
@@ -81,17 +81,17 @@ TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
 @click.option(
     "--every", type=click.IntRange(1), default=1, metavar="N", help="Only every N-th frame."
 )
-@click.option("--rate", metavar="N", help="Frames a second of a sequence of images; 25.")
+@click.option("--rate", metavar="N", help="Frames per second of images; 25 by default.")
 @click.option("--mask", metavar="FILE", help="An image or a film, white where to paint.")
 @click.option("--codec", metavar="NAME", help="h264, hevc, vp9, av1, prores or ffv1.")
-@click.option("--crf", type=int, metavar="N", help="The codec's quality; less is better.")
+@click.option("--crf", type=int, metavar="N", help="The codec's quality; lower is better.")
 @click.option(
     "--preview",
     type=click.IntRange(1, 100),
     metavar="N",
-    help="Only paint N frames, on a contact sheet.",
+    help="Only paint N frames, and write a contact sheet.",
 )
-@click.option("--resume", is_flag=True, help="Go on with one that was interrupted.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted film.")
 @recipe_options_without(*EXCLUDED_SETTINGS)
 @force_option
 @json_option
@@ -122,7 +122,7 @@ def video(
     debug: bool,
     **settings: Any,
 ) -> int:
-    """Paint the film CLIP as STYLE is painted, without flicker, its sound and subtitles kept.
+    """Stylize the film CLIP like STYLE, without flicker. Sound and subtitles are kept.
 
     CLIP is a film, a folder of images, or a pattern (frame-%04d.png). By the method instant;
     --method optimize, or a --preset, is for short films. Ctrl-C stops and keeps what is done;
