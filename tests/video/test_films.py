@@ -240,7 +240,7 @@ def test_transparency_of_the_web(frames, tmp_path):
         tmp_path / "a.webm", clear, codec="libvpx-vp9", pix_fmt="yuva420p",
         options={"crf": "20", "b": "0"},
     )  # fmt: skip
-    assert open_source(str(source), None).clip.alpha
+    assert open_source(str(source), None).clip.has_alpha
     made(source, tmp_path / "out.webm")
     with av.open(str(tmp_path / "out.webm")) as container:
         assert container.streams.video[0].metadata["ALPHA_MODE"] == "1"
@@ -273,7 +273,7 @@ def test_transparency_in_high_dynamic_range(frames, tmp_path):
         codec="ffv1", pix_fmt="yuva444p10le", options={},
         colorspace=9, color_primaries=9, color_trc=16,
     )  # fmt: skip
-    assert open_source(str(source), None).clip.hdr
+    assert open_source(str(source), None).clip.is_hdr
     made(source, tmp_path / "out.mov", codec="prores")
     with av.open(str(tmp_path / "out.mov")) as container:
         pixels = next(container.decode(video=0)).to_ndarray(format="rgba")
@@ -454,7 +454,7 @@ def test_a_stopped_film_of_varying_rate_has_as_much_sound_as_pictures(frames, tm
 def test_a_work_file_plays_whatever_its_name(frames, tmp_path):
     clip = open_source(str(clips.write(tmp_path / "c.mp4", frames[:4])), None).clip
     writer = FilmWriter(
-        tmp_path / "OUT.MP4", codec_for(Path("OUT.MP4"), None, None, alpha=False), clip
+        tmp_path / "OUT.MP4", codec_for(Path("OUT.MP4"), None, None, has_alpha=False), clip
     )
     for segment in range(6):
         for index, frame in enumerate(frames[:4]):

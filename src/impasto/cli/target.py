@@ -27,7 +27,7 @@ MAX_STEM_BYTES = 100
 """The same in bytes: two of them, a number and a suffix stay well below the 255 of a name."""
 RESCUED = "impasto.png"
 """Name of a picture that standard output didn't take."""
-EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own name
+EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it differs from the format's name
 
 
 @dataclass
@@ -98,7 +98,7 @@ class OutputTarget:
 
         asked = self.encoding()
         encoding = result.encoding(asked.format, asked.bit_depth, metadata=self.has_metadata)
-        if path is None:  # a pipe can't be gone back in
+        if path is None:  # writing to a file seeks, which a pipe can't
             return self.write_data(write.encode(result.array, encoding), path)
         data = partial(write.write, pixels=result.array, encoding=encoding)
         return self.write_data(data, path, should_rescue=should_rescue)

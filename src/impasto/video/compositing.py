@@ -38,7 +38,7 @@ class Compositor:
             original = frame.pixels[..., :3].astype(np.float32)
             painted = original + share * (painted - original)
         rgb = cv2.convertScaleAbs(painted)
-        if not self.clip.alpha:
+        if not self.clip.has_alpha:
             return rgb
         if self.keeps_alpha:
             return np.dstack([rgb, frame.pixels[..., 3]])

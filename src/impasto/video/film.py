@@ -108,10 +108,10 @@ class Film:
         self.clip = replace(clip, rate=clip.rate / self.cut.every)
         self.codec: Codec | None = None  # of a film, not of a sequence of images
         if not is_sequence(self.output):
-            self.codec = codec_for(self.output, codec, crf, alpha=clip.alpha)
+            self.codec = codec_for(self.output, codec, crf, has_alpha=clip.has_alpha)
         elif codec is not None or crf is not None:
             raise OutputError("a sequence of PNGs has no codec, nor --crf")
-        keeps_alpha = self.codec is None or self.codec.pixels == self.codec.alpha
+        keeps_alpha = self.codec is None or self.codec.pixels == self.codec.alpha_pixels
         film_mask = None if mask is None else open_mask(str(mask), self.clip)
         self.compositor = Compositor(self.clip, film_mask, keeps_alpha)
         self.keys = style_keys(style, styles_at)
@@ -317,7 +317,7 @@ class Film:
         """Return sentences about frames of the source that the output lacks."""
         notes = [skipped_note(self.missing)] if self.missing else []
         step = self.cut.every * float(self.source.clip.step * self.clip.time_base)
-        stated_end = min(self.cut.end, self.clip.claimed or 0.0)
+        stated_end = min(self.cut.end, self.clip.picture_seconds or 0.0)
         is_truncated = self.source.is_cut_short or stated_end - self.reached > max(MISSING_S, step)
         if self.complete and is_truncated:
             notes.append(truncation_note(self.clip, self.reached))

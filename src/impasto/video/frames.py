@@ -76,13 +76,13 @@ class Clip:
         time_base: The unit of its times, seconds.
         origin: The time at which it begins, in that unit.
         seconds: Its stated duration, or None.
-        claimed: The stated duration of its pictures alone, seconds, or None.
+        picture_seconds: The stated duration of its pictures alone, seconds, or None.
         frames: Its stated number of frames, or None.
         aspect: The aspect ratio of a pixel.
         colour: The meaning of its colour values.
-        hdr: Whether it is in high dynamic range.
-        alpha: Whether it has transparency.
-        others: The kinds of its other streams.
+        is_hdr: Whether it is in high dynamic range.
+        has_alpha: Whether it has transparency.
+        other_streams: The kinds of its other streams.
         has_container: Whether FFmpeg opens it, so that the other streams can be copied.
     """
 
@@ -93,13 +93,13 @@ class Clip:
     time_base: Fraction
     origin: int = 0
     seconds: float | None = None
-    claimed: float | None = None
+    picture_seconds: float | None = None
     frames: int | None = None
     aspect: Fraction = Fraction(1)
     colour: Colour = Colour()
-    hdr: bool = False
-    alpha: bool = False
-    others: tuple[str, ...] = ()
+    is_hdr: bool = False
+    has_alpha: bool = False
+    other_streams: tuple[str, ...] = ()
     has_container: bool = True
 
     def fitted(self, long_side: int | None) -> Clip:

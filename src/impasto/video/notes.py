@@ -24,7 +24,7 @@ def conversion_notes(
         is_interlaced: Whether the source is interlaced.
     """
     notes = []
-    if clip.hdr:
+    if clip.is_hdr:
         notes.append("the film is HDR; it is painted, and written, in standard range")
     if is_interlaced:
         notes.append("the film is interlaced; it is painted, and written, deinterlaced")
@@ -32,7 +32,7 @@ def conversion_notes(
         return notes
     if output.suffix.lower() != ".gif":
         notes += stream_notes(output, clip)
-    if clip.alpha and codec.pixels != codec.alpha:
+    if clip.has_alpha and codec.pixels != codec.alpha_pixels:
         notes.append(f"{output.suffix} films of this codec have no transparency: it becomes black")
     width, height = codec.fitted(clip.width, clip.height)
     if (width, height) != (clip.width, clip.height):

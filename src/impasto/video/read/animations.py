@@ -87,7 +87,7 @@ class AnimatedImage:
             seconds=total / 1000,
             frames=len(self.timings),
             colour=Colour(BT709, SRGB, 0, JPEG_RANGE),
-            alpha=has_alpha,
+            has_alpha=has_alpha,
             has_container=False,
         )
         self.clip = clip.fitted(size)
@@ -137,7 +137,7 @@ class AnimatedImage:
         picture = self.conversion.picture(image, self.path)
         rgb = resize(picture.rgb, self.clip.height, self.clip.width, "antialias")
         pixels = rgb[0].permute(1, 2, 0).numpy()
-        if self.clip.alpha:
+        if self.clip.has_alpha:
             alpha = torch.ones_like(rgb[:, :1])
             if picture.alpha is not None:
                 alpha = resize(picture.alpha, self.clip.height, self.clip.width, "antialias")

@@ -86,13 +86,13 @@ class FilmReader:
             time_base=Fraction(stream.time_base),
             origin=round(Fraction(container.start_time or 0, av.time_base) / stream.time_base),
             seconds=seconds,
-            claimed=stated_picture_duration(container, stream),
+            picture_seconds=stated_picture_duration(container, stream),
             frames=stream.frames or (round(seconds * rate) if seconds else None),
             aspect=aspect,
             colour=colour_of(codec, first),
-            hdr=int(codec.color_trc) in TRANSFERS,
-            alpha=has_alpha or first.format.name.startswith("pal8"),
-            others=tuple(other.type for other in container.streams if other is not stream),
+            is_hdr=int(codec.color_trc) in TRANSFERS,
+            has_alpha=has_alpha or first.format.name.startswith("pal8"),
+            other_streams=tuple(other.type for other in container.streams if other is not stream),
         )
 
     def frames(self, cut: Cut = WHOLE, resume: int | None = None) -> Iterator[Frame]:

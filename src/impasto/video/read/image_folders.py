@@ -55,7 +55,7 @@ class ImageSequence:
             seconds=float(len(self.paths) / rate),
             frames=len(self.paths),
             colour=Colour(BT709, SRGB, 0, JPEG_RANGE),
-            alpha=first.alpha is not None,
+            has_alpha=first.alpha is not None,
             has_container=False,
         )
 
@@ -89,14 +89,14 @@ class ImageSequence:
         """Return an image as (H, W, 3 or 4) of uint8 in the clip's size."""
         picture = read(path)
         rgb = picture.rgb[0].permute(1, 2, 0).numpy()  # (H, W, 3)
-        if self.clip.alpha:
+        if self.clip.has_alpha:
             alpha = np.ones_like(rgb[..., :1])
             if picture.alpha is not None:
                 alpha = picture.alpha[0, 0].numpy()[..., None]
             rgb = np.concatenate([rgb, alpha], axis=2)
         pixels = quantize(rgb, 8)
         if pixels.shape[:2] != (self.clip.height, self.clip.width):
-            kind = "rgba" if self.clip.alpha else "rgb24"
+            kind = "rgba" if self.clip.has_alpha else "rgb24"
             frame = av.VideoFrame.from_ndarray(pixels, format=kind)
             frame = frame.reformat(
                 width=self.clip.width, height=self.clip.height, interpolation="AREA"

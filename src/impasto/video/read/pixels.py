@@ -61,19 +61,19 @@ def frame_pixels(frame: av.VideoFrame, clip: Clip, turned: int) -> np.ndarray:
     height, width = clip.height, clip.width
     if turned in TRANSPOSED:
         height, width = width, height
-    formats = ("rgba", "rgba64le") if clip.alpha else ("rgb24", "rgb48le")
+    formats = ("rgba", "rgba64le") if clip.has_alpha else ("rgb24", "rgb48le")
     is_reduced = height < frame.height
     converted = frame.reformat(
         width=width,
         height=height,
-        format=formats[clip.hdr],
+        format=formats[clip.is_hdr],
         interpolation=EXACT | (AREA if is_reduced else BICUBIC),
         src_colorspace=clip.colour.matrix,
         src_color_range=clip.colour.range,
         dst_color_range=JPEG_RANGE,
     )
     pixels = converted.to_ndarray()
-    if clip.hdr:
+    if clip.is_hdr:
         alpha = (pixels[..., 3:] // 257).astype(np.uint8)  # no channel where there is no alpha
         rgb = to_sdr(pixels[..., :3], clip.colour.transfer, clip.colour.primaries)
         pixels = np.concatenate([rgb, alpha], axis=2)

@@ -72,7 +72,7 @@ def assemble(
 
 def stream_notes(output: Path, clip: Clip) -> list[str]:
     """Return sentences about the streams of a film that ``output`` can't contain as they are."""
-    if not clip.has_container or not clip.others:
+    if not clip.has_container or not clip.other_streams:
         return []
     suffix = output.suffix.lower()
     copier = StreamCopier(suffix, 0, math.inf)
@@ -82,7 +82,7 @@ def stream_notes(output: Path, clip: Clip) -> list[str]:
         av.open(io.BytesIO(), "w", format=kind) as trial,
     ):
         copier.add_streams(trial, source, best_stream(source))
-    return copier.lost
+    return copier.compatibility_notes
 
 
 class _Assembly:

@@ -17,18 +17,18 @@ class Codec:
     Attributes:
         encoder: FFmpeg's name of the encoder.
         pixels: The pixel format.
-        alpha: The pixel format with transparency, or None.
+        alpha_pixels: The pixel format with transparency, or None.
         quality: The option that ``--crf`` sets, its default and its maximum, or None.
-        even: Whether the frames' sides must be even.
+        has_even_sides: Whether the frames' sides must be even.
         options: Options of the encoder.
         max_rate: Highest frame rate, frames per second.
     """
 
     encoder: str
     pixels: str
-    alpha: str | None = None
+    alpha_pixels: str | None = None
     quality: tuple[str, int, int] | None = ("crf", 18, 51)
-    even: bool = True
+    has_even_sides: bool = True
     options: dict[str, str] = field(default_factory=dict)
     max_rate: int = 1000
 
@@ -38,7 +38,7 @@ class Codec:
 
     def fitted(self, width: int, height: int) -> tuple[int, int]:
         """Return the largest size within another one that frames can have, px."""
-        return (width // 2 * 2, height // 2 * 2) if self.even else (width, height)
+        return (width // 2 * 2, height // 2 * 2) if self.has_even_sides else (width, height)
 
 
 CODECS = {
@@ -55,7 +55,7 @@ CODECS = {
     "vp9": Codec(
         "libvpx-vp9",
         "yuv420p",
-        alpha="yuva420p",
+        alpha_pixels="yuva420p",
         quality=("crf", 24, 63),
         options={"b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
     ),
@@ -63,11 +63,11 @@ CODECS = {
         "libsvtav1", "yuv420p", quality=("crf", 28, 63), options={"preset": "8"}, max_rate=240
     ),
     "prores": Codec(
-        "prores_ks", "yuv422p10le", alpha="yuva444p10le", quality=None, even=False,
+        "prores_ks", "yuv422p10le", alpha_pixels="yuva444p10le", quality=None, has_even_sides=False,
         options={"profile": "auto"},
     ),
-    "ffv1": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
-    "gif": Codec("ffv1", "bgr0", alpha="bgra", quality=None, even=False),
+    "ffv1": Codec("ffv1", "bgr0", alpha_pixels="bgra", quality=None, has_even_sides=False),
+    "gif": Codec("ffv1", "bgr0", alpha_pixels="bgra", quality=None, has_even_sides=False),
 }  # fmt: skip
 """The codecs by their names for ``--codec``."""
 
@@ -83,14 +83,14 @@ BY_SUFFIX = {
 QUICKTIME = (".mp4", ".m4v", ".mov")
 
 
-def codec_for(path: Path, name: str | None, crf: int | None, *, alpha: bool) -> Codec:
+def codec_for(path: Path, name: str | None, crf: int | None, *, has_alpha: bool) -> Codec:
     """Return the codec for a file.
 
     Args:
         path: The file.
         name: A name of a codec; None for the default.
         crf: The quality; None for the default.
-        alpha: Whether the film has transparency.
+        has_alpha: Whether the film has transparency.
 
     Raises:
         OutputError: The file can't have that codec or quality.
@@ -115,5 +115,5 @@ def codec_for(path: Path, name: str | None, crf: int | None, *, alpha: bool) -> 
         if crf is not None and not 0 <= crf <= maximum:
             raise OutputError(f"--crf is from 0 to {maximum} there, not {crf}")
         options[option] = str(default if crf is None else crf)
-    pixels = codec.alpha if alpha and codec.alpha else codec.pixels
+    pixels = codec.alpha_pixels if has_alpha and codec.alpha_pixels else codec.pixels
     return replace(codec, pixels=pixels, options=options)

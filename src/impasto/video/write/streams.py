@@ -31,13 +31,13 @@ class StreamCopier:
         end: Where it ends, seconds.
 
     Attributes:
-        lost: Sentences about the streams that the output can't contain as they are.
+        compatibility_notes: Sentences about the streams that the output can't contain as they are.
         notes: Sentences about damaged parts.
     """
 
     def __init__(self, suffix: str, start: float, end: float) -> None:
         self.suffix, self.start, self.end = suffix, start, end
-        self.lost: list[str] = []
+        self.compatibility_notes: list[str] = []
         self.notes: list[str] = []
         self.encoders: dict[int, tuple[Any, Any]] = {}  # stream and resampler by source index
 
@@ -58,7 +58,7 @@ class StreamCopier:
                 continue
             copy = self._add_stream(output, stream)
             if copy is None:
-                self.lost.append(
+                self.compatibility_notes.append(
                     f"the {_describe(stream)} can't be in a {self.suffix} file, and is left out"
                 )
                 continue
@@ -103,7 +103,9 @@ class StreamCopier:
         layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
         copy = output.add_stream(SOUND_ENCODERS[self.suffix], rate=SOUND_HZ, layout=layout)
         self.encoders[stream.index] = copy, _resampler(copy)
-        self.lost.append(f"the {_describe(stream)} is encoded anew for a {self.suffix} file")
+        self.compatibility_notes.append(
+            f"the {_describe(stream)} is encoded anew for a {self.suffix} file"
+        )
         return copy
 
     def packets(self, source: Any, copies: dict[int, Any]) -> Iterator[tuple[float, Any]]:

@@ -207,6 +207,6 @@ class DecodingTimes:
 
 def output_colour(clip: Clip) -> Colour:
     """Return the film's own colours; those of RGB and HDR films become BT.709."""
-    if clip.hdr or clip.colour.matrix == 0:
+    if clip.is_hdr or clip.colour.matrix == 0:
         return Colour(BT709, BT709, BT709, MPEG_RANGE)
     return clip.colour
