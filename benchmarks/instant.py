@@ -195,7 +195,7 @@ def cold_seconds(starts: int) -> dict[str, float]:
         picture = Path(folder) / "picture.png"
         commands = {
             "command": [*COMMAND, str(picture)],
-            "imports": ["-c", "import impasto.library.api, impasto.cli.stylize"],
+            "imports": ["-c", "import impasto.library.api, impasto.cli.commands.stylize"],
             "torch": ["-c", "import torch"],
         }
         return {

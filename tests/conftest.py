@@ -18,8 +18,18 @@ from torch.utils import backend_registration
 pytest_plugins = ["browser_page"]
 
 ROOT = Path(__file__).parents[1]
+MARKED_FOLDERS = ("browser", "video")
+"""Folders whose tests are marked with the folder's name."""
 PHOTO = ROOT / "examples/photos/chelsea.png"
 PAINTING = ROOT / "examples/paintings/harvest.webp"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by their folder."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in MARKED_FOLDERS:
+            item.add_marker(folder)
 
 
 FAKE_GPU = "fakegpu"

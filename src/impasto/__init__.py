@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from impasto.runs.result import Result
     from impasto.runs.timelapse import Timelapse
     from impasto.settings.recipe import Recipe
-    from impasto.video.film import Film, FilmProgress
+    from impasto.video.film import Film
     from impasto.video.frames import Cut
+    from impasto.video.progress import FilmProgress
     from impasto.views import notebook, plots
 
 # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not keep
@@ -77,7 +78,7 @@ _MODULES = {
 _HOMES = {
     "Cut": "impasto.video.frames",
     "Film": "impasto.video.film",
-    "FilmProgress": "impasto.video.film",
+    "FilmProgress": "impasto.video.progress",
     "History": "impasto.runs.history",
     "ImpastoError": "impasto.base.errors",
     "Limits": "impasto.images.limits",

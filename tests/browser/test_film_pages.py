@@ -19,9 +19,12 @@ from impasto.studio.certificate import own_address
 
 SECOND, MINUTE = 1000, 60_000
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="there is no Chromium here; make test installs it where it can"
-)
+pytestmark = [
+    pytest.mark.video,
+    pytest.mark.skipif(
+        chromium() is None, reason="there is no Chromium here; make test installs it where it can"
+    ),
+]
 
 
 PIXELS = """() => {

@@ -274,3 +274,19 @@ def test_a_studio_without_a_home_asks_for_a_folder(impasto, monkeypatch):
     for name in ("HOME", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
     assert "--data" in impasto("studio").sentence()
+
+
+def test_the_program_silences_the_av1_encoder_and_the_library_does_not():
+    code = (
+        "import os, impasto, impasto.video.film, impasto.live.sinks, impasto.live.sources\n"
+        "assert 'SVT_LOG' not in os.environ\n"
+        "from impasto.cli.app import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: pass\n"
+        "assert os.environ['SVT_LOG'] == '1'"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "SVT_LOG"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -6,7 +6,7 @@ from dataclasses import fields
 import pytest
 from PIL import Image
 
-from impasto.cli.evaluate import MEANINGS
+from impasto.cli.commands.evaluate import MEANINGS
 from impasto.measures.evaluation import Evaluation
 
 

@@ -188,6 +188,14 @@ def test_all_flags_are_in_the_help(impasto):
             assert flag in text
 
 
+def test_the_help_shows_what_each_flag_takes(impasto):
+    lines = [line.split() for line in impasto("stylize", "--help").out.splitlines()]
+    shown = {words[0]: words[1] for words in lines if len(words) > 1 and words[0].startswith("--")}
+    assert shown["--region"] == "MASK=PAINTING"
+    assert shown["--style-layers"] == shown["--content-layers"] == shown["--style-loss"] == "NAMES"
+    assert (shown["--steps"], shown["--strength"]) == ("N", "X")
+
+
 def test_several_weighted_styles(impasto, photo, painting, tmp_path):
     odd = tmp_path / "a:0.5"  # a path with a colon is a path
     odd.write_bytes(painting.read_bytes())

@@ -103,12 +103,12 @@ def test_a_resumed_run_is_filmed_too(impasto, photo, painting, tmp_path):
 def test_a_film_that_cannot_be_written_does_not_cost_the_picture(
     impasto, photo, painting, tmp_path, monkeypatch
 ):
-    from impasto.images.film import AnimatedGif
+    from impasto.images.film_encoders import GifEncoder
 
     def fail(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(AnimatedGif, "encode", fail)
+    monkeypatch.setattr(GifEncoder, "encode", fail)
     ran = impasto(photo, painting, *QUICK, "-o", "out.png", "--timelapse", "a.gif", "--quiet")
     assert ran.sentence() == "a.gif can't be written: no space left on device"
     assert Image.open(tmp_path / "out.png").size == (48, 32)

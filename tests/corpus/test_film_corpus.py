@@ -17,9 +17,11 @@ from film_files import animation, containing, cut, film, folder, mirrored, repla
 from PIL import Image, features
 
 from impasto.base.errors import ImageError
-from impasto.video.assembling import stream_notes
 from impasto.video.frames import Cut
-from impasto.video.reading import open_source
+from impasto.video.read.opening import open_source
+from impasto.video.write.assembling import stream_notes
+
+pytestmark = pytest.mark.video
 
 COUNT = 6
 LOSSY, LOSSLESS, PALETTE = 8.0, 0.6, 25.0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from impasto.base import files
 from impasto.base.errors import ImageError, RecipeError
-from impasto.cli.target import Target
+from impasto.cli.target import OutputTarget
 from impasto.images import metadata
 from impasto.images.read import read
 from impasto.images.write import FORMATS, Encoding, encode
@@ -78,7 +78,7 @@ def test_the_default_name_of_a_picture_is_legal_and_new(photo, painting, suffix,
     job: Any = SimpleNamespace(
         content=SimpleNamespace(name=str(content)), styles=[SimpleNamespace(name=str(style))]
     )
-    target = Target(None, None, 8, metadata=True, force=False, suffix=suffix)
+    target = OutputTarget(None, None, 8, has_metadata=True, should_replace=False, suffix=suffix)
     path = target.path_for(job)
     assert path.parent == tmp_path
     assert len(os.fsencode(path.name)) <= files.MAX_NAME_BYTES

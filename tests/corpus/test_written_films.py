@@ -13,6 +13,8 @@ from PIL import Image
 from impasto.video.film import Film
 from impasto.video.frames import Cut
 
+pytestmark = pytest.mark.video
+
 STYLE = "violet-spots"
 SOUND_HZ = 500
 

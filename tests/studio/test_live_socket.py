@@ -68,7 +68,7 @@ def test_pictures_come_back_painted(open_socket, photo_image, painting_image):
         ({"style": "/etc/passwd"}, "there is no style"),
         ({"style": ["x"]}, "there is no style"),
         ({"strength": 1}, "choose a style first"),
-        ({"style": STYLE, "strength": 99}, "strength is a number from 0 to 3"),
+        ({"style": STYLE, "strength": 101}, "strength is a number from 0 to 100"),
         ({"style": STYLE, "strokes": "x"}, "strokes is a number"),
         ({"painting": "%%%"}, "a picture in base64"),
         ({"painting": "aGVsbG8="}, "isn't an image of a known type"),
@@ -271,15 +271,15 @@ def test_a_studio_that_refuses_is_told_once(tmp_path):
         right = sink.client.headers["Authorization"]
         sink.client.headers["Authorization"] = "Bearer another"
         deadline = time.monotonic() + 20
-        while "is back" not in " ".join(sink.news):
+        while "is back" not in " ".join(sink.messages):
             sink.show(clips.photo(96, 64), time.monotonic())
             time.sleep(0.05)
             if time.monotonic() > deadline - 17.5:
                 sink.client.headers["Authorization"] = right
-            assert time.monotonic() < deadline, sink.news
+            assert time.monotonic() < deadline, sink.messages
         sink.close()
     refused = "the studio refuses the pictures (401 Unauthorized); trying again"
-    assert list(sink.news) == [refused, "the studio is back"]
+    assert list(sink.messages) == [refused, "the studio is back"]
 
 
 def test_another_rate_builds_no_other_painter():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections import Counter
 
 import pytest
 from conftest import ROOT
@@ -115,6 +116,20 @@ def test_nothing_below_the_fronts_prints():
         if "cli" not in path.parts:
             text = path.read_text(encoding="utf-8")
             assert not re.search(r"\bprint\(|import click|import rich", text), path
+
+
+SHARED_NAMES = {"Job", "Layer", "Worker", "_Convolution", "_Run"}
+"""Class names that are still used more than once."""
+
+
+def test_a_class_name_is_used_once():
+    defined = Counter(
+        node.name
+        for path in (ROOT / "src/impasto").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert {name for name, count in defined.items() if count > 1} <= SHARED_NAMES
 
 
 def test_the_version_is_in_the_changelog():

@@ -6,6 +6,7 @@ import pytest
 
 from impasto.base.errors import RecipeError
 from impasto.settings.build import build
+from impasto.settings.methods import bounds
 from impasto.settings.recipe import Recipe
 from impasto.settings.recipe_files import (
     load_preset,
@@ -196,3 +197,21 @@ def test_hostile_toml_is_refused_in_one_sentence(text, tmp_path):
     with pytest.raises(RecipeError):
         build(recipe=path)
     preset_about(path)
+
+
+def test_bounds_are_those_of_the_schema():
+    assert bounds("strength") == (0, 100)
+    assert bounds("style_scale") == (0.1, 8)
+    assert bounds("style_weight") == (0, float("inf"))  # a bound of its annotated type
+    assert bounds("lr") == (-float("inf"), float("inf"))  # its bound is exclusive
+    assert bounds("mask") == (-float("inf"), float("inf"))
+
+
+@pytest.mark.parametrize("name", ["strength", "style_scale", "trim", "polish"])
+def test_values_at_the_bounds_are_allowed_and_those_beyond_are_not(name):
+    low, high = bounds(name)
+    for allowed in (low, high):
+        assert getattr(build({name: allowed}), name) == allowed
+    for refused in (low - 1, high + 1):
+        with pytest.raises(RecipeError, match=f"{name} should be"):
+            build({name: refused})

@@ -14,9 +14,9 @@ from PIL import Image
 from test_films import pictures, sound
 
 from impasto.base.errors import CheckpointError
-from impasto.video import film as film_module
+from impasto.video import stages
 from impasto.video.film import Film
-from impasto.video.reading import open_source
+from impasto.video.read.opening import open_source
 
 STYLE = "violet-spots"
 
@@ -155,7 +155,7 @@ def test_work_files_are_nobody_elses(impasto, tmp_path, clip, monkeypatch):
     assert "out.part.mp4 is what is read" in refused(impasto, *arguments)
     assert len(pictures(tmp_path / "out.part.mp4")) == 3
     (tmp_path / "out.part.mp4").unlink()
-    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 5)
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 5)
     film = Film(clip, STYLE, tmp_path / "out.mp4")
     for progress in film:
         if progress.frame == 8:

@@ -18,12 +18,13 @@ import torch
 from PIL import Image
 
 from impasto.base.errors import CheckpointError, OutputError
-from impasto.video import film as film_module
-from impasto.video.codecs import codec_for
+from impasto.video import stages
 from impasto.video.film import Film
 from impasto.video.frames import Cut
-from impasto.video.reading import BICUBIC, EXACT, open_source
-from impasto.video.writing import FilmWriter
+from impasto.video.read.opening import open_source
+from impasto.video.read.pixels import BICUBIC, EXACT
+from impasto.video.write.codecs import codec_for
+from impasto.video.write.work_file import FilmWriter
 
 STYLE = "violet-spots"
 OTHER = "honey-wash"
@@ -239,7 +240,7 @@ def test_transparency_of_the_web(frames, tmp_path):
         tmp_path / "a.webm", clear, codec="libvpx-vp9", pix_fmt="yuva420p",
         options={"crf": "20", "b": "0"},
     )  # fmt: skip
-    assert open_source(str(source), None).clip.alpha
+    assert open_source(str(source), None).clip.has_alpha
     made(source, tmp_path / "out.webm")
     with av.open(str(tmp_path / "out.webm")) as container:
         assert container.streams.video[0].metadata["ALPHA_MODE"] == "1"
@@ -272,7 +273,7 @@ def test_transparency_in_high_dynamic_range(frames, tmp_path):
         codec="ffv1", pix_fmt="yuva444p10le", options={},
         colorspace=9, color_primaries=9, color_trc=16,
     )  # fmt: skip
-    assert open_source(str(source), None).clip.hdr
+    assert open_source(str(source), None).clip.is_hdr
     made(source, tmp_path / "out.mov", codec="prores")
     with av.open(str(tmp_path / "out.mov")) as container:
         pixels = next(container.decode(video=0)).to_ndarray(format="rgba")
@@ -332,7 +333,7 @@ def test_fonts_stay_where_they_can(frames, tmp_path):
 @pytest.mark.parametrize("suffix", [".ts", ".avi", ".mkv"])
 def test_no_frame_is_lost_by_seeking(suffix, frames, tmp_path, monkeypatch):
     """Some kinds of files are sought in only roughly."""
-    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 50)
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 50)
     options = {"crf": "20", "g": "40", "bf": "3"}
     source = clips.write(tmp_path / f"long{suffix}", frames * 5, options=options)
     cut = Cut(start=2.52, end=2.92)
@@ -453,7 +454,7 @@ def test_a_stopped_film_of_varying_rate_has_as_much_sound_as_pictures(frames, tm
 def test_a_work_file_plays_whatever_its_name(frames, tmp_path):
     clip = open_source(str(clips.write(tmp_path / "c.mp4", frames[:4])), None).clip
     writer = FilmWriter(
-        tmp_path / "OUT.MP4", codec_for(Path("OUT.MP4"), None, None, alpha=False), clip
+        tmp_path / "OUT.MP4", codec_for(Path("OUT.MP4"), None, None, has_alpha=False), clip
     )
     for segment in range(6):
         for index, frame in enumerate(frames[:4]):
@@ -465,7 +466,7 @@ def test_a_work_file_plays_whatever_its_name(frames, tmp_path):
 
 
 def test_an_interrupted_film_can_be_played_and_gone_on_with(clip, frames, tmp_path, monkeypatch):
-    monkeypatch.setattr(film_module, "SEGMENT_FRAMES", 5)
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 5)
     whole, output = tmp_path / "whole.mp4", tmp_path / "out.mp4"
     made(clip, whole)
     for stop_after in (3, 8, 7, None):  # the first, before anything but its beginning is known

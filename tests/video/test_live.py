@@ -23,11 +23,12 @@ import numpy as np
 import pytest
 
 from impasto.base.errors import ImageError, OutputError
-from impasto.live.live import live
-from impasto.live.sinks import BY_SUFFIX, Encoded, open_sink
+from impasto.live.session import stylize_live
+from impasto.live.sinks import BY_SUFFIX, VideoSink, open_sink
 from impasto.live.slot import Slot
-from impasto.live.sources import LiveSource, place
-from impasto.live.stylist import Stylist
+from impasto.live.sources import LiveSource, live_input
+from impasto.live.stylist import ORDERS, Stylist
+from impasto.settings.methods import bounds
 
 STYLE = "violet-spots"
 BITS = 16
@@ -150,15 +151,15 @@ def test_a_source_that_is_lost_and_comes_back(tmp_path):
         source.start(20)
         sender.close()
         deadline = time.monotonic() + 20
-        while "is lost; waiting" not in " ".join(source.news):
+        while "is lost; waiting" not in " ".join(source.messages):
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        before = source.seen
+        before = source.picture_count
         sender = Sender(port, 320, 192)
-        while source.seen < before + 5:
+        while source.picture_count < before + 5:
             assert time.monotonic() < deadline
             time.sleep(0.1)
-        assert "is back" in " ".join(source.news)
+        assert "is back" in " ".join(source.messages)
     finally:
         source.close()
         sender.close()
@@ -174,7 +175,7 @@ def test_a_sink_that_is_lost_and_comes_back():
     for _ in range(15):
         sink.show(picture, time.monotonic())
         time.sleep(0.04)
-    assert "is lost" in " ".join(sink.news)
+    assert "is lost" in " ".join(sink.messages)
     with socket.create_server(("127.0.0.1", port)) as server:
         server.settimeout(20)
         feeding = threading.Event()
@@ -192,13 +193,13 @@ def test_a_sink_that_is_lost_and_comes_back():
             feeding.set()
             thread.join()
             sink.close()
-    assert "is back" in " ".join(sink.news)
+    assert "is back" in " ".join(sink.messages)
 
 
 def test_pictures_that_change_their_size(tmp_path):
     """The film keeps the first one's size, the others fit into it."""
     stylist = Stylist(STYLE)
-    sink = Encoded(str(tmp_path / "out.mp4"), None, 25)
+    sink = VideoSink(str(tmp_path / "out.mp4"), None, 25)
     for width, height in ((160, 96), (160, 96), (96, 160), (320, 192)):
         painted = stylist.painted(clips.photo(width, height))
         assert painted.shape == (height, width, 3)
@@ -234,7 +235,7 @@ def test_the_size_follows_the_time_there_is():
     for _ in range(3):
         stylist._adapt(0.2, 1024)
     assert stylist.side == 640
-    stylist.hurried -= 10
+    stylist.last_late_time -= 10
     stylist._adapt(0.01, 1024)
     assert stylist.side == 720
     stylist._adapt(0.01, 1024)  # not at once again
@@ -246,33 +247,45 @@ def test_a_small_picture_is_painted_smaller_at_once():
     stylist.index = 5
     stylist._adapt(0.2, 640)
     assert stylist.side == 512
-    assert stylist._shrunk(clips.photo(640, 360)).shape == (288, 512, 3)
+    assert stylist._reduced(clips.photo(640, 360)).shape == (288, 512, 3)
 
 
 def test_without_stability_no_motion_is_looked_for(monkeypatch):
     stylist = Stylist(STYLE, stability=0)
-    monkeypatch.setattr(stylist, "watcher", None)
+    monkeypatch.setattr(stylist, "tracker", None)
     assert stylist.painted(clips.photo(160, 96)).shape == (96, 160, 3)
 
 
-ORDERS = ["style honey-wash\n", "strokes x\n", "strokes 99\n", "strength nan\n", "dance\n"]
+COMMANDS = ["style honey-wash\n", "strokes x\n", "strokes 99\n", "strength nan\n", "dance\n"]
 
 
 def test_a_file_as_if_it_were_live(impasto, clip, tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", iter(ORDERS))
+    monkeypatch.setattr("sys.stdin", iter(COMMANDS))
     ended = impasto("live", clip, "out.mp4", "--style", STYLE, "--json")
     assert ended.code == 0, ended.err
     told = json.loads(ended.out)
     assert 3 <= told["shown"] <= 24
     assert told["shown"] + told["dropped"] >= 20
     assert 0.5 < told["seconds"] < 5
-    assert ended.err.count("strokes is a number from 0.1 to 10") == 2
-    assert "strength is a number from 0 to 3" in ended.err
+    assert ended.err.count("strokes is a number from 0.1 to 8") == 2
+    assert "strength is a number from 0 to 100" in ended.err
     assert "an order is" in ended.err
     with av.open(str(tmp_path / "out.mp4")) as container:
         times = [float(frame.time) for frame in container.decode(video=0)]
     assert len(times) >= 3
     assert times[-1] < 1.5  # as they came
+
+
+def test_numbers_have_the_bounds_of_the_recipe(impasto, clip):
+    assert all((low, high) == bounds(name) for name, low, high in ORDERS.values())
+    for flag, value, allowed in (
+        ("--strength", "101", "0<=x<=100"),
+        ("--style-scale", "8.1", "0.1<=x<=8"),
+        ("--style-scale", "0.09", "0.1<=x<=8"),
+    ):
+        ended = impasto("live", clip, "o.mp4", "--style", STYLE, flag, value)
+        sentence = f"Invalid value for '{flag}': {float(value):g} is not in the range {allowed}."
+        assert ended.sentence() == sentence
 
 
 def test_bad_ends(impasto, clip, tmp_path):
@@ -300,10 +313,10 @@ def test_places(monkeypatch):
         ("Windows", ("video=2", "dshow")),
     ):
         monkeypatch.setattr("platform.system", lambda system=system: system)
-        found = place("camera:2")
-        assert ((found.name, found.format), found.lasts) == (expected, True)
-    assert place("rtsp://127.0.0.1/x").paced
-    assert not place("HTTPS://127.0.0.1/x.m3u8").paced
+        found = live_input("camera:2")
+        assert ((found.name, found.format), found.is_endless) == (expected, True)
+    assert live_input("rtsp://127.0.0.1/x").is_paced
+    assert not live_input("HTTPS://127.0.0.1/x.m3u8").is_paced
 
 
 @pytest.mark.skipif(shutil.which("Xvfb") is None, reason="there is no Xvfb to be a screen here")
@@ -322,11 +335,11 @@ def test_the_screen(monkeypatch):
 
 
 def test_a_file_that_cannot_be_written(tmp_path):
-    sink = Encoded(str(tmp_path / "none" / "out.mp4"), None, 25)
+    sink = VideoSink(str(tmp_path / "none" / "out.mp4"), None, 25)
     sink.show(clips.photo(64, 64), time.monotonic())
     with pytest.raises(OutputError, match="can't be written"):
         sink.close()
-    sink = Encoded(str(tmp_path / "out.xyz"), None, 25)  # PyAV's own ValueError
+    sink = VideoSink(str(tmp_path / "out.xyz"), None, 25)  # PyAV's own ValueError
     sink.show(clips.photo(64, 64), time.monotonic())
     with pytest.raises(OutputError, match="can't be written"):
         sink.close()
@@ -339,7 +352,7 @@ def test_a_file_can_be_played_however_it_ends(suffix, tmp_path):
     for number in range(16):
         sink.show(clips.photo(96, 64, number % 3), time.monotonic())
         deadline = time.monotonic() + 20
-        while sink.shown <= number:
+        while sink.encoded_count <= number:
             assert time.monotonic() < deadline
             time.sleep(0.01)
     killed = tmp_path / f"killed{suffix}"
@@ -389,7 +402,7 @@ def test_what_comes_in_bursts_is_shown_in_its_own_time(name, tmp_path, frames):
             taken += source.slot.take(0.5) is not None
         source.close()
     assert 2 < time.monotonic() - started < 8  # and then it has ended
-    assert (source.seen, source.damaged, list(source.news)) == (72, 0, [])
+    assert (source.picture_count, source.damaged_count, list(source.messages)) == (72, 0, [])
     assert taken > 60
 
 
@@ -410,10 +423,10 @@ def test_a_motion_jpeg_is_as_quick_as_it_comes():
         source = LiveSource(f"{address}/")
         source.start()
         started = time.monotonic()
-        while not source.lost and time.monotonic() < started + 10:
+        while not source.is_lost and time.monotonic() < started + 10:
             time.sleep(0.05)
         source.close()
-    assert source.seen >= 90
+    assert source.picture_count >= 90
     assert time.monotonic() - started < 3.4  # and not four seconds
 
 
@@ -460,22 +473,22 @@ def test_damaged_packets_are_left_out_counted_and_told_once(tmp_path, frames):
     source = LiveSource(str(path))
     source.start()
     source.thread.join(10)
-    assert (source.seen, source.damaged) == (22, 2)
-    assert list(source.news) == [f"{path} is damaged in places; they are left out"]
+    assert (source.picture_count, source.damaged_count) == (22, 2)
+    assert list(source.messages) == [f"{path} is damaged in places; they are left out"]
 
 
 class Shown:
     """A sink that has enough at the third picture, or of waiting for one."""
 
     def __init__(self, patience: int = 100) -> None:
-        self.news, self.count, self.patience = deque(), 0, patience
+        self.messages, self.count, self.patience = deque(), 0, patience
 
     def show(self, pixels, at) -> bool:
         self.count += 1
-        self.news.append(f"picture {self.count}")
+        self.messages.append(f"picture {self.count}")
         return self.count < 3
 
-    def goes_on(self) -> bool:
+    def should_continue(self) -> bool:
         self.patience -= 1
         return self.patience > 0
 
@@ -485,25 +498,25 @@ class Shown:
 def test_a_window_is_asked_while_the_source_is_silent(clip):
     source = LiveSource(str(clip))  # never begun
     threading.Timer(5, source.close).start()
-    events = list(live(source, Stylist(STYLE), Shown(patience=3)))
+    events = list(stylize_live(source, Stylist(STYLE), Shown(patience=3)))
     assert [(event.shown, event.rate, event.latency) for event in events] == [(0, 0, 0)] * 3
 
 
 def test_all_news_are_told(clip):
     source, sink = LiveSource(str(clip)), Shown()
-    source.news.append("first")
-    theirs = sink.news
+    source.messages.append("first")
+    theirs = sink.messages
     source.start()
-    told = [event.message for event in live(source, Stylist(STYLE), sink) if event.message]
+    told = [event.message for event in stylize_live(source, Stylist(STYLE), sink) if event.message]
     source.close()
     assert " ".join(told) == "first picture 1 picture 2 picture 3"
-    assert sink.news is theirs  # a thread that adds to them keeps them
+    assert sink.messages is theirs  # a thread that adds to them keeps them
 
 
 def test_live_ends_with_its_source(clip):
     source, sink = LiveSource(str(clip)), Shown()
     source.start()
-    events = list(live(source, Stylist(STYLE), sink))
+    events = list(stylize_live(source, Stylist(STYLE), sink))
     source.close()
     assert (events[-1].shown, sink.count) == (3, 3)
     assert all(0 <= event.latency < 5 for event in events)

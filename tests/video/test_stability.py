@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from impasto.video.optimizing import OptimizingPainter, recoloured
 
 from impasto.base.errors import ImageError
 from impasto.losses.objective import Anchor
@@ -22,9 +23,8 @@ from impasto.motion.flow import (
     warped,
 )
 from impasto.video.measure import steadiness
-from impasto.video.optimizing import OptimizingPainter, recoloured
 from impasto.video.painting import InstantPainter, Key
-from impasto.video.stability import Stabiliser, Watcher, sharpness
+from impasto.video.stability import MotionTracker, Stabiliser, sharpness
 
 STYLE = "violet-spots"
 
@@ -64,7 +64,7 @@ def test_what_is_too_plain_to_follow_moves_with_the_camera(noise):
     picture = clips.photo(500, 400)
     picture[100:260, 100:300] = 90
     random = np.random.default_rng(0)
-    watcher = Watcher()
+    watcher = MotionTracker()
     for x in (50, 54):
         view = shifted(picture, x, 40, 320, 200)
         motion = watcher.motion(clips._bytes(view + random.normal(0, noise, view.shape)))
@@ -91,7 +91,7 @@ def test_what_moves_before_a_plain_wall_is_not_the_camera(noise):
 
 def test_what_moves_by_itself_does_not_move_with_the_camera():
     clip = list(clips.panning(clips.photo(420, 300), clips.photo(80, 80, 3), 320, 192, 2))
-    watcher = Watcher()
+    watcher = MotionTracker()
     for frame in clip:
         motion = watcher.motion(frame)
     (centre, rows), radius = (round(320 * 0.2 + 2.6), round(192 * 0.55)), 192 // 5
@@ -127,7 +127,7 @@ def test_motion_of_a_larger_picture():
 
 def test_cuts_are_found_and_nothing_else(frames):
     other = list(clips.noisy(clips.photo(160, 96, 9), 8))
-    watcher = Watcher()
+    watcher = MotionTracker()
     starts = [i for i, frame in enumerate([*frames, *other]) if watcher.motion(frame) is None]
     assert starts == [0, len(frames)]
 
@@ -148,7 +148,7 @@ def test_a_pan_and_a_cut_and_noise_are_steady(frames):
 
 def painted(clip: list[np.ndarray], stability: float, style: str = STYLE) -> list[np.ndarray]:
     painter = InstantPainter([Key(0, style)], {}, clip[0], steady=stability > 0)
-    watcher, stabiliser = Watcher(), Stabiliser(stability)
+    watcher, stabiliser = MotionTracker(), Stabiliser(stability)
     pictures = []
     for index, frame in enumerate(clip):
         motion = watcher.motion(frame)
@@ -193,7 +193,7 @@ def test_narrow_pictures(size):
     """On what is under 32 px high OpenCV's search crashes."""
     picture = clips.photo(2000, 1000)
     width, height = size
-    watcher = Watcher()
+    watcher = MotionTracker()
     for x in (0, 2):
         motion = watcher.motion(np.ascontiguousarray(picture[:height, x : x + width]))
     assert np.isfinite(motion.back).all()
@@ -263,7 +263,7 @@ def test_what_comes_into_view_begins_in_the_paintings_colours():
 def test_an_optimised_frame_is_held_to_the_one_before(frames, painting):
     """With the temporal loss the next frame is nearer to the last one, warped."""
     settings = {"method": "optimize", "preset": "draft", "steps": 14}
-    watcher, apart = Watcher(), []
+    watcher, apart = MotionTracker(), []
     motions = [watcher.motion(frame) for frame in frames[:2]]
     for motion in (motions[1], None):
         painter = OptimizingPainter([Key(0, str(painting))], settings, frames[0])

@@ -1,3 +1,3 @@
-"""The command line: one file per command, all of them thin."""
+"""The command line: ``app.py`` finds the command, ``commands/`` has one module per command."""
 
 from __future__ import annotations

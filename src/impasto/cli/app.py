@@ -1,4 +1,4 @@
-"""The command ``impasto``: finds the command that is meant, and turns errors into one sentence."""
+"""The program ``impasto``: it imports the command and turns errors into one sentence."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 
 DEFAULT_COMMAND = "stylize"
-WORDS = ("help", "version")
-"""Options that may be given as words."""
-COMMANDS = {  # imported when it is used: torch takes seconds
+OPTION_WORDS = ("help", "version")
+"""Options that may be given without dashes."""
+COMMANDS = {  # each is imported when it is used, because importing torch takes seconds
     "stylize": "Make a stylized image (the word may be left out).",
-    "video": "Paint a film, without flicker.",
-    "live": "Paint a camera, a screen or a stream as it comes.",
+    "video": "Stylize a film, without flicker.",
+    "live": "Stylize a camera, a screen or a stream live.",
     "studio": "Serve a web page to make pictures in, and a REST API.",
-    "texture": "Paint a texture of any size: a painting's style and no photo.",
-    "reconstruct": "What the network's layers keep of an image, made visible.",
+    "texture": "Synthesize a texture in a painting's style, without a photo.",
+    "reconstruct": "Reconstruct an image from the features of some layers.",
     "evaluate": "Measure a stylized picture: style, content, palette, roughness, border.",
     "compare": "Run several methods on the same pair: table, curves, sheet, report.",
-    "report": "One page about a run: pictures, settings, losses, machine.",
+    "report": "Write a page about a run: pictures, settings, losses, machine.",
     "inspect": "Show the network's layers, statistics and Gram matrices.",
-    "classify": "What is in the picture? VGG-19's ImageNet classes.",
+    "classify": "Classify a picture with VGG-19's ImageNet classes.",
     "models": "List, check, fetch and remove network weights.",
     "styles": "List the built-in styles.",
     "presets": "List and explain the presets.",
@@ -42,7 +42,10 @@ COMMANDS = {  # imported when it is used: torch takes seconds
 
 
 class Commands(click.Group):
-    """``impasto CONTENT STYLE`` is ``impasto stylize CONTENT STYLE``."""
+    """The group of all commands.
+
+    ``impasto CONTENT STYLE`` means ``impasto stylize CONTENT STYLE``.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,15 +53,15 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"impasto.cli.{cmd_name}")
+        module = importlib.import_module(f"impasto.cli.commands.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "-h", "--version"}
-        if len(args) == 1 and args[0] in WORDS and not files.exists(Path(args[0])):
+        group_options = {"--help", "-h", "--version"}
+        if len(args) == 1 and args[0] in OPTION_WORDS and not files.exists(Path(args[0])):
             args = [f"--{args[0]}"]
-        if args and args[0] not in own and args[0] not in COMMANDS:
+        if args and args[0] not in group_options and args[0] not in COMMANDS:
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
@@ -67,7 +70,7 @@ class Commands(click.Group):
         formatter.write_usage("impasto", "COMMAND [ARGS] [OPTIONS]", prefix="   or: ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands, and the options of the one that goes without saying."""
+        """Write the commands, and the options of the default command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
         default = self.get_command(ctx, DEFAULT_COMMAND)
@@ -86,7 +89,14 @@ def app() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 bad input in one sentence, 130 interrupted."""
+    """Run the command line and exit.
+
+    The exit code is 0 for success, 1 for a bug, 2 for bad input or a failed run, with one sentence
+    on standard error, and 130 for an interrupted run.
+    """
+    # libsvtav1 reads this variable, and prints a banner for each film without it. The program may
+    # set it because the process is its own; the library leaves the environment alone.
+    os.environ.setdefault("SVT_LOG", "1")
     with standard_streams():
         sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 
@@ -110,7 +120,7 @@ def _run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         code = EXIT_INTERRUPTED
         click.echo("impasto: stopped before there was a picture", err=True)
-    except BrokenPipeError:  # whoever read our output has seen enough
+    except BrokenPipeError:  # the reader of our output has closed it
         code = EXIT_BUG
     except OSError as error:
         code = _explain(_about_file(error), debug)
@@ -126,19 +136,20 @@ def _run(arguments: list[str]) -> int:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether memory ran out. Without torch, so by what its errors say."""
+    """Return whether memory ran out, by the error's message: torch may not be imported."""
     words = ("allocate memory", "out of memory", "not enough memory")
     return isinstance(error, MemoryError) or any(word in str(error) for word in words)
 
 
 def _about_file(error: OSError) -> str:
-    """Return the sentence for a file that the system refuses."""
+    """Return a sentence about a file that the operating system refuses."""
     name = error.filename if error.filename is not None else "a file"
     name = os.fsdecode(name) if isinstance(name, (str, bytes)) else name
     return f"{name} can't be read or written: {reason(error)}"
 
 
 def _explain(sentence: str, debug: bool) -> int:
+    """Print a sentence about an error. Returns the exit code."""
     if debug:
         traceback.print_exc()
     click.echo(f"impasto: {' '.join(sentence.split())}", err=True)

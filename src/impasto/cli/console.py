@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live line on a terminal, plain lines elsewhere, or nothing."""
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere, or nothing."""
 
 from __future__ import annotations
 
@@ -12,45 +12,44 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from impasto.runs.progress import Progress
-
 if TYPE_CHECKING:
-    from impasto.video.film import FilmProgress
+    from impasto.runs.progress import Progress
+    from impasto.video.progress import FilmProgress
 
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class Display(Protocol):
-    """Shows one Progress after the other."""
+class RunDisplay(Protocol):
+    """Shows the progress of a run."""
 
     def show(self, progress: Progress) -> None: ...
 
 
-class Nothing:
-    """--quiet."""
+class SilentDisplay:
+    """Shows nothing, as ``--quiet`` asks for."""
 
     def show(self, progress: Progress) -> None:
         return
 
 
-class Lines:
-    """A line every few seconds, for logs."""
+class LineDisplay:
+    """Prints a line every few seconds, for logs."""
 
     def __init__(self) -> None:
-        self.last = 0.0
+        self.last_line_time = 0.0
 
     def show(self, progress: Progress) -> None:
         if progress.message:
             click.echo(progress.message, err=True)
         now = time.monotonic()
-        finished = progress.step == progress.steps
-        if finished or now - self.last >= SECONDS_BETWEEN_LINES:
-            self.last = now
+        is_finished = progress.step == progress.steps
+        if is_finished or now - self.last_line_time >= SECONDS_BETWEEN_LINES:
+            self.last_line_time = now
             click.echo(f"step {progress.step}/{progress.steps}  {describe(progress)}", err=True)
 
 
-class LiveBar:
-    """A bar that redraws itself."""
+class BarDisplay:
+    """Shows a progress bar, which redraws itself."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
@@ -68,13 +67,13 @@ class LiveBar:
 
 
 @contextmanager
-def display(*, quiet: bool) -> Iterator[Display]:
-    """The right display for where standard error goes."""
+def run_display(*, is_quiet: bool) -> Iterator[RunDisplay]:
+    """Yield the display of a run that suits what standard error is."""
     console = Console(stderr=True)
-    if quiet:
-        yield Nothing()
+    if is_quiet:
+        yield SilentDisplay()
     elif not console.is_terminal:
-        yield Lines()
+        yield LineDisplay()
     else:
         columns = (
             TextColumn("{task.completed}/{task.total}"),
@@ -82,30 +81,30 @@ def display(*, quiet: bool) -> Iterator[Display]:
             TextColumn("{task.fields[details]}"),
         )
         with Bar(*columns, console=console, refresh_per_second=8) as bar:
-            yield LiveBar(bar)
+            yield BarDisplay(bar)
 
 
 @contextmanager
-def film_display(*, quiet: bool) -> Iterator[FilmLines]:
-    """The same for a film."""
+def film_display(*, is_quiet: bool) -> Iterator[FilmDisplay]:
+    """Yield the display of a film that suits what standard error is."""
     console = Console(stderr=True)
-    if quiet or not console.is_terminal:
-        yield FilmLines(None, quiet=quiet)
+    if is_quiet or not console.is_terminal:
+        yield FilmDisplay(None, is_quiet=is_quiet)
         return
     columns = (TextColumn("{task.completed}"), BarColumn(24), TextColumn("{task.fields[details]}"))
     with Bar(*columns, console=console, refresh_per_second=8) as bar:
-        yield FilmLines(bar, quiet=False)
+        yield FilmDisplay(bar, is_quiet=False)
 
 
-class FilmLines:
-    """Shows how far a film is: on a bar, or a line every few seconds."""
+class FilmDisplay:
+    """Shows the progress of a film: on a bar, or as a line every few seconds."""
 
-    def __init__(self, bar: Bar | None, *, quiet: bool) -> None:
-        self.bar, self.quiet, self.last = bar, quiet, 0.0
+    def __init__(self, bar: Bar | None, *, is_quiet: bool) -> None:
+        self.bar, self.is_quiet, self.last_line_time = bar, is_quiet, 0.0
         self.task = None if bar is None else bar.add_task("", total=None, details="")
 
     def show(self, progress: FilmProgress) -> None:
-        if self.quiet:
+        if self.is_quiet:
             return
         if progress.message:
             click.echo(progress.message, err=True)
@@ -114,13 +113,13 @@ class FilmLines:
             self.bar.update(
                 self.task, completed=progress.frame, total=progress.frames, details=speed
             )
-        elif time.monotonic() - self.last >= SECONDS_BETWEEN_LINES:
-            self.last = time.monotonic()
+        elif time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
+            self.last_line_time = time.monotonic()
             click.echo(f"frame {progress.frame}/{progress.frames or '?'}  {speed}", err=True)
 
 
 def describe(progress: Progress) -> str:
-    """Scale, losses, speed and time left, in one line."""
+    """Return scale, losses, speed and remaining time in one line."""
     losses = progress.losses
     if losses is None:
         return f"{progress.scale} px  {clock(progress.eta)} left"
@@ -132,7 +131,7 @@ def describe(progress: Progress) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 0:42 or 1:02:03; "?" where unknown."""
+    """Return seconds as 0:42 or 1:02:03, or "?" where they are unknown."""
     if seconds == float("inf"):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

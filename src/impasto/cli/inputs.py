@@ -1,4 +1,4 @@
-"""Names of images on the command line."""
+"""Names of images and styles on the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_NAMED = 4
 
 
 def check_input(name: str) -> None:
-    """Raise ImageError where a name is not that of a file.
+    """Raise ImageError if a name is not that of a file.
 
     The output is checked next, and its folder is by default that of the input: without this check,
     a mistake in the input's name would be reported as one in the output's.
@@ -38,10 +38,26 @@ def check_input(name: str) -> None:
         )
 
 
-def check_blend(images: Sequence[str], has_weight: Sequence[bool]) -> None:
-    """Raise RecipeError where the images may be photos that a shell's * put there, and a painting.
+def weighted_style(text: str) -> tuple[str, float]:
+    """Return path and weight of ``painting.jpg:0.7``.
 
-    ``has_weight`` tells for each image whether it has a weight, as a style to blend may have.
+    The weight is 1 where none is given, and where the whole text is the name of a file.
+    """
+    path, colon, weight = text.rpartition(":")
+    if colon and path and not files.exists(Path(text)):
+        try:
+            return path, float(weight)
+        except ValueError:
+            pass
+    return text, 1.0
+
+
+def check_blend(images: Sequence[str], has_weight: Sequence[bool]) -> None:
+    """Raise RecipeError if the images may be photos that a shell's * listed, and a painting.
+
+    Args:
+        images: The images as they were given.
+        has_weight: Whether each of them has a weight, as a style to blend may have.
     """
     if len(images) < 3 or any(has_weight):
         return

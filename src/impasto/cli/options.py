@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from impasto.images.limits import Limits
-from impasto.settings.recipe import Recipe
+from impasto.settings.methods import DEFAULT_METHOD, METHODS, all_settings, bounds
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -23,7 +23,7 @@ SEVERAL = ("region", "style_mask")
 
 
 class FiniteNumber(click.FloatRange):
-    """A number of at least 0 that isn't infinite or NaN, which comparisons let through."""
+    """A finite number of at least 0. ``click.FloatRange`` lets infinity and NaN through."""
 
     def __init__(self) -> None:
         super().__init__(min=0)
@@ -62,7 +62,7 @@ preset_option = click.option(
 
 
 def picture_options(command: Command) -> Command:
-    """Where the picture goes, and how."""
+    """Add the options that say where the picture goes, and how it is encoded."""
     options = (
         click.option(
             "-o",
@@ -83,11 +83,11 @@ def picture_options(command: Command) -> Command:
         click.option("--no-metadata", is_flag=True, help="Leave the recipe out of the picture."),
         force_option,
     )
-    return _all(options, command)
+    return _add_options(options, command)
 
 
 def run_options(command: Command) -> Command:
-    """What is said, and what is refused."""
+    """Add the options that say what is printed, and which images are refused."""
     options = (
         json_option,
         click.option("--quiet", is_flag=True, help="No progress on standard error."),
@@ -95,46 +95,63 @@ def run_options(command: Command) -> Command:
         max_megabytes_option,
         debug_option,
     )
-    return _all(options, command)
+    return _add_options(options, command)
 
 
-def _all(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
+def _add_options(options: tuple[Callable[[Command], Command], ...], command: Command) -> Command:
     for option in reversed(options):
         command = option(command)
     return command
 
 
 def recipe_options(command: Command) -> Command:
-    """An option for every setting of the recipe, with its own description and bounds.
+    """Add an option for every setting of the recipe, with its description and bounds.
 
-    Only what is given on the command line is passed on; the rest is the preset's business.
+    The options have no defaults: what isn't given is left to the preset.
     """
-    return _recipe_options(command, ("preset",))
+    return _add_recipe_options(command, all_settings(), ("preset",))
 
 
-def recipe_options_without(*left_out: str) -> Callable[[Command], Command]:
-    """``recipe_options`` but for some, which mean nothing to a command or are its own."""
-    return lambda command: _recipe_options(command, ("preset", "method", *left_out))
+def recipe_options_without(*excluded: str) -> Callable[[Command], Command]:
+    """Return the options of the default method without some settings.
+
+    These have no meaning for the command, or the command defines them itself.
+    """
+    settings = METHODS[DEFAULT_METHOD].settings.model_fields
+    return lambda command: _add_recipe_options(command, settings, ("preset", "method", *excluded))
 
 
-def _recipe_options(command: Command, left_out: tuple[str, ...]) -> Command:
-    for name, field in reversed(Recipe.model_fields.items()):
-        if name in left_out:
+def _add_recipe_options(
+    command: Command, settings: dict[str, FieldInfo], excluded: tuple[str, ...]
+) -> Command:
+    for name, field in reversed(settings.items()):
+        if name in excluded:
             continue
         command = click.option(
             *ALIASES.get(name, ()),
             f"--{name.replace('_', '-')}",
             name,
             default=None,
-            metavar=_metavar(field),
+            metavar="|".join(METHODS.names()) if name == "method" else _metavar(field),
             multiple=name in SEVERAL,
-            help=_sentence(f"{field.description}{_bounds(field)}"),
+            help=_sentence(f"{field.description}{_range_text(name)}"),
         )(command)
     return command
 
 
+def setting_range(name: str) -> click.FloatRange:
+    """Return the option type of a number with a setting's bounds."""
+    low, high = bounds(name)
+    return click.FloatRange(
+        low if math.isfinite(low) else None, high if math.isfinite(high) else None
+    )
+
+
 def given(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings that were on the command line, as text: the recipe converts and checks."""
+    """Return the settings that were on the command line, as text.
+
+    The recipe converts and validates them.
+    """
     return {name: value for name, value in settings.items() if value not in (None, ())}
 
 
@@ -147,7 +164,8 @@ def _metavar(field: FieldInfo) -> str:
     if choices:
         return "|".join(choices)
     if get_origin(field.annotation) is dict:
-        return "MASK=PAINTING" if "region" in str(field.description) else "NAMES"
+        _, value = get_args(field.annotation)
+        return "MASK=PAINTING" if value is str else "NAMES"
     names = {bool: "yes|no", int: "N", float: "X"}
     for kind, name in names.items():
         if field.annotation is kind or kind in get_args(field.annotation):
@@ -155,13 +173,7 @@ def _metavar(field: FieldInfo) -> str:
     return "TEXT"
 
 
-def _bounds(field: FieldInfo) -> str:
-    limits = {
-        key: getattr(limit, key)
-        for limit in field.metadata
-        for key in ("ge", "gt", "le", "lt")
-        if getattr(limit, key, None) is not None
-    }
-    if "ge" in limits and "le" in limits:
-        return f" ({limits['ge']} to {limits['le']})"
-    return ""
+def _range_text(name: str) -> str:
+    """Return a setting's bounds in parentheses, or nothing unless it has both."""
+    low, high = bounds(name)
+    return f" ({low} to {high})" if math.isfinite(low) and math.isfinite(high) else ""

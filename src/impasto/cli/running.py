@@ -1,220 +1,149 @@
-"""Draining a run from the command line: shown, kept, and stopped without losing the picture."""
+"""Executing one run from the command line, without losing its picture when it is stopped."""
 
 from __future__ import annotations
 
 import json
-import signal
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
-from impasto.base import files
-from impasto.base.errors import OutputError
-from impasto.cli.target import Target
+from impasto.base.errors import DeviceError
+from impasto.cli.inputs import STANDARD_STREAM
+from impasto.cli.interrupts import StopHandler
+from impasto.cli.run_files import RunFileWriter
+from impasto.cli.summaries import json_summary, summary_line
+from impasto.cli.target import RESCUED, OutputTarget, rescue
 
 if TYPE_CHECKING:
-    from impasto.runs.history import History
     from impasto.runs.job import Job
-    from impasto.runs.progress import Progress
+    from impasto.runs.progress import Progress, Snapshot
     from impasto.runs.result import Result
-    from impasto.runs.timelapse import Timelapse
 
-STEP_DIGITS = 5
-
-
-class Stop:
-    """What Ctrl-C, SIGTERM and SIGHUP do: before the first step they end the program; later they
-    ask for a stop after the step in hand, and the second one insists. While the picture is being
-    written they wait.
-    """
-
-    def __init__(self) -> None:
-        self.signal_number = 0
-        self.running = False
-        self.writing = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        again = self.signal_number != 0
-        self.signal_number = number
-        if (again or not self.running) and not self.writing:
-            self.writing = again  # what follows the second one is writing the picture
-            raise KeyboardInterrupt
-
-    def start(self) -> None:
-        """From now on there is a picture to keep. Some imports swallow a KeyboardInterrupt: if one
-        came, it counts now.
-        """
-        if self.signal_number:
-            raise KeyboardInterrupt
-        self.running = True
-
-    @property
-    def exit_code(self) -> int:
-        return 128 + self.signal_number
+EXIT_INCOMPLETE = 2
+"""The picture was written, but a checkpoint, film or record that was asked for was not."""
 
 
-@contextmanager
-def stoppable() -> Iterator[Stop]:
-    """Handle SIGINT, SIGTERM and SIGHUP with a Stop."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop) for number in _signals()}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            # Once stopped, what is left is to end: a further Ctrl-C must not spoil the exit code.
-            signal.signal(number, signal.SIG_IGN if stop.signal_number else handler)
+def execute_run(
+    job: Job,
+    snapshot: Snapshot | None,
+    target: OutputTarget,
+    run_files: RunFileWriter,
+    stop: StopHandler,
+    *,
+    as_json: bool,
+    is_quiet: bool,
+    is_size_chosen: bool = True,
+) -> int:
+    """Run a job, write its picture, and print a summary.
 
-
-def _signals() -> list[signal.Signals]:
-    """Return the signals that stop a run: not SIGHUP where it is ignored, as nohup has it."""
-    stopping = [signal.SIGINT, signal.SIGTERM]
-    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
-    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:
-        stopping.append(hangup)
-    return stopping
-
-
-class Keeper:
-    """Keeps checkpoints, intermediate pictures and a film while a run lasts.
-
-    What can't be written is said once, and the run goes on: the picture is worth more. ``failures``
-    are the kinds of files that are missing in the end.
-    """
-
-    def __init__(
-        self,
-        target: Target,
-        job: Job,
-        *,
-        save_every: int | None,
-        checkpoint: Path | None,
-        checkpoint_every: float,
-        film: Timelapse | None = None,
-        record: Path | None = None,
-    ) -> None:
-        self.target, self.save_every = target, save_every
-        self.checkpoint, self.checkpoint_every = checkpoint, checkpoint_every
-        self.last_checkpoint = time.monotonic()
-        self.film, self.record = film, record
-        self.failures: set[str] = set()
-        self.history: History | None = None
-        if record is not None:
-            from impasto.runs.history import History
-
-            self.history = History()
-        self.folder: Path | None = None
-        self.suffix = ""
-        if save_every is not None:
-            path = target.path_for(job)
-            if path is None:
-                raise OutputError("--save-every needs a file to put its pictures beside, not -o -")
-            self.folder = files.free_name(files.named(path, path.stem, "-steps"))
-            self.suffix = path.suffix
-
-    def keep(self, progress: Progress) -> None:
-        """Keep what is due."""
-        if self.film is not None and "film" not in self.failures:
-            with self._going_on("film"):
-                self.film.add(progress)
-        if self.history is not None:
-            self.history.add(progress)
-        if self.folder is not None and self.save_every and progress.step % self.save_every == 0:
-            with self._going_on("pictures"):
-                self._keep_picture(progress, self.folder)
-        if time.monotonic() - self.last_checkpoint >= self.checkpoint_every:
-            self.keep_checkpoint(progress)
-
-    def _keep_picture(self, progress: Progress, folder: Path) -> None:
-        files.make_folder(folder)
-        name = f"{progress.step:0{STEP_DIGITS}}{self.suffix}"
-        self.target.write(progress.result(), folder / name, rescue=False)
-
-    def keep_checkpoint(self, progress: Progress) -> None:
-        """Write the checkpoint, if there is to be one."""
-        if self.checkpoint is not None:
-            from impasto.runs import checkpoint
-
-            with self._going_on("checkpoint"):
-                checkpoint.save(progress, self.checkpoint)
-                self.failures.discard("checkpoint")  # the newest is all that counts
-            self.last_checkpoint = time.monotonic()
-
-    @contextmanager
-    def _going_on(self, kind: str) -> Iterator[None]:
-        """Say the first error in writing files of a kind, and go on."""
-        try:
-            yield
-        except OutputError as error:
-            if kind not in self.failures:
-                click.echo(f"impasto: {error}", err=True)
-            self.failures.add(kind)
-
-    def write_record(self, result: Result, written: str) -> None:
-        """Write the run down, if it is to be."""
-        if self.record is None or self.history is None:
-            return
-        from impasto.base import devices
-
-        run = {
-            **result.job.note(),
-            "output": written,
-            "width": result.width,
-            "height": result.height,
-            "steps": result.steps if result.losses else None,
-            "seconds": round(result.seconds, 3),
-            "peak_rss_mb": round(devices.peak_rss_mb(), 1),
-            "machine": devices.machine(),
-            "history": self.history.as_list(),
-        }
-        with self._going_on("record"):
-            files.write_atomically(self.record, json.dumps(run).encode())
-
-    def finish(self, progress: Progress) -> None:
-        """Keep the last checkpoint, and the film."""
-        self.keep_checkpoint(progress)
-        if self.film is not None:
-            with self._going_on("film"):
-                self.film.close()
-
-
-def drain(
-    events: Iterator[Progress], keeper: Keeper, stop: Stop, *, quiet: bool
-) -> tuple[Progress, Exception | None]:
-    """Run to the end, to a stop or to an error.
+    Args:
+        job: What to run.
+        snapshot: Where to resume; None starts from the beginning.
+        target: Where the picture goes.
+        run_files: Writes the other files.
+        stop: The handler of the stop signals, installed.
+        as_json: Whether to print one JSON object to standard output.
+        is_quiet: Whether to print no progress.
+        is_size_chosen: Whether the user chose the picture's size.
 
     Returns:
-        The last Progress, and the error that ended the run, such as a lack of memory: the caller
+        The exit code.
+    """
+    from impasto.library import api
+
+    def say(text: str) -> None:
+        if not is_quiet:
+            click.echo(text, err=True)
+
+    path = target.path_for(job)
+    stop.start()
+    styles = ", ".join(style.name for style in job.styles)
+    say(f"content {job.content.name}, style {styles}")
+    say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
+    progress, failure = run_until_stopped(
+        api.run(job, snapshot), run_files, stop, is_quiet=is_quiet
+    )
+    result = _final_result(progress, path)
+    written = target.write(result, path)
+    run_files.write_record(result, written)
+    timelapse = run_files.timelapse
+    if as_json:
+        film = {} if timelapse is None else {"timelapse": str(timelapse.path)}
+        click.echo(json.dumps({**json_summary(result, written), **film}))
+    elif written != STANDARD_STREAM:
+        click.echo(written)
+    if failure is not None:
+        click.echo(f"stopped at step {progress.step} of {progress.steps} by an error", err=True)
+        raise failure
+    if timelapse is not None and "film" not in run_files.failures:
+        say(f"film: {timelapse.path}")
+    if stop.signal_number and progress.step < progress.steps:
+        checkpoint = run_files.checkpoint
+        hint = f"; go on with: impasto --resume {checkpoint}" if checkpoint else ""
+        click.echo(f"stopped at step {progress.step} of {progress.steps}{hint}", err=True)
+        return stop.exit_code
+    say(summary_line(result, is_size_chosen=is_size_chosen))
+    return EXIT_INCOMPLETE if run_files.failures else 0
+
+
+def run_until_stopped(
+    events: Iterator[Progress], run_files: RunFileWriter, stop: StopHandler, *, is_quiet: bool
+) -> tuple[Progress, Exception | None]:
+    """Consume a run's events until the end, a stop signal or an error.
+
+    Returns:
+        The last Progress, and the error that ended the run, such as a lack of memory. The caller
         writes the picture so far before it raises the error.
     """
-    from impasto.cli.console import display
+    from impasto.cli.console import run_display
 
     progress: Progress | None = None
     failure: Exception | None = None
     try:
-        with display(quiet=quiet) as shown:
+        with run_display(is_quiet=is_quiet) as display:
             for progress in events:
-                shown.show(progress)
-                keeper.keep(progress)
+                display.show(progress)
+                run_files.add(progress)
                 if stop.signal_number:
                     break
-    except KeyboardInterrupt:  # the second one, in the middle of a step
+    except KeyboardInterrupt:  # the second signal, in the middle of a step
         if progress is None:
             raise
     except Exception as error:
         if progress is None:
             raise
         failure = error
-    stop.writing = True
+    stop.is_writing = True
     if progress is None:
         raise KeyboardInterrupt
     try:
-        keeper.finish(progress)
+        run_files.finish(progress)
     except Exception as error:  # no memory for the checkpoint: the picture may need less
         failure = failure or error
     return progress, failure
+
+
+def _final_result(progress: Progress, path: Path | None) -> Result:
+    """Return the picture so far at its final size.
+
+    Raises:
+        DeviceError: The memory doesn't suffice for that. The message says where a smaller picture
+            was written.
+    """
+    from impasto.base.devices import is_out_of_memory
+
+    try:
+        return progress.result()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    from impasto.images.write import Encoding, encode_image
+
+    small = encode_image(progress.image, Encoding("png"))
+    name = RESCUED if path is None else f"{path.stem}.png"
+    raise DeviceError(
+        "this machine ran out of memory when the picture was to be finished;"
+        f" {rescue(small, name)}, {progress.scale} px long"
+    )

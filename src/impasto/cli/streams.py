@@ -1,4 +1,4 @@
-"""The standard streams of the command line, as they come: closed, full, or not in UTF-8."""
+"""Standard streams that may be closed, full, or in another encoding than UTF-8."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
 class StandardOutput(io.TextIOWrapper):
-    """Standard output whose errors can be told from those of files. Raises OutputError."""
+    """Standard output whose errors differ from those of files: they are OutputErrors."""
 
     def write(self, text: str) -> int:
-        if text == "":  # click's question whether text can be written; a full device refuses it
+        if text == "":  # click tests so whether text can be written; a full device would refuse
             return 0
         try:
             return super().write(text)
@@ -34,13 +34,13 @@ class StandardOutput(io.TextIOWrapper):
 
     def _failure(self, error: OSError) -> Exception:
         silence(self)
-        if isinstance(error, BrokenPipeError):  # whoever read our output has seen enough
+        if isinstance(error, BrokenPipeError):  # the reader has closed the pipe
             return error
         return OutputError(f"standard output can't be written: {reason(error)}")
 
 
 class StandardError(io.TextIOWrapper):
-    """Standard error that may go away, as a terminal does: that must not end a run."""
+    """Standard error that may disappear, as a closed terminal does, without ending the run."""
 
     def write(self, text: str) -> int:
         try:
@@ -58,7 +58,7 @@ class StandardError(io.TextIOWrapper):
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Make standard output and error fit for any name and any message, while this lasts."""
+    """Make standard output and error accept any name and message inside the ``with`` block."""
     _open_missing()
     before = sys.stdin, sys.stdout, sys.stderr
     if sys.stdin is None:
@@ -76,14 +76,16 @@ def standard_streams() -> Iterator[None]:
 
 
 def silence(stream: Any) -> None:
-    """Send what a stream still holds nowhere: writing it at exit would fail again."""
+    """Discard what a stream has buffered, because writing it at exit would fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _open_missing() -> None:
-    """Open the standard descriptors that are closed: otherwise the next files get their numbers,
-    and with them whatever a library writes to standard error.
+    """Open the null device for each standard descriptor that is closed.
+
+    Otherwise the next opened file would get its number, and whatever a library writes to standard
+    error would go into that file.
     """
     for descriptor in STANDARD_DESCRIPTORS:
         try:
@@ -93,7 +95,7 @@ def _open_missing() -> None:
 
 
 def _wrapped(stream: Any, kind: type[StandardOutput | StandardError]) -> Any:
-    """Return a stream of that kind for another one; a stream without bytes stays."""
+    """Wrap a stream in one of that kind, unless it is a stream without a binary buffer."""
     if stream is None or not hasattr(stream, "buffer"):
         return stream
     with suppress(OSError):
@@ -108,8 +110,10 @@ def _wrapped(stream: Any, kind: type[StandardOutput | StandardError]) -> Any:
 
 
 def _error_handler(encoding: str, errors: str | None) -> str:
-    """Return how to encode what a strict stream refuses: names that aren't text keep their bytes in
-    UTF-8; other encodings show what they can't as "?".
+    """Return how to encode characters that a strict stream refuses.
+
+    In UTF-8, names that aren't text keep their bytes. In other encodings such characters become
+    "?".
     """
     if errors not in (None, "strict"):
         return errors or "replace"

@@ -1,4 +1,4 @@
-"""Where the picture goes, and how."""
+"""The output of a command that makes a picture: file or standard output, format and depth."""
 
 from __future__ import annotations
 
@@ -28,20 +28,27 @@ MAX_STEM_BYTES = 100
 """The same in bytes: two of them, a number and a suffix stay well below the 255 of a name."""
 RESCUED = "impasto.png"
 """Name of a picture that standard output didn't take."""
-EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it isn't the format's own name
+EXTENSIONS = {"jpeg": "jpg", "tiff": "tif"}  # where it differs from the format's name
 
 
 @dataclass
-class Target:
-    """The output as it was asked for: a file, ``-`` for standard output, or None for a new file
-    beside the first image, whose name ends in ``suffix``.
+class OutputTarget:
+    """The output that a command was asked for.
+
+    Attributes:
+        output: A file, ``-`` for standard output, or None for a new file beside the first image.
+        format: The image format, or None for the one that the file's name asks for.
+        bit_depth: Bits per channel.
+        has_metadata: Whether the recipe is written into the picture.
+        should_replace: Whether an existing file is replaced.
+        suffix: What the stem of a new file's name ends in.
     """
 
     output: str | None
     format: Any
     bit_depth: Any
-    metadata: bool
-    force: bool
+    has_metadata: bool
+    should_replace: bool
     suffix: str = ""
 
     def check_json(self, as_json: bool) -> None:
@@ -50,7 +57,7 @@ class Target:
             raise OutputError("--json and the picture can't both go to standard output")
 
     def check_early(self, content: str | Picture) -> None:
-        """Refuse before the work what would fail after it. Raises ImageError, OutputError."""
+        """Check the content's name and the output before a run. Raises ImageError, OutputError."""
         name = content if isinstance(content, str) else content.name
         if isinstance(content, str):
             check_input(content)
@@ -59,11 +66,11 @@ class Target:
         if self.output is None and name != STANDARD_STREAM:
             files.check_writable(Path(name).with_name(".impasto"), force=True)
         elif self.output not in (None, STANDARD_STREAM):
-            files.check_writable(Path(str(self.output)), force=self.force)
+            files.check_writable(Path(str(self.output)), force=self.should_replace)
         self.encoding()
 
     def encoding(self) -> Encoding:
-        """Format and depth. Raises OutputError if they don't go together, or the name has none."""
+        """Return format and depth. Raises OutputError if a file can't have them."""
         from impasto.images import write
 
         format = self.format
@@ -73,7 +80,7 @@ class Target:
         return write.Encoding(format, self.bit_depth)
 
     def path_for(self, job: Job) -> Path | None:
-        """The file that will be written; None for standard output."""
+        """Return the file that will be written, or None for standard output."""
         if self.output == STANDARD_STREAM:
             return None
         if self.output is not None:
@@ -86,72 +93,84 @@ class Target:
         extension = EXTENSIONS.get(self.format, self.format or "png")
         return files.free_name(content.with_name(f"{stem}.{extension}"))
 
-    def write(self, result: Result, path: Path | None, *, rescue: bool = True) -> str:
-        """Write the picture, as ``put`` does."""
+    def write(self, result: Result, path: Path | None, *, should_rescue: bool = True) -> str:
+        """Write the picture of a result, as ``write_data`` does."""
         from impasto.images import write
 
         asked = self.encoding()
-        encoding = result.encoding(asked.format, asked.bit_depth, metadata=self.metadata)
-        if path is None:  # a pipe can't be gone back in
-            return self.put(write.encode(result.array, encoding), path)
+        encoding = result.encoding(asked.format, asked.bit_depth, metadata=self.has_metadata)
+        if path is None:  # writing to a file seeks, which a pipe can't
+            return self.write_data(write.encode(result.array, encoding), path)
         data = partial(write.write, pixels=result.array, encoding=encoding)
-        return self.put(data, path, rescue=rescue)
+        return self.write_data(data, path, should_rescue=should_rescue)
 
-    def put(self, data: bytes | files.Writer, path: Path | None, *, rescue: bool = True) -> str:
-        """Write a picture to ``path`` (None: standard output) and return where it went.
+    def write_data(
+        self, data: bytes | files.Writer, path: Path | None, *, should_rescue: bool = True
+    ) -> str:
+        """Write an encoded picture. Returns where it is.
 
-        Nothing that has come into being since the start is overwritten. Where writing has become
-        impossible, and with ``rescue``, the picture is kept elsewhere. Raises OutputError, saying
-        so.
+        A file that was created since the start isn't overwritten: the picture gets another name.
+
+        Args:
+            data: The encoded picture, or a function that writes it.
+            path: The file; None is standard output.
+            should_rescue: Whether to write the picture elsewhere if the file can't be written.
+
+        Raises:
+            OutputError: The file can't be written. The message says where the picture is instead.
         """
         if path is None:
             assert isinstance(data, bytes)
             write_to_standard_output(data)
             return STANDARD_STREAM
-        if not self.force:
+        if not self.should_replace:
             path = files.free_name(path)
         try:
             files.write_atomically(path, data)
         except OutputError as error:
-            if not rescue:
+            if not should_rescue:
                 raise
-            raise OutputError(f"{error}; {rescued(data, path.name)}") from error
+            raise OutputError(f"{error}; {rescue(data, path.name)}") from error
         files.remove_abandoned(path)
         return str(path)
 
 
 def short_stem(path: Path) -> str:
-    """Return a file's name without suffix, cut to what a default name has of it."""
+    """Return a file's stem, cut to the length that it has in a default name."""
     return files.shortened(path.stem[:MAX_STEM], MAX_STEM_BYTES)
 
 
 def write_to_standard_output(data: bytes) -> None:
-    """Write a picture to standard output, or keep it elsewhere. Raises OutputError, saying so."""
+    """Write a picture to standard output.
+
+    Raises:
+        OutputError: That is impossible. The message says which file has the picture instead.
+    """
     if sys.stdout is None:
-        raise OutputError(f"standard output is closed; {rescued(data, RESCUED)}")
+        raise OutputError(f"standard output is closed; {rescue(data, RESCUED)}")
     try:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     except OSError as error:
         silence(sys.stdout)
         sentence = f"standard output can't be written: {reason(error)}"
-        raise OutputError(f"{sentence}; {rescued(data, RESCUED)}") from error
+        raise OutputError(f"{sentence}; {rescue(data, RESCUED)}") from error
 
 
-def rescued(data: bytes | files.Writer, name: str) -> str:
-    """Write a picture to the first folder that takes it. Returns a clause that says where."""
+def rescue(data: bytes | files.Writer, name: str) -> str:
+    """Write a picture to the first folder that takes it. Returns a clause that says where it is."""
     for folder in _rescue_folders():
-        rescue = files.free_name(folder / name)
+        path = files.free_name(folder / name)
         try:
-            files.write_atomically(rescue, data)
+            files.write_atomically(path, data)
         except OutputError:
             continue
-        return f"the picture was kept as {rescue}"
+        return f"the picture was kept as {path}"
     return "nor could it be kept in the temporary folder, the home folder or the working folder"
 
 
 def _rescue_folders() -> Iterator[Path]:
-    """Yield where a picture may be kept: the system's temporary folder, the home, where we are."""
+    """Yield the folders to try: the system's temporary folder, the home, the working folder."""
     places: tuple[Callable[[], str | Path], ...] = (tempfile.gettempdir, Path.home, Path.cwd)
     for place in places:
         with suppress(OSError, RuntimeError):  # there is none

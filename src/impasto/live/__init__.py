@@ -1,1 +1,1 @@
-"""Live pictures: from a camera, a screen or a stream, painted, to a window, a file or a stream."""
+"""Live pictures from a camera, a screen or a stream, stylized for a window, a file or a stream."""

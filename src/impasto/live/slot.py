@@ -1,4 +1,4 @@
-"""Where one thread leaves its newest picture for another."""
+"""A slot in which one thread leaves its newest item for another."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ Item = TypeVar("Item")
 
 
 class Slot(Generic[Item]):
-    """Holds one item. A newer one takes its place: who is late sees the newest, and nothing queues
-    up. ``dropped`` counts what nobody took.
+    """Holds one item, which a newer one replaces.
+
+    Nothing queues up, so that a slow reader is never late.
+
+    Attributes:
+        dropped: How many items were replaced before they were taken.
     """
 
     def __init__(self) -> None:
@@ -27,7 +31,10 @@ class Slot(Generic[Item]):
             self._changed.notify_all()
 
     def take(self, timeout: float) -> Item | None:
-        """The newest item, once; None if there is none for so many seconds, or ever again."""
+        """Remove and return the item.
+
+        Returns None if there is none for ``timeout`` seconds, or the slot is closed.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed, timeout)
             item, self._item = self._item, None
@@ -40,6 +47,6 @@ class Slot(Generic[Item]):
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is there, nor will be."""
+        """Whether the slot is empty and stays so."""
         with self._changed:
             return self._closed and self._item is None

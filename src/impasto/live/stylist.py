@@ -1,4 +1,4 @@
-"""Paints live pictures; the style may change between any two of them."""
+"""Stylizes live pictures; the style may change between any two of them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,41 @@ import numpy as np
 
 from impasto.base.errors import RecipeError
 from impasto.images.read import Source
+from impasto.settings.methods import bounds
 from impasto.video.painting import Key, frame_painter
-from impasto.video.stability import Stabiliser, Watcher
+from impasto.video.stability import MotionTracker, Stabiliser
 
 SIDES = (1920, 1600, 1280, 1024, 854, 720, 640, 512, 448, 384, 320, 256)
-"""Long sides to paint at."""
-ROOM = 0.9
-"""Painting may take so much of the time between two pictures."""
-CALM_S = 2.0
-"""The size grows again only after so long without haste."""
-ORDERS = {"strength": ("strength", 0.0, 3.0), "strokes": ("style_scale", 0.1, 10.0)}
-"""Numbers that may change while it runs: what a recipe calls them, the least and the most."""
+"""Long sides at which pictures are stylized, px."""
+TIME_SHARE = 0.9
+"""Stylizing may take this share of the time between two pictures."""
+GROWTH_DELAY_S = 2.0
+"""The size grows only if no picture took too long for so many seconds."""
+WARM_UP_PICTURES = 3
+"""The times of the first pictures say nothing about the later ones."""
+ORDERS = {
+    "strength": ("strength", *bounds("strength")),
+    "strokes": ("style_scale", *bounds("style_scale")),
+}
+"""Numbers that may change during a session: the setting's name in the recipe, and its bounds."""
 PROBE = np.full((64, 64, 3), 128, np.uint8)
-"""What a style is tried with."""
+"""A picture that a new style is validated with."""
 
 
 class Stylist:
-    """``painted(pixels)`` is the picture in the style, of the same size. With a ``rate``, pictures
-    a second, it is painted as large as there is time for, at most ``size`` px, and enlarged.
+    """Stylizes pictures one after the other, with the method instant.
 
-    Raises ImageError, RecipeError.
+    Args:
+        style: A style image, a built-in style, or several with weights.
+        size: The largest long side at which pictures are stylized, px. 0 is 1920.
+        rate: Pictures per second that are wanted: pictures are stylized as large as there is time
+            for, and enlarged. 0 stylizes at ``size`` always.
+        stability: From 0, each picture by itself, to 1.
+        settings: More settings of the recipe.
+
+    Raises:
+        ImageError: A style image can't be read.
+        RecipeError: A setting is out of bounds.
     """
 
     def __init__(
@@ -45,40 +60,46 @@ class Stylist:
     ) -> None:
         self.style, self.settings = style, settings
         self.rate, self.stability = rate, stability
-        self.most, self.side = size or SIDES[0], size or SIDES[0]
-        self.watcher, self.stabiliser = Watcher(), Stabiliser(stability)
-        self.index, self.hurried = 0, time.monotonic()
+        self.max_side = self.side = size or SIDES[0]
+        self.tracker, self.stabiliser = MotionTracker(), Stabiliser(stability)
+        self.index, self.last_late_time = 0, time.monotonic()
         self.lock = threading.Lock()
         self.change()
 
-    def change(self, **wanted: Any) -> None:
-        """From the next picture on: ``style``, ``strength``, ``style_scale``, … Raises as above."""
-        settings = {**self.settings, **wanted}
+    def change(self, **changed: Any) -> None:
+        """Change the style or settings from the next picture on. Raises ImageError, RecipeError."""
+        settings = {**self.settings, **changed}
         style = settings.pop("style", self.style)
         steady = self.stability > 0
         painter = frame_painter([Key(0, style)], settings, PROBE, steady=steady)
         with self.lock:
             self.style, self.settings = style, settings
-            self.painter, self.begins = painter, True
+            self.painter, self.is_first = painter, True
 
     def painted(self, pixels: np.ndarray) -> np.ndarray:
-        """(H, W, 3) of uint8, of any size from one to the next."""
-        started = time.monotonic()
+        """Return the picture in the style, of the same size.
+
+        Args:
+            pixels: (H, W, 3) of uint8. The size may differ from picture to picture.
+        """
+        start_time = time.monotonic()
         height, width = pixels.shape[:2]
-        small = self._shrunk(pixels)
+        small = self._reduced(pixels)
         with self.lock:
-            painter, begins, self.begins = self.painter, self.begins, False
-        motion = self.watcher.motion(small) if self.stability else None
-        picture = painter.paint(small, 0.0, self.index, None if begins else motion)
-        shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, None if begins else motion))
+            painter, is_first, self.is_first = self.painter, self.is_first, False
+        motion = self.tracker.motion(small) if self.stability else None
+        if is_first:  # what was painted in another style isn't carried on
+            motion = None
+        picture = painter.paint(small, 0.0, self.index, motion)
+        shown = cv2.convertScaleAbs(self.stabiliser.shown(picture, motion))
         self.index += 1
-        self._adapt(time.monotonic() - started, max(height, width))
+        self._adapt(time.monotonic() - start_time, max(height, width))
         if shown.shape[:2] != (height, width):
             shown = cv2.resize(shown, (width, height), interpolation=cv2.INTER_CUBIC)
         return shown
 
-    def _shrunk(self, pixels: np.ndarray) -> np.ndarray:
-        """At the size to paint at."""
+    def _reduced(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the picture at the size at which it is stylized."""
         height, width = pixels.shape[:2]
         factor = min(1.0, self.side / max(height, width))
         if factor == 1:
@@ -87,33 +108,36 @@ class Stylist:
         return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
     def _adapt(self, seconds: float, long_side: int) -> None:
-        """Smaller at once where there is too little time for a picture with such a side, larger
-        after a while with enough.
+        """Adapt the size to the time that a picture took.
+
+        The size is reduced at once if there is too little time, and increased after a while with
+        enough time.
         """
-        if not self.rate or self.index < 3:
+        if not self.rate or self.index < WARM_UP_PICTURES:
             return
-        room = ROOM / self.rate
+        available = TIME_SHARE / self.rate
         now = time.monotonic()
-        if seconds > room:
-            self.hurried = now
-            painted = min(self.side, long_side)
-            self.side = next((side for side in SIDES if side < painted), self.side)
+        if seconds > available:
+            self.last_late_time = now
+            current = min(self.side, long_side)
+            self.side = next((side for side in SIDES if side < current), self.side)
         else:
             larger = next((side for side in reversed(SIDES) if side > self.side), self.side)
-            larger = min(larger, self.most)
+            larger = min(larger, self.max_side)
             expected = seconds * (larger / self.side) ** 2
-            if larger > self.side and expected < room and now - self.hurried > CALM_S:
-                self.side, self.hurried = larger, now
+            is_calm = now - self.last_late_time > GROWTH_DELAY_S
+            if larger > self.side and expected < available and is_calm:
+                self.side, self.last_late_time = larger, now
 
 
 def setting(word: str, value: Any) -> dict[str, float]:
-    """An order as ``Stylist.change`` takes it. Raises RecipeError."""
+    """Return an order as the argument of ``Stylist.change``. Raises RecipeError."""
     name, low, high = ORDERS[word]
     return {name: number(word, value, low, high)}
 
 
 def number(word: str, value: Any, low: float, high: float) -> float:
-    """Raises RecipeError: it is none, or out of range."""
+    """Return a value as a number. Raises RecipeError if it isn't one, or is out of range."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
         raise RecipeError(f"{word} is a number from {low:g} to {high:g}")
     return float(value)

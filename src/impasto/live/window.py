@@ -1,7 +1,7 @@
-"""A window on this machine's screen, where OpenCV has one.
+"""A window on this machine's screen, if the installed OpenCV has windows.
 
-It is to be opened before PyAV is imported: both bring libraries of X11 along, and with PyAV's
-loaded first OpenCV waits for ever.
+It must be opened before PyAV is imported: both packages contain X11 libraries, and if PyAV's are
+loaded first, OpenCV hangs.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import numpy as np
 from impasto.base.errors import OutputError
 
 WINDOW = "impasto"
-ESCAPE, QUIT = 27, ord("q")
+ESCAPE_KEY, QUIT_KEY = 27, ord("q")
 
 
 class Window:
-    """A window, where OpenCV has one. Escape or q closes it."""
+    """A sink that shows pictures in a window. Escape or q closes it.
+
+    Raises:
+        OutputError: The installed OpenCV has no windows.
+    """
 
     def __init__(self) -> None:
-        self.news: deque[str] = deque()
+        self.messages: deque[str] = deque()
         try:
             cv2.namedWindow(WINDOW, cv2.WINDOW_NORMAL)
         except cv2.error as error:
@@ -30,12 +34,12 @@ class Window:
                 " choose a file, an address, or the studio's Live tab"
             ) from error
 
-    def show(self, pixels: np.ndarray, at: float) -> bool:
+    def show(self, pixels: np.ndarray, timestamp: float) -> bool:
         cv2.imshow(WINDOW, cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-        return self.goes_on()
+        return self.should_continue()
 
-    def goes_on(self) -> bool:
-        return cv2.waitKey(1) & 0xFF not in (ESCAPE, QUIT)
+    def should_continue(self) -> bool:
+        return cv2.waitKey(1) & 0xFF not in (ESCAPE_KEY, QUIT_KEY)
 
     def close(self) -> None:
         cv2.destroyAllWindows()

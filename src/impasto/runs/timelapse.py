@@ -13,7 +13,7 @@ from PIL import Image
 
 from impasto.base import files
 from impasto.base.errors import OutputError, reason
-from impasto.images.film import film_for
+from impasto.images.film_encoders import film_encoder_for
 from impasto.runs.progress import Progress
 
 SECONDS_OF_CHANGE = 8.0
@@ -43,7 +43,7 @@ class Timelapse:
 
     def __init__(self, path: str | Path, *, force: bool = False) -> None:
         self.path, self.force = Path(path), force
-        self._film = film_for(self.path)()
+        self._film = film_encoder_for(self.path)()
         files.check_writable(self.path, force=force)
         self._last: Progress | None = None
         self._is_last_shown = False  # whether ``_picture`` is of ``_last``

@@ -6,6 +6,7 @@ Nothing here needs torch: a built-in method's module imports it when the method 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -95,6 +96,17 @@ def all_settings() -> dict[str, FieldInfo]:
     shared = Recipe.model_fields
     own = {name: field for name, field in found.items() if name not in shared}
     return {**shared, **own}
+
+
+def bounds(setting: str) -> tuple[float, float]:
+    """Return the lowest and the highest value that a setting may have.
+
+    Where the schema has no such bound, or an exclusive one, it is minus infinity or infinity.
+    """
+    limits = all_settings()[setting].metadata
+    lowest = [limit.ge for limit in limits if getattr(limit, "ge", None) is not None]
+    highest = [limit.le for limit in limits if getattr(limit, "le", None) is not None]
+    return max(lowest, default=-math.inf), min(highest, default=math.inf)
 
 
 def methods_with(setting: str) -> list[str]:

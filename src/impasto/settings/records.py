@@ -52,8 +52,8 @@ class Note(BaseModel):
     versions: dict[str, Words] = {}
 
 
-class Point(BaseModel):
-    """A row of a run's losses, see ``history.Point``."""
+class RecordedPoint(BaseModel):
+    """The losses of a run at one step, as ``--record`` writes a ``history.Point``."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -70,7 +70,7 @@ class Point(BaseModel):
 class Record(Note):
     """The record of a run, as ``--record`` writes it."""
 
-    history: list[Point]
+    history: list[RecordedPoint]
     output: str = ""
     width: int | None = None
     height: int | None = None

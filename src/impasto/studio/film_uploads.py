@@ -13,11 +13,13 @@ from starlette.datastructures import FormData, UploadFile
 
 from impasto.base.errors import RecipeError, unknown
 from impasto.images.limits import Limits
+from impasto.settings.methods import bounds
 from impasto.studio import uploads
 from impasto.studio.problems import ProblemError
 from impasto.studio.text import parse_json
 
 FIELDS = ("film", "styles", "weights", "settings")
+STRENGTH, STYLE_SCALE = bounds("strength"), bounds("style_scale")
 
 
 class FilmSettings(BaseModel):
@@ -25,8 +27,8 @@ class FilmSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     stability: float | None = Field(None, ge=0, le=1)
-    strength: float | None = Field(None, ge=0, le=3)
-    style_scale: float | None = Field(None, ge=0.1, le=8)
+    strength: float | None = Field(None, ge=STRENGTH[0], le=STRENGTH[1])
+    style_scale: float | None = Field(None, ge=STYLE_SCALE[0], le=STYLE_SCALE[1])
     color: str | None = Field(None, pattern="^(style|content)$")
     size: int | None = Field(None, ge=64, le=4096)
     start: float | None = Field(None, ge=0, le=1e6)

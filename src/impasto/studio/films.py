@@ -11,8 +11,9 @@ from impasto.base import files
 from impasto.base.errors import CheckpointError
 from impasto.networks.kernels import selection as kernels
 from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
-from impasto.video.film import Film, FilmProgress
+from impasto.video.film import Film
 from impasto.video.frames import Cut, as_image
+from impasto.video.progress import FilmProgress
 
 RESULT = "result.mp4"
 

@@ -1,4 +1,4 @@
-"""Opening film files, and choosing the stream to paint."""
+"""Opening film files, and selecting the stream of pictures."""
 
 from __future__ import annotations
 
@@ -21,29 +21,27 @@ BYTES_PER_PIXEL = 50
 of each for every thread. Measured with H.264 of 16384×8704 px: 7.0 GB.
 """
 SAMPLE_BYTES = 1024
+"""Text is recognized by so many bytes of a file."""
 STANDARD_STREAM = "-"
 CONTROL_CHARACTERS = bytes(set(range(32)) - set(b"\t\n\r\f")) + b"\x7f"
 STILL_CODECS = ("apng", "jpeg2000", "jpegxl", "mjpeg", "png", "tiff", "webp")
-"""Their frames' side data may be a color profile that has a name. PyAV 18 frees the name twice, so
-that the process crashes.
+"""Codecs whose frames may have a color profile with a name as side data. PyAV 18 frees the name
+twice, so that the process crashes.
 """
 COVERS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 def check_file(path: str) -> None:
-    """Refuse what FFmpeg would open but isn't a film in a file.
+    """Raise ImageError for a pipe, a device or text.
 
-    FFmpeg follows playlists to other files, and shows text as a film of its own.
-
-    Raises:
-        ImageError: It is a pipe, a device or text.
+    FFmpeg would open them, follow playlists to other files, and render text as a film.
     """
     if path == STANDARD_STREAM:
         raise ImageError("a film can't come from standard input; give the name of a file")
     file = Path(path)
     try:
         if not file.exists():
-            return  # FFmpeg's sentence is right
+            return  # opening it raises the right error
         if not file.is_file():
             raise ImageError(f"{path} is a pipe or a device; save the film as a file first")
         with file.open("rb") as opened:
@@ -55,8 +53,8 @@ def check_file(path: str) -> None:
 
 
 def open_container(path: str, **options: Any) -> InputContainer:
-    """Open whatever FFmpeg can: files, devices, addresses. Raises ImageError."""
-    try:  # a file's name may have a colon, as addresses have
+    """Open a file, a device or an address with FFmpeg. Raises ImageError."""
+    try:  # an absolute path isn't taken for an address even if the file's name has a colon
         name = str(Path(path).absolute()) if Path(path).exists() else path
         container: InputContainer = av.open(name, **options)
         return container
@@ -69,7 +67,7 @@ def open_container(path: str, **options: Any) -> InputContainer:
 
 
 def best_stream(container: InputContainer) -> Any:
-    """Return the stream to paint: no cover, no still, the default one, the largest."""
+    """Return the stream of pictures: no cover, no still if possible, the default, the largest."""
 
     def rank(stream: Any) -> tuple[bool, bool, bool, int]:
         context = stream.codec_context
@@ -81,15 +79,14 @@ def best_stream(container: InputContainer) -> Any:
 
 
 def is_cover(stream: Any) -> bool:
-    """Return whether a stream is a picture of the whole, as music has it, and no film."""
+    """Return whether a stream is a cover picture or thumbnail, as music files have it."""
     return bool(stream.disposition & COVERS)
 
 
 def check_decodable(path: str, container: InputContainer) -> None:
-    """Refuse before decoding what can't be decoded, or only with too much memory.
+    """Raise ImageError for a film that can't be decoded, or only with too much memory.
 
-    Raises:
-        ImageError: It has no pictures but a cover, is of an unknown codec, or is too large.
+    It has no pictures but a cover, its codec is unknown, or its frames are too large.
     """
     if not container.streams.video:
         kinds = " and ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -110,12 +107,12 @@ def check_decodable(path: str, container: InputContainer) -> None:
             f"{size}; decoding it needs about {megapixels * BYTES_PER_PIXEL / 1000:.1f} GB of"
             f" memory, and {available / 1000:.1f} GB are free"
         )
-    if not context.is_open:  # files may say one size and hold frames of another
+    if not context.is_open:  # a file may contain frames larger than the size that it states
         context.options = {**context.options, "max_pixels": str(MAX_FRAME_MPX * 1_000_000)}
 
 
 def orientation(frame: av.VideoFrame, codec: str) -> int:
-    """Return how a frame is to be turned, as EXIF counts orientations, 1 to 8.
+    """Return a frame's orientation, 1 to 8 as in EXIF.
 
     The display matrix maps x to a·x + c·y and y to b·x + d·y, and y points down.
     """

@@ -1,86 +1,76 @@
-"""A film in another style: decoded, watched, painted, steadied and written, each in a thread."""
+"""Stylizing a film: the pipeline that decodes, tracks, paints, stabilizes and writes its frames."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError
 from impasto.images.read import Source
-from impasto.library import api
 from impasto.methods.base import FramePainter
-from impasto.motion.flow import Motion
-from impasto.video.ahead import ahead
-from impasto.video.assembling import assemble, stream_notes
-from impasto.video.codecs import codec_for
+from impasto.video.compositing import Compositor
 from impasto.video.containers import STANDARD_STREAM
-from impasto.video.frames import Cut, Frame
-from impasto.video.gif import write_gif
-from impasto.video.masks import Mask, open_mask
-from impasto.video.painting import Key, frame_painter
-from impasto.video.reading import open_source
-from impasto.video.sequences import SequenceWriter, check_sequence, clear_sequence, is_sequence
-from impasto.video.stability import Stabiliser, Watcher
-from impasto.video.unfinished import Unfinished
-from impasto.video.writing import FilmWriter
+from impasto.video.frames import Cut, Frame, last_duration
+from impasto.video.masks import open_mask
+from impasto.video.notes import MISSING_S, conversion_notes, skipped_note, truncation_note
+from impasto.video.painting import frame_painter
+from impasto.video.progress import FilmProgress
+from impasto.video.read.opening import open_source
+from impasto.video.request import request_hash, style_keys, style_paths
+from impasto.video.stability import MotionTracker, Stabiliser
+from impasto.video.stages import FrameStages, PaintedFrame
+from impasto.video.write.assembling import assemble
+from impasto.video.write.codecs import Codec, codec_for
+from impasto.video.write.gif import write_gif
+from impasto.video.write.sequences import (
+    SequenceWriter,
+    check_sequence,
+    clear_sequence,
+    is_sequence,
+)
+from impasto.video.write.unfinished import Unfinished
+from impasto.video.write.work_file import FilmWriter
 
-SEGMENT_FRAMES = 100
-"""After so many frames all that is known is written down: what a crash costs at most."""
-MISSING_S = 0.5
-"""Pictures that end so much before their film are missing."""
-RECENT = 48
-"""The speed is told from so many frames."""
-
-
-@dataclass(frozen=True, eq=False)
-class FilmProgress:
-    """A frame is done: ``frame`` of about ``frames`` (None: nobody knows). ``picture`` is (H, W, 3)
-    or 4, uint8; ``rate`` frames a second of late; ``message`` a sentence that a person should know.
-    """
-
-    frame: int
-    frames: int | None
-    seconds: float
-    rate: float
-    picture: np.ndarray = field(repr=False)
-    original: np.ndarray = field(repr=False)
-    message: str | None = None
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames a second, over all."""
-        return self.frame / self.seconds if self.seconds else 0.0
-
-    @property
-    def eta(self) -> float:
-        if self.frames is None or not self.rate:
-            return float("inf")
-        return max(0, self.frames - self.frame) / self.rate
+RATE_WINDOW = 48
+"""The current rate is measured over so many frames."""
 
 
 class Film:
-    """``FilmProgress`` after ``FilmProgress``; then ``finish()``, also of one that is stopped
-    early: what there is becomes the file.
+    """A film to be stylized. Iterate over it, and then call ``finish()``.
 
-    ``style`` and ``settings`` are as for ``impasto.stylize``; the method is instant by default.
-    ``output`` is a film (.mp4, .mov, .mkv, .webm, .gif), or a folder or pattern of PNGs
-    (``frame-%04d.png``). ``stability`` is from 0, frame by frame, to 1. ``styles_at`` are more
-    styles, with the seconds from which on they count. ``mask`` is an image or film, white where to
-    paint. With ``resume`` it goes on with one that was interrupted, and becomes the same.
+    An iteration that is stopped early can be finished, too: the file then contains the frames so
+    far.
 
-    Raises ImageError, OutputError, RecipeError, CheckpointError, at once.
+    Args:
+        source: A film, a folder of images, or a pattern (``frame-%04d.png``).
+        style: The style as for ``impasto.stylize``; None if ``styles_at`` has the styles.
+        output: A film (.mp4, .mov, .mkv, .webm, .gif), or a folder or pattern of PNG files
+            (``frame-%04d.png``).
+        stability: From 0, each frame by itself, to 1.
+        styles_at: More styles, each with the time in seconds from which on it counts; between two
+            styles they are blended.
+        cut: The part of the film, and the frame size.
+        mask: An image or a film, white where to paint.
+        codec: h264, hevc, vp9, av1, prores or ffv1. The default depends on ``output``.
+        crf: The codec's quality; less is better.
+        rate: Frames per second of a sequence of images.
+        resume: Continue an interrupted film, which becomes the same as an uninterrupted one.
+        force: Replace an existing file, or an interrupted film.
+        settings: Settings as for ``impasto.stylize``, of the method instant, or optimize.
+
+    Raises:
+        ImageError: The source, a style image or the mask can't be read.
+        OutputError: The output exists, or can't be written.
+        RecipeError: A setting is wrong.
+        CheckpointError: There is nothing to resume.
 
     >>> film = impasto.Film("clip.mp4", "painting.jpg", "styled.mp4")
     >>> for progress in film:
@@ -115,66 +105,55 @@ class Film:
         self.source = open_source(str(source), self.cut.size or None, rate)
         clip = self.source.clip
         self.clip = replace(clip, rate=clip.rate / self.cut.every)
-        self.is_sequence = is_sequence(self.output)
-        if not self.is_sequence:
-            self.codec = codec_for(self.output, codec, crf, alpha=clip.alpha)
+        self.codec: Codec | None = None  # of a film, not of a sequence of images
+        if not is_sequence(self.output):
+            self.codec = codec_for(self.output, codec, crf, has_alpha=clip.has_alpha)
         elif codec is not None or crf is not None:
             raise OutputError("a sequence of PNGs has no codec, nor --crf")
-        self.mask: Mask | None = None if mask is None else open_mask(str(mask), self.clip)
-        self.keys = _keys(style, styles_at)
-        self.notes: list[str] = []
-        self.done = self.before = self.skipped = 0
+        keeps_alpha = self.codec is None or self.codec.pixels == self.codec.alpha_pixels
+        film_mask = None if mask is None else open_mask(str(mask), self.clip)
+        self.compositor = Compositor(self.clip, film_mask, keeps_alpha)
+        self.keys = style_keys(style, styles_at)
+        self.done = self.skipped = 0
         self.reached = self.cut.start
         self.complete = False
-        self.unfinished = Unfinished(self.output, self._asked())
+        mask_paths = None if film_mask is None else film_mask.paths
+        self.unfinished = Unfinished(
+            self.output,
+            request_hash(
+                self.source.paths,
+                self.keys,
+                mask_paths,
+                cut=vars(self.cut),
+                stability=self.stability,
+                codec=None if self.codec is None else vars(self.codec),
+                settings={name: str(value) for name, value in self.settings.items()},
+            ),
+        )
         self.saved = self.unfinished.load() if resume else {}
-        self._check_output()
+        self._check_output([*self.source.paths, *style_paths(self.keys), *(mask_paths or ())])
         self.painter = self._painter()
-        self._describe_losses()
+        self.notes = conversion_notes(
+            clip, self.output, self.codec, is_interlaced=self.source.is_interlaced
+        )
 
-    def _check_output(self) -> None:
-        """Raises OutputError."""
-        mine = self.force or bool(self.saved)
-        read = [*self.source.paths, *self._paths()]
-        if self.unfinished.exists and not mine:
+    def _check_output(self, inputs: Sequence[Path]) -> None:
+        """Raise OutputError if the output exists, or is one of the inputs, or can't be written."""
+        should_replace = self.force or bool(self.saved)
+        if self.unfinished.exists and not should_replace:
             raise OutputError(
                 f"{self.output} was interrupted: --resume goes on with it, --force begins anew"
             )
-        if self.is_sequence:
-            check_sequence(self.output, read, force=mine)
+        if self.codec is None:
+            check_sequence(self.output, inputs, should_replace=should_replace)
         else:
-            for path in read:
+            for path in inputs:
                 files.check_apart(self.output, path)
-            files.check_writable(self.output, force=mine)
-        self.unfinished.check(read, force=mine)
-
-    def _asked(self) -> str:
-        """A hash of what the film is made of."""
-        asked = {
-            "source": [_identity(path) for path in self.source.paths],
-            "keys": [
-                [key.time, [[_identity(style), weight] for style, weight in styles]]
-                for key, styles in zip(self.keys, self._styles(), strict=True)
-            ],
-            "mask": None if self.mask is None else [_identity(path) for path in self.mask.paths],
-            "cut": vars(self.cut),
-            "stability": self.stability,
-            "codec": None if self.is_sequence else vars(self.codec),
-            "settings": {name: str(value) for name, value in self.settings.items()},
-        }
-        return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-
-    def _paths(self) -> list[Path]:
-        """The files that it is painted after."""
-        paths = [_path(style) for styles in self._styles() for style, _ in styles]
-        paths += [] if self.mask is None else self.mask.paths
-        return [path for path in paths if path is not None]
-
-    def _styles(self) -> list[list[tuple[Source, float]]]:
-        """With their weights, of each key."""
-        return [api.weighted_styles(key.styles) for key in self.keys]
+            files.check_writable(self.output, force=should_replace)
+        self.unfinished.check(inputs, should_replace=should_replace)
 
     def _painter(self) -> FramePainter:
+        """Return the painter of the chosen method. Raises ImageError, RecipeError."""
         first = next(self.source.frames(self.cut), None)
         if first is None:
             raise ImageError(f"{self.clip.name} has no frames from {self.cut.start:g} s on")
@@ -182,171 +161,100 @@ class Film:
         pixels = np.ascontiguousarray(first.pixels[..., :3])
         return frame_painter(self.keys, self.settings, pixels, steady=self.stability > 0)
 
-    def _describe_losses(self) -> None:
-        """What the output can't be, in sentences."""
-        clip = self.clip
-        if clip.hdr:
-            self.notes.append("the film is HDR; it is painted, and written, in standard range")
-        if self.source.is_interlaced:
-            self.notes.append("the film is interlaced; it is painted, and written, deinterlaced")
-        if self.is_sequence:
-            return
-        if self.output.suffix.lower() != ".gif":
-            self.notes += stream_notes(self.output, clip)
-        if clip.alpha and self.codec.pixels != self.codec.alpha:
-            self.notes.append(
-                f"{self.output.suffix} films of this codec have no transparency: it becomes black"
-            )
-        if (self.width, self.height) != (clip.width, clip.height):
-            self.notes.append(
-                f"this codec needs even sides: {clip.width}×{clip.height} px become"
-                f" {self.width}×{self.height}"
-            )
-
-    # The run
+    # The pipeline
 
     def __iter__(self) -> Iterator[FilmProgress]:
         saved = self.saved
-        watcher, self.stabiliser = Watcher(), Stabiliser(self.stability)
+        tracker, stabiliser = MotionTracker(), Stabiliser(self.stability)
         if self.painter.is_steady:
-            self.stabiliser = Stabiliser(0)
+            stabiliser = Stabiliser(0)
         if saved.get("frames"):
-            for part, state in ((self.painter, "painter"), (self.stabiliser, "stabiliser")):
+            for part, state in ((self.painter, "painter"), (stabiliser, "stabiliser")):
                 part.restore(saved[state])
-            watcher.restore(saved["watcher"])
-        self.done = self.before = saved.get("frames", 0)
+            tracker.restore(saved["watcher"])
+        self.done = saved.get("frames", 0)
         self.reached = saved.get("reached", self.cut.start)
         self.last_duration = saved.get("last_duration", self.clip.step)
         self.source.is_interlaced |= saved.get("is_interlaced", False)
         self.skipped = saved.get("skipped", 0)
         if not saved and self.unfinished.exists:
-            self.unfinished.discard()  # by force
-        if not saved and self.is_sequence:
+            self.unfinished.discard()  # ``force`` allows it
+        if not saved and self.codec is None:
             clear_sequence(self.output)
         self.writer: FilmWriter | SequenceWriter = (
             SequenceWriter(self.output, self.done)
-            if self.is_sequence
+            if self.codec is None
             else self.unfinished.open(self.codec, self.clip)
         )
         if not saved:
             self.unfinished.begin()
         frames = self.source.frames(self.cut, saved.get("next_pts"))
-        watched = self._watched(ahead(frames), watcher)
-        painted: Any = ahead(self._painted(ahead(watched)))
-        with closing(painted):
+        is_stabilised = self.stability > 0
+        stages = FrameStages(
+            self.clip, self.cut, tracker, self.painter, is_stabilised, done_before=self.done
+        )
+        with closing(stages.run(frames)) as painted:
             try:
-                yield from self._shown(painted)
+                yield from self._written(painted, stages, stabiliser)
             except Exception:
                 self.writer.abandon()
                 raise
         self.complete = True
 
-    def _shown(
-        self, painted: Iterator[tuple[Frame, Motion | None, Callable[[], np.ndarray]]]
+    def _written(
+        self, painted: Iterator[PaintedFrame], stages: FrameStages, stabiliser: Stabiliser
     ) -> Iterator[FilmProgress]:
-        started = time.monotonic()
-        times, notes = [started], "; ".join(self.notes)
+        """Stabilize and write each frame."""
+        start_time = time.monotonic()
+        times, notes = [start_time], "; ".join(self.notes)
         for frame, motion, wait_for_picture in painted:
-            if self._is_boundary(frame):
-                self._remember(frame)
-            shown = self._finished(frame, self.stabiliser.shown(wait_for_picture(), motion))
-            self.writer.write(shown, frame.pts - self._shift)
+            if stages.is_boundary(frame):
+                self._end_segment(frame, stabiliser)
+            stable = stabiliser.shown(wait_for_picture(), motion)
+            pixels = self.compositor.composite(frame, stable)
+            self.writer.write(pixels, stages.output_pts(frame))
             self.done += 1
             self.reached = float((frame.ends - self.clip.origin) * self.clip.time_base)
-            self.last_duration = self._duration(frame)
+            self.last_duration = last_duration(frame, self.clip, self.cut)
             self.unfinished.write()
-            times = [*times[-RECENT:], time.monotonic()]
+            times = [*times[-RATE_WINDOW:], time.monotonic()]
             yield FilmProgress(
                 frame=self.done,
                 frames=self.frames,
-                seconds=times[-1] - started,
+                seconds=times[-1] - start_time,
                 rate=(len(times) - 1) / max(1e-9, times[-1] - times[0]),
-                picture=shown,
+                picture=pixels,
                 original=frame.pixels,
                 message=notes or None,
             )
             notes = ""
 
-    def _duration(self, frame: Frame) -> int:
-        """Return the duration of a frame if it were the last, in the clip's time base."""
-        duration = frame.ends - frame.pts
-        if self.cut.every > 1:  # those that are left out after it count, too
-            duration = max(duration, self.clip.step)
-        if self.cut.end < math.inf:
-            end = self.clip.origin + round(self.cut.end / self.clip.time_base)
-            duration = min(duration, end - frame.pts)
-        return max(1, duration)
-
-    def _watched(
-        self, frames: Iterator[Frame], watcher: Watcher
-    ) -> Iterator[tuple[Frame, Motion | None]]:
-        for frame in frames:
-            if self._is_boundary(frame):
-                frame.notes["watcher"] = watcher.state()
-            steady = self.stability > 0
-            yield frame, watcher.motion(frame.pixels[..., :3]) if steady else None
-
-    def _painted(
-        self, frames: Iterator[tuple[Frame, Motion | None]]
-    ) -> Iterator[tuple[Frame, Motion | None, Callable[[], np.ndarray]]]:
-        """A GPU may still be painting the frames that are handed over."""
-        base = float(self.clip.time_base)
-        for frame, motion in frames:
-            if self._is_boundary(frame):
-                frame.notes["painter"] = self.painter.state()
-            at = (frame.pts - self._shift) * base
-            pixels = np.ascontiguousarray(frame.pixels[..., :3])
-            yield frame, motion, self.painter.start(pixels, at, self.before + frame.index, motion)
-
-    def _finished(self, frame: Frame, picture: np.ndarray) -> np.ndarray:
-        """Within the mask, with the source's transparency, as bytes."""
-        if self.mask is not None:
-            at = float((frame.pts - self.clip.origin) * self.clip.time_base)
-            share = self.mask.at(at)[..., None]
-            original = frame.pixels[..., :3].astype(np.float32)
-            picture = original + share * (picture - original)
-        shown = cv2.convertScaleAbs(picture)
-        if self.clip.alpha and (self.is_sequence or self.codec.pixels == self.codec.alpha):
-            return np.dstack([shown, frame.pixels[..., 3]])
-        if self.clip.alpha:
-            return (shown * (frame.pixels[..., 3:] / 255)).astype(np.uint8)
-        return shown
-
     @property
     def width(self) -> int:
-        """Of what is made, px."""
+        """Width of the output, px."""
         return self._size[0]
 
     @property
     def height(self) -> int:
+        """Height of the output, px."""
         return self._size[1]
 
     @property
     def _size(self) -> tuple[int, int]:
         size = self.clip.width, self.clip.height
-        return size if self.is_sequence else self.codec.fitted(*size)
+        return size if self.codec is None else self.codec.fitted(*size)
 
     @property
     def frames(self) -> int | None:
-        """How many there will be, by what the film claims."""
+        """How many frames there will be, as the source states it; None if it doesn't."""
         clip, cut = self.clip, self.cut
         if clip.seconds is None:
             return clip.frames
         seconds = min(cut.end, clip.seconds) - cut.start
         return max(self.done, round(seconds * clip.rate))
 
-    @property
-    def _shift(self) -> int:
-        """The source's time that is 0 in what is made."""
-        return self.clip.origin + round(self.cut.start / self.clip.time_base)
-
-    def _is_boundary(self, frame: Frame) -> bool:
-        return frame.index > 0 and (self.before + frame.index) % SEGMENT_FRAMES == 0
-
-    # The end
-
-    def _remember(self, frame: Frame) -> None:
-        """How to go on before a frame."""
+    def _end_segment(self, frame: Frame, stabiliser: Stabiliser) -> None:
+        """End the segment before a frame, and keep the state to resume from there."""
         self.writer.end_segment()
         self.unfinished.remember(
             {
@@ -358,26 +266,30 @@ class Film:
                 "skipped": self.skipped + frame.skipped,
                 "watcher": frame.notes["watcher"],
                 "painter": frame.notes["painter"],
-                "stabiliser": self.stabiliser.state(),
+                "stabiliser": stabiliser.state(),
             }
         )
 
-    def finish(self) -> list[str]:
-        """Write what there is as the file that was asked for. Returns sentences about it.
+    # The end
 
-        Raises OutputError, ImageError: there is no frame.
+    def finish(self) -> list[str]:
+        """Write the frames so far as the output. Returns sentences about what it lacks.
+
+        Raises:
+            OutputError: The output can't be written.
+            ImageError: There is no frame.
         """
         self.writer.close()
         if not self.complete:
-            self.unfinished.write(closed=True)
+            self.unfinished.write(is_closed=True)
         parts = self.unfinished.parts
         if not self.done:
             self.unfinished.remove()
             raise ImageError(f"{self.clip.name} has no frame that can be decoded")
-        notes = self._losses()
+        notes = self._loss_notes()
         if self.output.suffix.lower() == ".gif":
             write_gif(parts, self.output, self.clip, self.last_duration)
-        elif not self.is_sequence:
+        elif self.codec is not None:
             end = self.cut.end if self.complete else self.reached
             notes += assemble(
                 parts, self.output, self.clip, self.cut.start, end, self.last_duration
@@ -388,7 +300,7 @@ class Film:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether what was interrupted can be gone on with."""
+        """Whether the film was interrupted and can be resumed."""
         return not self.complete and self.unfinished.exists
 
     @property
@@ -396,62 +308,12 @@ class Film:
         """How many frames couldn't be decoded, or have a time that goes back."""
         return self.skipped + self.source.skipped
 
-    def _losses(self) -> list[str]:
-        """What of the source is missing."""
-        notes = []
-        if self.missing:
-            frames = "frame was" if self.missing == 1 else "frames were"
-            notes.append(f"{self.missing} {frames} left out: damaged, or of a time that goes back")
+    def _loss_notes(self) -> list[str]:
+        """Return sentences about frames of the source that the output lacks."""
+        notes = [skipped_note(self.missing)] if self.missing else []
         step = self.cut.every * float(self.source.clip.step * self.clip.time_base)
-        claimed = min(self.cut.end, self.clip.claimed or 0.0)
-        if self.complete and (
-            self.source.cut_short or claimed - self.reached > max(MISSING_S, step)
-        ):
-            notes.append(
-                f"{self.clip.name} is damaged or cut short: its pictures end after"
-                f" {self.reached:.1f} s"
-            )
+        stated_end = min(self.cut.end, self.clip.picture_seconds or 0.0)
+        is_truncated = self.source.is_cut_short or stated_end - self.reached > max(MISSING_S, step)
+        if self.complete and is_truncated:
+            notes.append(truncation_note(self.clip, self.reached))
         return notes
-
-
-def previews(film: Film, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """``count`` frames evenly over the film, as they are and painted, each by itself."""
-    clip, cut = film.clip, film.cut
-    seconds = min(cut.end, clip.seconds or 0.0) - cut.start
-    pairs = []
-    for index in range(count):
-        at = cut.start + max(0.0, seconds) * (index + 0.5) / count
-        frame = next(film.source.frames(replace(cut, start=at)), None)
-        if frame is None:
-            break
-        pixels = np.ascontiguousarray(frame.pixels[..., :3])
-        picture = film.painter.paint(pixels, at - cut.start, index, None)
-        pairs.append((pixels, film._finished(frame, picture)[..., :3]))
-    return pairs
-
-
-def _path(source: Source) -> Path | None:
-    """That of a file."""
-    return Path(source) if isinstance(source, (str, Path)) and Path(source).exists() else None
-
-
-def _identity(source: Source) -> Any:
-    """By what its contents are known, a file's without reading them."""
-    path = _path(source)
-    if path is None:
-        return str(source)
-    stat = path.stat()
-    return str(path.resolve()), stat.st_size, stat.st_mtime_ns
-
-
-def _keys(style: Any, styles_at: Sequence[tuple[float, Any]]) -> list[Key]:
-    """What is painted with when. Raises RecipeError."""
-    keys = [Key(0.0, style)] if style is not None else []
-    keys += [Key(float(at), styles) for at, styles in styles_at]
-    if not keys:
-        raise RecipeError("no style image was given; at least one is needed")
-    keys.sort(key=lambda key: key.time)
-    times = [key.time for key in keys]
-    if len(set(times)) < len(times) or times[0] < 0:
-        raise RecipeError("each style needs a time of its own, of at least 0 seconds")
-    return keys

@@ -1,4 +1,4 @@
-"""What the parts of the video pipeline hand to each other."""
+"""The data types of films: clips, cuts, frames and their colours."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from impasto.images.sizes import fit_long_side
 
 
 def as_image(pixels: np.ndarray) -> Image.Image:
-    """(H, W, 3), or 4 with alpha, of uint8, as RGB."""
+    """Return (H, W, 3 or 4) of uint8 as an RGB image."""
     return Image.fromarray(np.ascontiguousarray(pixels[..., :3]))
 
 
-T = TypeVar("T")
-UNSPECIFIED = 2
-"""In FFmpeg's (and H.273's) tables of colour primaries, transfer functions and matrices."""
-BT709, BT601, SRGB = 1, 5, 13
+Item = TypeVar("Item")
+UNSPECIFIED, BT709, BT601, SRGB = 2, 1, 5, 13
+"""Numbers of colour primaries, transfer functions and matrices in ITU-T H.273, and in FFmpeg."""
 MPEG_RANGE, JPEG_RANGE = 1, 2
+"""FFmpeg's numbers of the ranges 16 to 235 and 0 to 255."""
 
 
 @dataclass(frozen=True)
 class Colour:
-    """How a file's numbers become colours: numbers of ITU-T H.273, and FFmpeg's of the range."""
+    """The meaning of a film's colour values, in numbers of ITU-T H.273; the range in FFmpeg's."""
 
     primaries: int = UNSPECIFIED
     transfer: int = UNSPECIFIED
@@ -39,8 +39,13 @@ class Colour:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which part of a film is taken: from ``start`` to ``end``, seconds, each ``every``-th frame,
-    at a long side of ``size`` px (0: its own).
+    """The part of a film to stylize.
+
+    Attributes:
+        start: Where to begin, seconds.
+        end: Where to end, seconds.
+        every: Only every N-th frame is taken.
+        size: Long side of the frames, px; 0 keeps the film's own.
     """
 
     start: float = 0.0
@@ -54,18 +59,31 @@ class Cut:
 
 
 WHOLE = Cut()
+"""All frames in their own size."""
 INSTANT_S = 1e-6
 """Times that differ by less are equal, seconds."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What a film says of itself; sizes are of its frames, upright.
+    """The properties that a film states.
 
-    ``time_base`` is what its times are counted in, seconds, from ``origin`` on; ``aspect`` that of
-    a pixel; ``frames`` and ``seconds`` are its claims, None where it makes none, ``claimed`` the
-    seconds of its pictures alone. ``others`` are the kinds of the streams besides the pictures;
-    ``has_container`` tells whether it is a file that FFmpeg opens.
+    Attributes:
+        name: Its path or address.
+        width: Width of its upright frames, px.
+        height: Their height, px.
+        rate: Frames per second.
+        time_base: The unit of its times, seconds.
+        origin: The time at which it begins, in that unit.
+        seconds: Its stated duration, or None.
+        picture_seconds: The stated duration of its pictures alone, seconds, or None.
+        frames: Its stated number of frames, or None.
+        aspect: The aspect ratio of a pixel.
+        colour: The meaning of its colour values.
+        is_hdr: Whether it is in high dynamic range.
+        has_alpha: Whether it has transparency.
+        other_streams: The kinds of its other streams.
+        has_container: Whether FFmpeg opens it, so that the other streams can be copied.
     """
 
     name: str
@@ -75,13 +93,13 @@ class Clip:
     time_base: Fraction
     origin: int = 0
     seconds: float | None = None
-    claimed: float | None = None
+    picture_seconds: float | None = None
     frames: int | None = None
     aspect: Fraction = Fraction(1)
     colour: Colour = Colour()
-    hdr: bool = False
-    alpha: bool = False
-    others: tuple[str, ...] = ()
+    is_hdr: bool = False
+    has_alpha: bool = False
+    other_streams: tuple[str, ...] = ()
     has_container: bool = True
 
     def fitted(self, long_side: int | None) -> Clip:
@@ -101,21 +119,24 @@ class Clip:
 
     @property
     def step(self) -> int:
-        """From one frame to the next, usually."""
+        """The usual time from one frame to the next, in ``time_base``."""
         return max(1, round(1 / (self.rate * self.time_base)))
 
 
 def shown_from(
-    timed: Iterable[tuple[int, int, T]], first: int, tolerance: int
-) -> Iterator[tuple[int, int, T]]:
-    """Leave out what is shown before ``first``; what is still shown then begins there.
+    timed: Iterable[tuple[int, int, Item]], first: int, tolerance: int
+) -> Iterator[tuple[int, int, Item]]:
+    """Yield the items that are shown from a time on.
+
+    An item that is shown before and after that time begins at it, unless the next item begins
+    shortly after.
 
     Args:
-        timed: Start, end and anything, in order.
+        timed: Start, end and any value of each item, in order.
         first: The time to begin at.
-        tolerance: So much may nothing be shown at first.
+        tolerance: How much later than ``first`` the first item may begin.
     """
-    before: tuple[int, T] | None = None
+    before: tuple[int, Item] | None = None
     for start, end, item in timed:
         if start < first:
             before = end, item
@@ -130,9 +151,15 @@ def shown_from(
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A picture of a film, upright: (H, W, 3), or 4 with alpha, of uint8. ``pts`` is its time in
-    the clip's ``time_base``, as ``ends``, up to which it is shown; ``index`` counts the frames that
-    were taken, ``skipped`` those before it that couldn't be decoded or have a time that goes back.
+    """A decoded frame.
+
+    Attributes:
+        index: How many frames were taken before it.
+        pts: The time at which it is shown, in the clip's ``time_base``.
+        ends: The time until which it is shown.
+        pixels: (H, W, 3 or 4) of uint8, upright, in sRGB.
+        skipped: How many frames before it couldn't be decoded, or have a time that goes back.
+        notes: What the pipeline's stages attach for later stages.
     """
 
     index: int
@@ -141,4 +168,14 @@ class Frame:
     pixels: np.ndarray
     skipped: int = 0
     notes: dict[str, object] = field(default_factory=dict)
-    """What the stages say of it to those that come later."""
+
+
+def last_duration(frame: Frame, clip: Clip, cut: Cut) -> int:
+    """Return the duration of a frame if it is the last of a cut, in the clip's time base."""
+    duration = frame.ends - frame.pts
+    if cut.every > 1:  # the frames that are left out after it count, too
+        duration = max(duration, clip.step)
+    if cut.end < float("inf"):
+        end = clip.origin + round(cut.end / clip.time_base)
+        duration = min(duration, end - frame.pts)
+    return max(1, duration)

@@ -1,60 +1,71 @@
-"""Where to paint, in a film: an image for all of it, or a film of its own."""
+"""Masks of films: an image for the whole film, or a film."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 
 from impasto.images.masks import read_mask
-from impasto.video.animations import is_animation
-from impasto.video.frames import Clip, Frame
-from impasto.video.reading import IMAGE_SUFFIXES, open_source
+from impasto.video.frames import INSTANT_S, Clip, Frame
+from impasto.video.numbered import IMAGE_SUFFIXES
+from impasto.video.read.animations import is_animation
+from impasto.video.read.opening import open_source
 
 
-class Mask:
-    """``at(seconds)`` is the mask, (H, W) of float32 in [0, 1]; times must not go back."""
+class FilmMask:
+    """A mask that may change over time.
+
+    Args:
+        paths: The files that it is read from.
+        current: The mask at the start, (H, W) of float32 in [0, 1].
+        frames: The frames of a film with the masks; None if the mask stays.
+        base: The time base of these frames, seconds.
+        origin: The time at which the first one is shown, in that unit.
+    """
 
     def __init__(
-        self, paths: list[Path], size: tuple[int, int], frames: Iterator[Frame] | None
+        self,
+        paths: list[Path],
+        current: np.ndarray,
+        frames: Iterator[Frame] | None = None,
+        base: float = 0.0,
+        origin: int = 0,
     ) -> None:
-        self.paths, self.size, self.frames = paths, size, frames
-        self.now: np.ndarray = np.ones(size, np.float32)
-        self.next: Frame | None = None
-        self.base = 0.0
-        self.origin = 0
+        self.paths, self.current = paths, current
+        self.frames, self.base, self.origin = frames, base, origin
+        self.next_frame: Frame | None = None
 
     def at(self, seconds: float) -> np.ndarray:
+        """Return the mask at a time, (H, W) of float32 in [0, 1]. Times must not decrease."""
         while self.frames is not None:
-            if self.next is None:
-                self.next = next(self.frames, None)
-            if self.next is None:  # where it ends, its last picture stays
+            if self.next_frame is None:
+                self.next_frame = next(self.frames, None)
+            if self.next_frame is None:  # after its end, the last mask stays
                 self.frames = None
-            elif (self.next.pts - self.origin) * self.base <= seconds + 1e-6:
-                self.now, self.next = self._fitted(self.next.pixels), None
+            elif (self.next_frame.pts - self.origin) * self.base <= seconds + INSTANT_S:
+                self.current, self.next_frame = self._as_mask(self.next_frame.pixels), None
             else:
                 break
-        return self.now
+        return self.current
 
-    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
-        height, width = self.size
+    def _as_mask(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the brightness of a frame in the mask's size, 0 to 1."""
+        height, width = self.current.shape
         grey = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_RGB2GRAY)
         resized = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA)
         return resized.astype(np.float32) / 255
 
 
-def open_mask(path: str, clip: Clip) -> Mask:
-    """An image's or a film's mask for a clip. Raises ImageError."""
-    size = clip.height, clip.width
+def open_mask(path: str, clip: Clip) -> FilmMask:
+    """Open an image or a film as the mask of a clip. Raises ImageError."""
     if Path(path).suffix.lower() in IMAGE_SUFFIXES and not is_animation(path):
-        mask = Mask([Path(path)], size, None)
-        image: Any = read_mask(path)[0, 0].numpy()
-        mask.now = cv2.resize(image, (clip.width, clip.height), interpolation=cv2.INTER_AREA)
-        return mask
+        image = read_mask(path)[0, 0].numpy()  # (H, W)
+        size = clip.width, clip.height
+        return FilmMask([Path(path)], cv2.resize(image, size, interpolation=cv2.INTER_AREA))
     source = open_source(path, None)
-    mask = Mask(source.paths, size, source.frames())
-    mask.base, mask.origin = float(source.clip.time_base), source.clip.origin
-    return mask
+    everywhere = np.ones((clip.height, clip.width), np.float32)
+    base, origin = float(source.clip.time_base), source.clip.origin
+    return FilmMask(source.paths, everywhere, source.frames(), base, origin)

@@ -1,0 +1,3 @@
+"""The commands: one module each, named after its command. Commands do not import each other."""
+
+from __future__ import annotations

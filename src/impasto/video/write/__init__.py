@@ -1,0 +1,3 @@
+"""Writing frames: work files, the films made of them, and numbered images."""
+
+from __future__ import annotations
