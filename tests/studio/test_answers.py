@@ -17,9 +17,9 @@ from studio_server import png, running, served
 from test_text import REQUEST
 from websockets.sync.client import connect
 
-from impasto.studio import watched
-from impasto.studio.settings import Settings
-from impasto.studio.store import Store
+from impasto.studio.jobs.store import Store
+from impasto.studio.server import broadcast
+from impasto.studio.server.settings import Settings
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_other_types_are_not_shown(address, photo_image):
 
 
 def test_only_so_many_watch(address, monkeypatch):
-    monkeypatch.setattr(watched, "MAX_WATCHERS", 2)
+    monkeypatch.setattr(broadcast, "MAX_VIEWERS", 2)
     assert httpx.post(f"{address}/v1/live/shown", content=jpeg()).status_code == 204
     with contextlib.ExitStack() as stack:
         kinds, streams = set(), []

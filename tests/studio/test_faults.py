@@ -14,10 +14,10 @@ import pytest
 from studio_server import INSTANT, QUICK, SLOW, Studio, is_alive, png, running, served
 
 from impasto.base.errors import RecipeError
-from impasto.studio import context
-from impasto.studio.crew import MOST_CRASHES, Crew, Worker
-from impasto.studio.settings import Settings
-from impasto.studio.store import Store
+from impasto.studio.jobs.store import Store
+from impasto.studio.server import context
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.pool import MOST_CRASHES, Crew, Worker
 
 MIDDLE = {**QUICK, "size": 64, "steps": 60, "scales": 1}
 
@@ -124,7 +124,7 @@ def holding(job) -> Worker:
 
 def test_a_crew_outlives_what_goes_wrong_in_it(tmp_path, monkeypatch):
     """A worker that can't be started, one that can't be understood, a disk too full to mourn."""
-    monkeypatch.setattr("impasto.studio.crew.LINE_BYTES", 1000)
+    monkeypatch.setattr("impasto.studio.workers.pool.LINE_BYTES", 1000)
     crew = Crew(Store(tmp_path), 1)
     told = []
 
@@ -316,7 +316,7 @@ def test_the_command_refuses_in_one_sentence(impasto, tmp_path):
 
 def test_a_data_folder_is_for_one_server(tmp_path, monkeypatch):
     from impasto.base.errors import OutputError
-    from impasto.studio import lock
+    from impasto.studio.server import lock
 
     held = lock.hold(tmp_path)
     monkeypatch.setattr(lock, "PATIENCE_S", 0.2)

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 from studio_server import running
 
-from impasto.studio.app import create_app
-from impasto.studio.settings import Settings
+from impasto.studio.server.app import create_app
+from impasto.studio.server.settings import Settings
 
 EXAMPLES = 12
 NOT_HERE = ("GET /v1/jobs/{id}/events", "GET /v1/live/shown")

@@ -22,10 +22,10 @@ from websockets.sync.client import connect
 
 from impasto.live.sinks import open_sink
 from impasto.settings.recipe import Recipe
-from impasto.studio.film_uploads import FilmSettings
-from impasto.studio.live_worker import Session
-from impasto.studio.routes import live
-from impasto.studio.settings import Settings
+from impasto.studio.jobs.film_uploads import FilmSettings
+from impasto.studio.server.routes import live
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.live_worker import Session
 
 STYLE = "violet-spots"
 

@@ -12,7 +12,7 @@ from PIL import Image
 from test_guard import bomb
 
 from impasto.base.errors import ImageError
-from impasto.studio.live_worker import PAINTING_PX, Session
+from impasto.studio.workers.live_worker import PAINTING_PX, Session
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import stat
 import pytest
 
 from impasto.base.errors import OutputError
-from impasto.studio.settings import default_data_folder, prepare_data_folder
-from impasto.studio.store import SCHEMA, Store
+from impasto.studio.jobs.store import SCHEMA, Store
+from impasto.studio.server.settings import default_data_folder, prepare_data_folder
 
 
 def random_bytes(path):
@@ -38,7 +38,7 @@ def test_a_damaged_database_is_one_sentence(damage, impasto, tmp_path):
 
 
 def test_a_full_disk_is_one_sentence(impasto, tmp_path, monkeypatch):
-    monkeypatch.setattr("impasto.studio.store.SCHEMA", f"PRAGMA max_page_count = 1; {SCHEMA}")
+    monkeypatch.setattr("impasto.studio.jobs.store.SCHEMA", f"PRAGMA max_page_count = 1; {SCHEMA}")
     said = impasto("studio", "--port", "0", "--data", tmp_path)
     assert "disk is full; make room" in said.sentence()
     assert said.out == ""

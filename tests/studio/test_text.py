@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, PngImagePlugin
 from studio_server import png, served
 
-from impasto.studio.settings import Settings
-from impasto.studio.store import DAMAGED_ROW, Store
-from impasto.studio.text import without_folders, without_paths
+from impasto.studio.jobs.store import DAMAGED_ROW, Store
+from impasto.studio.jobs.text import without_folders, without_paths
+from impasto.studio.server.settings import Settings
 
 SURROGATE = "\\ud800"
 """As JSON writes it."""

@@ -13,9 +13,9 @@ from starlette.datastructures import FormData, UploadFile
 
 from impasto.base.errors import RecipeError, unknown
 from impasto.images.limits import Limits
-from impasto.studio import uploads
-from impasto.studio.problems import ProblemError
-from impasto.studio.text import parse_json
+from impasto.studio.jobs import uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.text import parse_json
 
 FIELDS = ("film", "styles", "weights", "settings")
 

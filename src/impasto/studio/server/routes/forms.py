@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from impasto.studio import film_uploads, uploads
+from impasto.studio.jobs import film_uploads, uploads
 
 FILE = {"type": "string", "format": "binary"}
 

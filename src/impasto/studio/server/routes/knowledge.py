@@ -17,11 +17,11 @@ from impasto.images import metadata
 from impasto.networks import styles
 from impasto.settings.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
 from impasto.settings.recipe_files import preset_about, preset_files
-from impasto.studio import gallery, uploads
-from impasto.studio.context import studio_of
-from impasto.studio.problems import ProblemError
-from impasto.studio.store import ACTIVE, FINISHED
-from impasto.studio.text import check_unicode
+from impasto.studio.jobs import gallery, uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.store import ACTIVE, FINISHED
+from impasto.studio.jobs.text import check_unicode
+from impasto.studio.server.context import studio_of
 
 router = APIRouter(tags=["what there is"])
 

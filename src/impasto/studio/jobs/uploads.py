@@ -26,9 +26,9 @@ from impasto.networks import styles
 from impasto.networks.weights import CATALOGUE
 from impasto.settings.recipe import FOR_INSTANT, INITS, build
 from impasto.settings.recipe_files import preset_files
-from impasto.studio import gallery
-from impasto.studio.problems import ProblemError
-from impasto.studio.text import check_unicode, parse_json
+from impasto.studio.jobs import gallery
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.text import check_unicode, parse_json
 
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.base.errors import OutputError, reason
-from impasto.studio.text import check_unicode, encodable
+from impasto.studio.jobs.text import check_unicode, encodable
 
 log = logging.getLogger("impasto.studio")
 

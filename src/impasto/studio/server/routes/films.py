@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from impasto.studio import film_uploads
-from impasto.studio.context import studio_of
-from impasto.studio.routes.forms import FILM_FORM
+from impasto.studio.jobs import film_uploads
+from impasto.studio.server.context import studio_of
+from impasto.studio.server.routes.forms import FILM_FORM
 
 router = APIRouter(tags=["films"])
 

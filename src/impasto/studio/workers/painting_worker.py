@@ -37,7 +37,8 @@ from impasto.library import api, checkpoint
 from impasto.methods import instant
 from impasto.networks.kernels import selection as kernels
 from impasto.runs.result import Job, Progress, last
-from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
+from impasto.studio.workers.previews import PREVIEW_INTERVAL_S, PROGRESS_INTERVAL_S, write_preview
+from impasto.studio.workers.throttle import Throttle
 
 CHECKPOINT_EVERY_S = 10.0
 CHECKPOINT_SHARE = 0.05
@@ -46,7 +47,7 @@ PATIENCE_S = 5.0
 """How long a step may go on after the server is gone."""
 
 if TYPE_CHECKING:
-    from impasto.studio.films import FilmJob
+    from impasto.studio.workers.film_job import FilmJob
 
 Message = dict[str, Any]
 
@@ -61,7 +62,8 @@ class Long:
         self.progress: Progress | None = None
         self.stopping = False
         self.previews = request.get("previews", 0)
-        self.news_due, self.preview_due = Due(NEWS_EVERY_S), Due(PREVIEW_EVERY_S)
+        self.progress_throttle = Throttle(PROGRESS_INTERVAL_S)
+        self.preview_throttle = Throttle(PREVIEW_INTERVAL_S)
         self.every = CHECKPOINT_EVERY_S
         self.kept = time.monotonic()
 
@@ -89,10 +91,10 @@ class Long:
         assert self.progress is not None
         if time.monotonic() - self.kept > self.every:
             self.keep()
-        if self.preview_due(anyway=self.progress.step == 0):
+        if self.preview_throttle.is_due(force=self.progress.step == 0):
             write_preview(self.folder, self.progress.image)
             self.previews += 1
-        if self.news_due():
+        if self.progress_throttle.is_due():
             self.news({"job": self.id, "progress": summary(self.progress, self.previews)})
 
     def keep(self) -> None:
@@ -274,7 +276,7 @@ class Worker:
         self.long = Long(message["job"], Path(message["folder"]), message["request"], self.news)
 
     def _begin_film(self, message: Message) -> None:
-        from impasto.studio.films import FilmJob
+        from impasto.studio.workers.film_job import FilmJob
 
         folder = Path(message["folder"])
         self.long = FilmJob(message["job"], folder, message["request"], self.news)

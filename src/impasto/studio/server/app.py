@@ -13,11 +13,11 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from impasto.studio import problems
-from impasto.studio.context import Studio
-from impasto.studio.guard import Guard
-from impasto.studio.routes import films, jobs, knowledge, live, pictures
-from impasto.studio.settings import Settings, prepare_data_folder
+from impasto.studio.server import problems
+from impasto.studio.server.context import Studio
+from impasto.studio.server.guard import Guard
+from impasto.studio.server.routes import films, jobs, knowledge, live, pictures
+from impasto.studio.server.settings import Settings, prepare_data_folder
 
 PAGE = Path(str(resources.files("impasto.studio") / "page"))
 DOCS_PAGE = """<!doctype html>

@@ -19,8 +19,9 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from impasto.base.errors import reason
-from impasto.studio import problems
-from impasto.studio.news import Due
+from impasto.studio.jobs.errors import BRIEF_RETRY
+from impasto.studio.server import problems
+from impasto.studio.workers.throttle import Throttle
 
 log = logging.getLogger("impasto.studio")
 
@@ -51,11 +52,11 @@ class Connections:
         self.most = most
         self.waiting: dict[RequestProtocol, float] = {}
         """When each began to wait."""
-        self.log_due = Due(LOG_EVERY_S)
+        self.log_throttle = Throttle(LOG_EVERY_S)
 
     def make_room(self) -> bool:
         """End the connection that has waited longest. Return False if none has waited long."""
-        if self.log_due():
+        if self.log_throttle.is_due():
             log.warning("there are %d connections, the most that there may be", self.most)
         return self.end_oldest(PROMPT_S)
 
@@ -161,7 +162,7 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
         async with asyncio.timeout(DISCARD_S):
             while (await receive()).get("more_body"):
                 pass
-    headers = {**problems.BRIEF_RETRY, "Connection": "close"}
+    headers = {**BRIEF_RETRY, "Connection": "close"}
     answer = problems.response(503, "too many are connected; try again later", headers)
     await answer(scope, receive, send)
 
@@ -203,7 +204,7 @@ class Listener:
         self.loop, self.factory, self.sock, self.ssl, self.shared = loop, factory, sock, ssl, shared
         self.handshakes: dict[asyncio.Task[None], None] = {}
         """Of TLS, the oldest first."""
-        self.log_due = Due(LOG_EVERY_S)
+        self.log_throttle = Throttle(LOG_EVERY_S)
         self.accepting = loop.create_task(self._accept())
 
     def close(self) -> None:
@@ -238,7 +239,7 @@ class Listener:
 
     async def _recover(self, error: OSError) -> None:
         """Make room for a connection that couldn't be accepted for want of descriptors."""
-        if self.log_due():
+        if self.log_throttle.is_due():
             log.error("no connection can be accepted: %s", reason(error))
         if self.handshakes:
             next(iter(self.handshakes)).cancel()

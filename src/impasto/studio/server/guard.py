@@ -15,8 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from impasto.studio import problems
-from impasto.studio.settings import Settings
+from impasto.studio.server import problems
+from impasto.studio.server.settings import Settings
 
 COOKIE = "impasto-token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

@@ -16,12 +16,12 @@ from fastapi.responses import FileResponse, Response
 
 from impasto.images.write import Format
 from impasto.settings.recipe import MAX_SIZE_PX
-from impasto.studio import uploads
-from impasto.studio.context import FOREVER, FRESH, Studio, studio_of
-from impasto.studio.problems import ProblemError
-from impasto.studio.results import MEDIA_TYPES, converted
-from impasto.studio.routes.forms import FORM
-from impasto.studio.store import FINISHED, NEW_PREFIX, Job
+from impasto.studio.jobs import uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.results import MEDIA_TYPES, converted
+from impasto.studio.jobs.store import FINISHED, NEW_PREFIX, Job
+from impasto.studio.server.context import FOREVER, FRESH, Studio, studio_of
+from impasto.studio.server.routes.forms import FORM
 
 router = APIRouter(tags=["pictures"])
 

@@ -18,12 +18,13 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
 from impasto.images.limits import Limits
-from impasto.studio import problems, uploads
-from impasto.studio.crew import Crew
-from impasto.studio.problems import ProblemError
-from impasto.studio.settings import Settings
-from impasto.studio.store import ACTIVE, Job, Store
-from impasto.studio.watched import Watched
+from impasto.studio.jobs import uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.store import ACTIVE, Job, Store
+from impasto.studio.server import problems
+from impasto.studio.server.broadcast import Broadcast
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.pool import Crew
 
 log = logging.getLogger("impasto.studio")
 
@@ -53,7 +54,7 @@ class Studio:
         self.converting = asyncio.Semaphore(CONVERSIONS)
         self.live = 0
         """How many live sessions there are."""
-        self.watched = Watched()
+        self.broadcast = Broadcast()
         self.background: set[asyncio.Task[None]] = set()
 
     def job(self, id: str) -> Job:

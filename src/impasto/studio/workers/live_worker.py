@@ -23,8 +23,8 @@ from impasto.images.opening import open_image
 from impasto.images.read import read
 from impasto.live.stylist import ORDERS, Stylist, number, setting
 from impasto.networks import styles
-from impasto.studio import gallery
-from impasto.studio.settings import UPLOADS
+from impasto.studio.jobs import gallery
+from impasto.studio.jobs.limits import UPLOADS
 
 LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")

@@ -13,11 +13,11 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.settings.recipe import MAX_SIZE_PX, Recipe
-from impasto.studio import uploads
-from impasto.studio.context import STREAM, studio_of
-from impasto.studio.problems import ProblemError
-from impasto.studio.routes.forms import FORM
-from impasto.studio.store import Job
+from impasto.studio.jobs import uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.store import Job
+from impasto.studio.server.context import STREAM, studio_of
+from impasto.studio.server.routes.forms import FORM
 
 MORE_STEPS_SHARE = 3
 """A larger picture goes on for a third of its steps, unless it is told."""

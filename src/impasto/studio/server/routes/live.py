@@ -15,10 +15,10 @@ from fastapi.responses import StreamingResponse
 
 from impasto.images.limits import Limits
 from impasto.images.opening import DAMAGE, damaged, open_image
-from impasto.studio.context import STREAM, Studio, studio_of
-from impasto.studio.crew import python_module
-from impasto.studio.problems import BRIEF_RETRY, ProblemError
-from impasto.studio.text import parse_json
+from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
+from impasto.studio.jobs.text import parse_json
+from impasto.studio.server.context import STREAM, Studio, studio_of
+from impasto.studio.workers.pool import python_module
 
 log = logging.getLogger("impasto.studio")
 
@@ -43,7 +43,7 @@ async def show(request: Request) -> None:
     """A painted picture, a JPEG of up to 1 MB, for whoever watches."""
     picture = await request.body()
     await asyncio.to_thread(_check_jpeg, picture)
-    studio_of(request).watched.show(picture)
+    studio_of(request).broadcast.publish(picture)
 
 
 def _check_jpeg(data: bytes) -> None:
@@ -61,11 +61,11 @@ def _check_jpeg(data: bytes) -> None:
 @router.get("/live/shown", response_class=StreamingResponse, tags=["live"])
 async def watch(request: Request) -> StreamingResponse:
     """The pictures that are sent, one replacing the other; it doesn't end."""
-    watched = studio_of(request).watched
-    if watched.is_full:
+    broadcast = studio_of(request).broadcast
+    if broadcast.is_full:
         raise ProblemError(503, "too many are watching; try again later", **BRIEF_RETRY)
-    kind = f"multipart/x-mixed-replace; boundary={watched.boundary}"
-    return StreamingResponse(watched.parts(), media_type=kind, headers=STREAM)
+    kind = f"multipart/x-mixed-replace; boundary={broadcast.boundary}"
+    return StreamingResponse(broadcast.parts(), media_type=kind, headers=STREAM)
 
 
 @router.websocket("/live")
@@ -97,7 +97,7 @@ class _Session:
     async def run(self) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
-                *python_module("impasto.studio.live_worker"),
+                *python_module("impasto.studio.workers.live_worker"),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 start_new_session=True,

@@ -16,9 +16,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from impasto.studio.problems import BRIEF_RETRY, ProblemError
-from impasto.studio.store import FINISHED, Job, Store
-from impasto.studio.text import without_folders, without_paths
+from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
+from impasto.studio.jobs.store import FINISHED, Job, Store
+from impasto.studio.jobs.text import without_folders, without_paths
 
 log = logging.getLogger("impasto.studio")
 
@@ -235,7 +235,7 @@ class Crew:
     async def _employ(self, number: int) -> None:
         """Start a worker, hear it out, and see to what it left."""
         process = await asyncio.create_subprocess_exec(
-            *python_module("impasto.studio.worker"),
+            *python_module("impasto.studio.workers.painting_worker"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={

@@ -20,17 +20,17 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.exceptions import InvalidState
 
 from impasto.base.errors import OutputError, reason
-from impasto.studio import lock
-from impasto.studio.app import create_app
-from impasto.studio.certificate import check, fingerprint, own_address, own_certificate
-from impasto.studio.connections import (
+from impasto.studio.jobs.store import Store
+from impasto.studio.server import lock
+from impasto.studio.server.app import create_app
+from impasto.studio.server.certificate import check, fingerprint, own_address, own_certificate
+from impasto.studio.server.connections import (
     Connections,
     RequestProtocol,
     new_event_loop,
     raise_descriptor_limit,
 )
-from impasto.studio.settings import WILDCARDS, Settings, prepare_data_folder
-from impasto.studio.store import Store
+from impasto.studio.server.settings import WILDCARDS, Settings, prepare_data_folder
 
 BACKLOG = 1000
 """Who comes before the server is ready waits."""

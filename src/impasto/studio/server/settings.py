@@ -12,6 +12,7 @@ from pathlib import Path
 from impasto.base import folders
 from impasto.base.errors import OutputError, RecipeError, reason
 from impasto.images.limits import Limits
+from impasto.studio.jobs.limits import UPLOADS
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -56,9 +57,6 @@ def _is_own(data: Path) -> bool:
     """Return whether a folder is empty or was made by a studio. Another one may be shared."""
     names = {path.name for path in data.iterdir()}
     return not names or "jobs.sqlite3" in names
-
-
-UPLOADS = Limits(max_megabytes=64, max_megapixels=100)
 
 
 @dataclass(frozen=True)

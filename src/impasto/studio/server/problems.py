@@ -13,23 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from impasto.base.errors import ImageError, ImpastoError, reason
-from impasto.studio.text import encodable, without_folders
+from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
+from impasto.studio.jobs.text import encodable, without_folders
 
 log = logging.getLogger("impasto.studio")
 
 MEDIA_TYPE = "application/problem+json"
 FULL_DISK = "the disk is full; delete some pictures"
 TOO_MANY_FILES = "too many files are open; try again later"
-BRIEF_RETRY = {"Retry-After": "10"}
-"""Header of an error that passes by itself soon."""
-
-
-class ProblemError(Exception):
-    """An error with its status and its sentence."""
-
-    def __init__(self, status: int, sentence: str, **headers: str) -> None:
-        super().__init__(sentence)
-        self.status, self.sentence, self.headers = status, sentence, headers
 
 
 def response(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:

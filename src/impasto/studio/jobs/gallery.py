@@ -36,7 +36,7 @@ THUMBNAIL_QUALITY = 85
 def _folder(kind: str) -> Path:
     """In an installed package beside this one's data, in a checkout among the examples."""
     installed = Path(str(resources.files("impasto") / kind))
-    return installed if installed.is_dir() else Path(__file__).parents[3] / "examples" / kind
+    return installed if installed.is_dir() else Path(__file__).parents[4] / "examples" / kind
 
 
 @cache

@@ -10,7 +10,8 @@ from typing import Any
 from impasto.base import files
 from impasto.base.errors import CheckpointError
 from impasto.networks.kernels import selection as kernels
-from impasto.studio.news import NEWS_EVERY_S, PREVIEW_EVERY_S, Due, write_preview
+from impasto.studio.workers.previews import PREVIEW_INTERVAL_S, PROGRESS_INTERVAL_S, write_preview
+from impasto.studio.workers.throttle import Throttle
 from impasto.video.film import Film, FilmProgress
 from impasto.video.frames import Cut, as_image
 
@@ -28,7 +29,8 @@ class FilmJob:
         self.id, self.folder, self.news = id, folder, news
         self.stopping = False
         self.previews = request.get("previews", 0)
-        self.news_due, self.preview_due = Due(NEWS_EVERY_S), Due(PREVIEW_EVERY_S)
+        self.progress_throttle = Throttle(PROGRESS_INTERVAL_S)
+        self.preview_throttle = Throttle(PREVIEW_INTERVAL_S)
         self.progress: FilmProgress | None = None
         self.film = self._film(request)
         self.frames: Iterator[FilmProgress] = iter(self.film)
@@ -63,9 +65,9 @@ class FilmJob:
         """What a film needs to go on is written as it goes."""
 
     def _tell(self) -> None:
-        if self.preview_due():
+        if self.preview_throttle.is_due():
             self._write_preview()
-        if self.news_due():
+        if self.progress_throttle.is_due():
             self.news({"job": self.id, "progress": self._summary()})
 
     def _write_preview(self) -> None:
