@@ -14,7 +14,7 @@ import httpx
 import pytest
 from PIL import Image
 from studio_server import png, running, served
-from test_text import REQUEST
+from test_text import picture_request
 from websockets.sync.client import connect
 
 from impasto.studio.jobs.store import Store
@@ -41,7 +41,7 @@ def address(tmp_path):
 )
 def test_a_download_keeps_its_name(name, plain, tmp_path, photo_image):
     store = Store(tmp_path)
-    job = store.add(store.new_folder(), {**REQUEST, "name": name})
+    job = store.add(store.new_folder(), picture_request(name=name))
     job.state = "done"
     store.save(job)
     (store.folder_of(job) / "result.png").write_bytes(png(photo_image))

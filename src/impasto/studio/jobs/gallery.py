@@ -1,4 +1,4 @@
-"""What comes with the studio to choose from: paintings, built-in styles and example photos."""
+"""The paintings, built-in styles and example photos that come with the studio."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ THUMBNAIL_QUALITY = 85
 
 
 def _folder(kind: str) -> Path:
-    """In an installed package beside this one's data, in a checkout among the examples."""
+    """Return the folder: inside an installed package, or among the examples of a checkout."""
     installed = Path(str(resources.files("impasto") / kind))
     return installed if installed.is_dir() else Path(__file__).parents[4] / "examples" / kind
 
 
 @cache
 def _files(kind: str) -> dict[str, Path]:
-    """Name → file: ``cafe-terrace`` → ``cafe_terrace.webp``."""
+    """Return the files by their names: ``cafe-terrace`` for ``cafe_terrace.webp``."""
     return {
         path.stem.replace("_", "-"): path
         for path in sorted(_folder(kind).glob("*"))
@@ -50,23 +50,23 @@ def _files(kind: str) -> dict[str, Path]:
 
 
 def paintings() -> dict[str, Path]:
-    """Paintings by their names."""
+    """Return the files of the paintings by their names."""
     return _files("paintings")
 
 
 def photos() -> dict[str, Path]:
-    """Example photos by their names."""
+    """Return the files of the example photos by their names."""
     return _files("photos")
 
 
 def title(name: str) -> str:
-    """What people call it: ``starry-swirl`` → ``Starry swirl``."""
+    """Return the title of a painting or a style: ``Starry swirl`` for ``starry-swirl``."""
     return TITLES.get(name, name.replace("-", " ").capitalize())
 
 
 @cache
 def thumbnail(name: str) -> bytes | None:
-    """A JPEG of 128 px of a painting or a style; None if there is none of that name."""
+    """Return a JPEG of 128 px of a painting or a style, or None if there is none of that name."""
     if name in styles.NAMES:
         return styles.thumbnail(name)
     if name not in paintings():

@@ -1,9 +1,8 @@
-"""A finished picture in the format and size that somebody wants."""
+"""Converts a finished picture to the format and size that a client asks for."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -12,6 +11,7 @@ from impasto.images import metadata
 from impasto.images.limits import LARGE
 from impasto.images.opening import open_image
 from impasto.images.write import Encoding, Format, encode_image
+from impasto.studio.jobs.models import JsonObject
 
 MEDIA_TYPES: dict[str, str] = {
     "png": "image/png",
@@ -22,7 +22,14 @@ MEDIA_TYPES: dict[str, str] = {
 
 
 def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool) -> bytes:
-    """The picture in a PNG file as a file of another kind; ``size`` px at most on its long side."""
+    """Return the picture in a PNG file as a file of another format.
+
+    Args:
+        path: The PNG file.
+        format: The format to convert to.
+        size: The longest side in pixels. The picture is never enlarged.
+        with_recipe: Keep the recipe that the file has inside.
+    """
     note = _note(path) if with_recipe else None
     with path.open("rb") as file, open_image(file, path.name, LARGE) as image:
         dpi = round(image.info["dpi"][0]) if "dpi" in image.info else None
@@ -36,7 +43,7 @@ def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool
         return encode_image(image, Encoding(format, note=note, dpi=dpi))
 
 
-def _note(path: Path) -> dict[str, Any] | None:
+def _note(path: Path) -> JsonObject | None:
     try:
         return metadata.read_note(path)
     except RecipeError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,19 +41,15 @@ def encodable(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def without_paths(text: str, folder: Path, request: dict[str, Any]) -> str:
+def without_paths(text: str, folder: Path, file_names: Mapping[str, str]) -> str:
     """Return a sentence with the paths of a job's files replaced by the names people gave them.
 
     Args:
         text: A sentence of a worker, which knows the files by their paths.
         folder: The job's folder.
-        request: What was asked for, see ``uploads.Request``.
+        file_names: The names that people gave the files, by the names in the folder.
     """
-    parts = [request["content"], *request["styles"]]
-    names = {str(part["file"]): str(part["name"]) for part in parts if part.get("file")}
-    if request.get("mask") is not None:
-        names[request["mask"]] = request.get("mask_name", "the mask")
-    for file, name in names.items():
+    for file, name in file_names.items():
         text = text.replace(str(folder / file), name)
     return without_folders(text.replace(f"{folder}/", "").replace(str(folder), "the job's folder"))
 

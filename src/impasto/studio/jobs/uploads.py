@@ -1,6 +1,9 @@
-"""A form → a job's files and what is asked for.
+"""Turns the form of a picture into the files of a job and its request.
 
 Nothing here decodes a picture: its type and size are in its first bytes.
+
+FastAPI could parse the form into parameters. It isn't used because it ignores unknown fields and
+answers with errors of its own; here each error is one sentence about the file or field.
 """
 
 from __future__ import annotations
@@ -9,10 +12,10 @@ import math
 import re
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import psutil
 from PIL import ExifTags, Image
@@ -28,20 +31,27 @@ from impasto.settings.recipe import FOR_INSTANT, INITS, build
 from impasto.settings.recipe_files import preset_files
 from impasto.studio.jobs import gallery
 from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.models import (
+    ContentFile,
+    JsonObject,
+    PictureRequest,
+    StoredRecipe,
+    StyleFile,
+)
 from impasto.studio.jobs.text import check_unicode, parse_json
 
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
 FORM_PICTURES = 2
-"""The pictures of a form may have so many times the pixels that one of them may have."""
+"""The pixels of all pictures of a form, as a multiple of the limit for one picture."""
 MEMORY_SHARE = 0.5
 """Share of the memory that reading the pictures of a form may take."""
 BYTES_PER_PIXEL = 24
 """At the peak, while a picture is read in full: measured with 98 megapixels, 2.1 GB. One that is
 reduced while it is read takes a third of it.
 """
-MOST_STYLES = 4
-MOST_NAME = 80
+MAX_STYLES = 4
+MAX_NAME_LETTERS = 80
 RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 SETTINGS_WITH_FILES = ("mask", "region", "style_mask")
@@ -51,13 +61,6 @@ DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 knows.
 """
 ENCODERS = tuple(name for name, weights in CATALOGUE.items() if weights.is_encoder)
-
-Request = dict[str, Any]
-"""``name`` of the picture; ``content`` and each of ``styles``: ``file`` in the job's folder (None
-for a built-in style), ``name`` for people, and ``width``, ``height`` or ``weight``, ``built_in``;
-``mask``, a file, and ``mask_name``; ``recipe``, all of it; ``parent`` and ``init``, what it goes on
-from.
-"""
 
 
 @cache
@@ -78,7 +81,11 @@ class PixelBudget:
         self.spent = 0
 
     def spend(self, width: int, height: int, name: str) -> None:
-        """Count a picture. Raises ProblemError: it is too large, or all of them together are."""
+        """Count a picture.
+
+        Raises:
+            ProblemError: It is too large, or all of them together are.
+        """
         try:
             check_pixels(width, height, name, self.limits)
         except ImageError as error:
@@ -92,10 +99,21 @@ class PixelBudget:
             )
 
 
-def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool = False) -> Request:
-    """Keep the form's files in ``folder``; ``instant``: whatever the recipe says.
+def request_from(
+    form: FormData, folder: Path, limits: Limits, *, instant: bool = False
+) -> PictureRequest:
+    """Keep the form's files in ``folder`` and return the request.
 
-    Raises ProblemError, ImageError, RecipeError.
+    Args:
+        form: The form, with the fields ``FORM_FIELDS``.
+        folder: The folder of the job's files.
+        limits: The limits of each picture.
+        instant: Use the method instant, whatever the recipe says.
+
+    Raises:
+        ProblemError: The form isn't complete, or too large.
+        ImageError: A picture can't be read.
+        RecipeError: A setting makes no sense.
     """
     for field in form:
         if field not in FORM_FIELDS:
@@ -105,20 +123,18 @@ def request_from(form: FormData, folder: Path, limits: Limits, *, instant: bool 
         raise ProblemError(422, "there is no photo: send it as the file content")
     budget = PixelBudget(limits)
     width, height = _keep(content, folder / "content", budget)
-    wanted = styles_from(form, folder, budget)
+    styles = styles_from(form, folder, budget)
     mask_name = _mask(form.get("mask"), folder, budget)
-    recipe = recipe_from(form.get("recipe"), instant=instant, styles=wanted)
-    name = f"{Path(name_of(content)).stem}_{Path(wanted[0]['name']).stem}"
-    return {
-        "name": name,
-        "content": {"file": "content", "name": name_of(content), "width": width, "height": height},
-        "styles": wanted,
-        "mask": None if mask_name is None else "mask",
-        "mask_name": mask_name,
-        "recipe": recipe,
-        "parent": None,
-        "init": None,
-    }
+    recipe = recipe_from(form.get("recipe"), instant=instant, styles=styles)
+    name = name_of(content)
+    return PictureRequest(
+        name=f"{Path(name).stem}_{Path(styles[0].name).stem}",
+        content=ContentFile(file="content", name=name, width=width, height=height),
+        styles=styles,
+        mask=None if mask_name is None else "mask",
+        mask_name=mask_name,
+        recipe=recipe,
+    )
 
 
 def _mask(mask: UploadFile | str | None, folder: Path, budget: PixelBudget) -> str | None:
@@ -131,11 +147,16 @@ def _mask(mask: UploadFile | str | None, folder: Path, budget: PixelBudget) -> s
     return None
 
 
-def styles_from(form: FormData, folder: Path, budget: PixelBudget) -> list[dict[str, Any]]:
-    """The form's styles, their files kept in ``folder``. Raises ProblemError, ImageError."""
+def styles_from(form: FormData, folder: Path, budget: PixelBudget) -> list[StyleFile]:
+    """Keep the files of the form's styles in ``folder`` and return the styles.
+
+    Raises:
+        ProblemError: There are too few or too many, or there is no such style.
+        ImageError: A painting can't be read.
+    """
     chosen = [part for part in form.getlist("styles") if part != ""]
-    if not 1 <= len(chosen) <= MOST_STYLES:
-        raise ProblemError(422, f"there should be one to {MOST_STYLES} styles, not {len(chosen)}")
+    if not 1 <= len(chosen) <= MAX_STYLES:
+        raise ProblemError(422, f"there should be one to {MAX_STYLES} styles, not {len(chosen)}")
     weights = _weights(form.get("weights"), len(chosen))
     return [
         _style(part, weight, folder / f"style-{index}", budget)
@@ -144,9 +165,14 @@ def styles_from(form: FormData, folder: Path, budget: PixelBudget) -> list[dict[
 
 
 def recipe_from(
-    text: Any, *, instant: bool = False, styles: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """The whole recipe, of JSON with some settings or none. Raises ProblemError, RecipeError."""
+    text: UploadFile | str | None, *, instant: bool = False, styles: Sequence[StyleFile]
+) -> StoredRecipe:
+    """Return the whole recipe for a JSON text with some settings or none.
+
+    Raises:
+        ProblemError: The text isn't a JSON object.
+        RecipeError: A setting makes no sense.
+    """
     try:
         if isinstance(text, UploadFile):
             text = text.file.read(RECIPE_BYTES).decode()
@@ -159,9 +185,18 @@ def recipe_from(
 
 
 def whole_recipe(
-    settings: dict[str, Any], *, instant: bool = False, styles: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """All settings, checked; none may name a file. Raises RecipeError."""
+    settings: JsonObject, *, instant: bool = False, styles: Sequence[StyleFile]
+) -> StoredRecipe:
+    """Return all settings, checked. None of them may name a file.
+
+    Args:
+        settings: The settings that differ from the preset's.
+        instant: Use the method instant, and leave out the settings that it doesn't know.
+        styles: The styles. A built-in one selects the method instant.
+
+    Raises:
+        RecipeError: A setting makes no sense.
+    """
     _check_names(settings)
     for name in SETTINGS_WITH_FILES:
         if settings.get(name):
@@ -169,9 +204,10 @@ def whole_recipe(
     if settings.get("init", INITS[0]) not in INITS:
         raise RecipeError(f"init is one of {', '.join(INITS)} here, not a file")
     settings = dict(settings)
-    preset = settings.pop("preset", None)
-    if preset is not None and str(preset) not in preset_files():
-        raise RecipeError(unknown("preset", str(preset), preset_files()))
+    value = settings.pop("preset", None)
+    preset = None if value is None else str(value)
+    if preset is not None and preset not in preset_files():
+        raise RecipeError(unknown("preset", preset, preset_files()))
     if instant:
         settings = {
             name: value
@@ -179,17 +215,17 @@ def whole_recipe(
             if name in FOR_INSTANT and name != "method"
         }
         preset = None
-    built_in = any(style["built_in"] for style in styles)
+    built_in = any(style.built_in for style in styles)
     if instant or (built_in and preset is None and "method" not in settings):
         settings["method"] = "instant"
     recipe = build(settings, preset=preset)
     if built_in and recipe.method != "instant":
-        name = next(style["name"] for style in styles if style["built_in"])
+        name = next(style.name for style in styles if style.built_in)
         raise RecipeError(f"{name} is a style of the method instant, not of {recipe.method}")
-    return recipe.model_dump(mode="json")
+    return StoredRecipe.model_validate(recipe.model_dump(mode="json"))
 
 
-def _check_names(settings: dict[str, Any]) -> None:
+def _check_names(settings: JsonObject) -> None:
     """Raise RecipeError for text that isn't Unicode, and for unknown devices and weights, which a
     recipe takes as free text.
     """
@@ -205,7 +241,7 @@ def _check_names(settings: dict[str, Any]) -> None:
         raise RecipeError(unknown("weights file", encoder, ENCODERS))
 
 
-def _weights(text: Any, count: int) -> list[float]:
+def _weights(text: UploadFile | str | None, count: int) -> list[float]:
     if not text:
         return [1.0] * count
     try:
@@ -219,29 +255,27 @@ def _weights(text: Any, count: int) -> list[float]:
     return weights
 
 
-def _style(
-    part: UploadFile | str, weight: float, path: Path, budget: PixelBudget
-) -> dict[str, Any]:
+def _style(part: UploadFile | str, weight: float, path: Path, budget: PixelBudget) -> StyleFile:
     if isinstance(part, UploadFile):
         _keep(part, path, budget)
-        return {"file": path.name, "name": name_of(part), "weight": weight, "built_in": False}
+        return StyleFile(file=path.name, name=name_of(part), weight=weight, built_in=False)
     if part in styles.NAMES:
-        return {"file": None, "name": part, "weight": weight, "built_in": True}
+        return StyleFile(file=None, name=part, weight=weight, built_in=True)
     if part not in gallery.paintings():
         raise ProblemError(422, unknown("style", part, [*gallery.paintings(), *styles.NAMES]))
     shutil.copyfile(gallery.paintings()[part], path)
-    return {"file": path.name, "name": part, "weight": weight, "built_in": False}
+    return StyleFile(file=path.name, name=part, weight=weight, built_in=False)
 
 
 def name_of(upload: UploadFile) -> str:
-    """What its owner calls it: to be shown, never to be opened."""
+    """Return the name that its owner gave it. It is shown to people, and never opened."""
     name = Path((upload.filename or "").replace("\\", "/")).name
-    return "".join(letter for letter in name if letter.isprintable())[:MOST_NAME] or "image"
+    return "".join(letter for letter in name if letter.isprintable())[:MAX_NAME_LETTERS] or "image"
 
 
 def _is_upright(image: Image.Image, name: str) -> bool:
-    """Whether a camera was held so that width and height change places."""
-    if image.format == "PNG":  # its EXIF comes after the pixels, which would be decoded
+    """Return whether the camera was turned, so that width and height change places."""
+    if image.format == "PNG":  # reading its EXIF, which follows the pixels, would decode them
         return False
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
@@ -250,7 +284,7 @@ def _is_upright(image: Image.Image, name: str) -> bool:
 
 
 def check_bytes(upload: UploadFile, limits: Limits) -> None:
-    """Raises ImageError, ProblemError: an empty file, or too large a one."""
+    """Raise ImageError for an empty file, and ProblemError for one that is too large."""
     if not upload.size:
         raise ImageError(f"{name_of(upload)} is empty")
     if upload.size > limits.max_megabytes * BYTES_PER_MB:
@@ -261,7 +295,7 @@ def check_bytes(upload: UploadFile, limits: Limits) -> None:
 
 
 def _keep(upload: UploadFile, path: Path, budget: PixelBudget) -> tuple[int, int]:
-    """Check an image's type and size, and copy its bytes. Returns its width and height."""
+    """Check an image's type and size, and copy its bytes. Return its width and height."""
     name = name_of(upload)
     check_bytes(upload, budget.limits)
     anything = replace(budget.limits, max_megapixels=UNLIMITED)

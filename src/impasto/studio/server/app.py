@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
@@ -29,21 +30,36 @@ DOCS_PAGE = """<!doctype html>
 """
 
 
+class StudioApp(FastAPI):
+    """An application whose description has the model of errors, which every route refers to."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description."""
+        description = super().openapi()
+        description["components"]["schemas"]["Problem"] = problems.Problem.model_json_schema()
+        return description
+
+
 def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
-    """The server for one data folder. ``inherited``: descriptors that its workers keep open."""
+    """Return the server for one data folder.
+
+    Args:
+        settings: How the studio was started.
+        inherited: File descriptors that the workers keep open.
+    """
     prepare_data_folder(settings.data)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         studio = app.state.studio = Studio(settings, inherited)
-        await studio.crew.start()
-        tidying = asyncio.create_task(studio.keep_tidy())
+        await studio.pool.start()
+        maintenance = asyncio.create_task(studio.maintain())
         yield
-        tidying.cancel()
-        await studio.crew.close()
+        maintenance.cancel()
+        await studio.pool.close()
         studio.store.close()
 
-    app = FastAPI(
+    app = StudioApp(
         title="impasto",
         version=version("impasto"),
         summary="Neural style transfer",
@@ -51,6 +67,7 @@ def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        responses=problems.responses(*problems.ANY_REQUEST),
     )
     app.add_middleware(Guard, settings=settings)
     problems.install(app)

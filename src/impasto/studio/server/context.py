@@ -1,4 +1,4 @@
-"""What the endpoints share."""
+"""What the endpoints of one server share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from fastapi import Request, Response
 from python_multipart.multipart import parse_options_header
@@ -18,59 +17,63 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException
 
 from impasto.images.limits import Limits
-from impasto.studio.jobs import uploads
 from impasto.studio.jobs.errors import ProblemError
-from impasto.studio.jobs.store import ACTIVE, Job, Store
+from impasto.studio.jobs.models import JobRequest, JobResponse
+from impasto.studio.jobs.store import ACTIVE, JobRecord, Store
 from impasto.studio.server import problems
 from impasto.studio.server.broadcast import Broadcast
 from impasto.studio.server.settings import Settings
-from impasto.studio.workers.pool import Crew
+from impasto.studio.workers.pool import WorkerPool
 
 log = logging.getLogger("impasto.studio")
 
 RETRY_S = 30
-Reader = Callable[[FormData, Path, Limits], uploads.Request]
-"""Keeps a form's files in a folder, and says what is asked for."""
-FREE_BYTES = 200e6
-"""Less than that on the disk, and no new picture is begun."""
-TIDY_EVERY_S = 60
-CONVERSIONS = 2
-"""Pictures converted at once."""
+FormReader = Callable[[FormData, Path, Limits], JobRequest]
+"""Keeps the files of a form in a folder, and returns the request."""
+MIN_FREE_BYTES = 200e6
+"""With less free space on the disk, no new picture is accepted."""
+MAINTENANCE_INTERVAL_S = 60
+MAX_CONVERSIONS = 2
+"""Pictures that are converted at the same time."""
 UTF_8 = (b"utf-8", b"utf8")
 """Accepted character sets. With another one, Python's codecs can produce invalid Unicode."""
-FOREVER = {"Cache-Control": "private, max-age=31536000, immutable"}
-FRESH = {"Cache-Control": "no-store"}
-STREAM = {**FRESH, "X-Accel-Buffering": "no"}
+IMMUTABLE = {"Cache-Control": "private, max-age=31536000, immutable"}
+NOT_CACHED = {"Cache-Control": "no-store"}
+STREAM = {**NOT_CACHED, "X-Accel-Buffering": "no"}
 """Headers of an endless answer, which nginx would otherwise buffer."""
 
 
 class Studio:
-    """A data folder's store and its crew."""
+    """The jobs of a data folder, the workers that paint them, and the live sessions."""
 
     def __init__(self, settings: Settings, inherited: tuple[int, ...]) -> None:
         self.settings = settings
         self.store = Store(settings.data)
-        self.crew = Crew(self.store, settings.workers, inherited)
-        self.converting = asyncio.Semaphore(CONVERSIONS)
-        self.live = 0
-        """How many live sessions there are."""
+        self.pool = WorkerPool(self.store, settings.workers, inherited)
+        self.conversions = asyncio.Semaphore(MAX_CONVERSIONS)
+        self.live_sessions = 0
         self.broadcast = Broadcast()
         self.background: set[asyncio.Task[None]] = set()
 
-    def job(self, id: str) -> Job:
-        job = self.store.get(id)
+    def job(self, job_id: str) -> JobRecord:
+        """Return a job.
+
+        Raises:
+            ProblemError: There is none with that ID.
+        """
+        job = self.store.get(job_id)
         if job is None or job.state == "dropping":
-            raise ProblemError(404, f"there is no job {id!r:.40}")
+            raise ProblemError(404, f"there is no job {job_id!r:.40}")
         return job
 
     def check_room(self) -> None:
-        """Raises ProblemError: the queue or the disk is full."""
+        """Raise ProblemError if the queue or the disk is full."""
         self._check_queue(self.store.count(*ACTIVE))
         self._check_disk()
 
-    def check_hands(self) -> None:
-        """Raises ProblemError: too many wait for an answer at once, or the disk is full."""
-        self._check_queue(self.crew.asked)
+    def check_queries(self) -> None:
+        """Raise ProblemError if too many queries are pending, or the disk is full."""
+        self._check_queue(self.pool.pending_queries)
         self._check_disk()
 
     def _check_queue(self, waiting: int) -> None:
@@ -80,11 +83,18 @@ class Studio:
             )
 
     def _check_disk(self) -> None:
-        if shutil.disk_usage(self.settings.data).free < FREE_BYTES:
+        if shutil.disk_usage(self.settings.data).free < MIN_FREE_BYTES:
             raise ProblemError(507, problems.FULL_DISK)
 
     async def form(self, request: Request) -> FormData:
-        """The request's form. Raises ProblemError."""
+        """Return the form of a request.
+
+        FastAPI's own parsing of forms isn't used: it takes any character set, and it has no answer
+        of its own when the folder for temporary files is full.
+
+        Raises:
+            ProblemError: There is no form, it has too many parts, or there is no room for it.
+        """
         kind, options = parse_options_header(request.headers.get("content-type", ""))
         if kind != b"multipart/form-data":
             raise ProblemError(415, "that should be a form (multipart/form-data)")
@@ -102,19 +112,25 @@ class Studio:
                 507, f"the folder for temporary files, {folder}, is full; make room there"
             ) from None
 
-    async def take(self, request: Request, response: Response, read: Reader) -> dict[str, Any]:
-        """Make a job of the request's form, as ``read`` reads it. Raises ProblemError, ImageError,
-        RecipeError.
+    async def create_job(
+        self, request: Request, response: Response, read: FormReader
+    ) -> JobResponse:
+        """Make a job of the request's form, which ``read`` reads.
+
+        Raises:
+            ProblemError: The queue is full, or the form isn't complete.
+            ImageError: A picture can't be read.
+            RecipeError: A setting makes no sense.
         """
         self.check_room()
         form = await self.form(request)
         with self.new_folder() as folder:
-            wanted = await asyncio.to_thread(read, form, folder, self.settings.limits)
-            return self.submit(folder, wanted, response)
+            job_request = await asyncio.to_thread(read, form, folder, self.settings.limits)
+            return self.submit(folder, job_request, response)
 
     @contextlib.contextmanager
     def new_folder(self) -> Iterator[Path]:
-        """For the files of a job that isn't one yet; if it doesn't become one, they are removed."""
+        """Provide a folder for the files of a new job. An error in the context removes it."""
         folder = self.store.new_folder()
         try:
             yield folder
@@ -122,44 +138,46 @@ class Studio:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def submit(self, folder: Path, wanted: uploads.Request, response: Response) -> dict[str, Any]:
-        """Queue a job whose files are in ``folder``. Raises ProblemError: no room any more."""
-        self.check_room()  # others have come while this one was uploaded
-        job = self.store.add(folder, wanted)
+    def submit(self, folder: Path, request: JobRequest, response: Response) -> JobResponse:
+        """Queue a job whose files are in ``folder``.
+
+        Raises:
+            ProblemError: The queue is full.
+        """
+        self.check_room()  # again: other jobs have come while this one was uploaded
+        job = self.store.add(folder, request)
         try:
-            self.crew.pump()
-        except sqlite3.OperationalError:  # it is queued; ``keep_tidy`` will pump again
+            self.pool.dispatch()
+        except sqlite3.OperationalError:  # it is queued; ``maintain`` dispatches again
             log.exception("%s waits", job.id)
-        if not job.instant and not job.is_film:
+        if not job.is_instant and not job.is_film:
             task = asyncio.create_task(self._estimate(job))
             self.background.add(task)
             task.add_done_callback(self.background.discard)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
-        return self.crew.as_dict(self.job(job.id))
+        return self.pool.response(self.job(job.id))
 
-    async def _estimate(self, job: Job) -> None:
-        content = job.request["content"]
-        question = {key: content[key] for key in ("width", "height")}
+    async def _estimate(self, job: JobRecord) -> None:
+        """Add the expected duration to a job."""
+        content = job.request.content
         with contextlib.suppress(ProblemError):
-            answer = await self.crew.ask(
-                {"do": "estimate", "recipe": job.request["recipe"], **question}
-            )
+            estimate = await self.pool.estimate(job.request.recipe, content.width, content.height)
             if (current := self.store.get(job.id)) is not None:
-                current.progress["estimate"] = answer["seconds"]
+                current.progress.estimate = estimate.seconds
                 self.store.save(current)
 
-    async def keep_tidy(self) -> None:
-        """Forget old jobs, and settle what a full disk left, now and then."""
+    async def maintain(self) -> None:
+        """Delete old jobs, and recover those that a full disk left, again and again."""
         while True:
             try:
-                self.crew.settle()
+                self.pool.recover()
                 self.store.prune(self.settings.keep_days, self.settings.keep_gigabytes)
             except Exception:
-                log.exception("tidying up failed")
-            await asyncio.sleep(TIDY_EVERY_S)
+                log.exception("maintenance failed")
+            await asyncio.sleep(MAINTENANCE_INTERVAL_S)
 
 
 def studio_of(request: Request) -> Studio:
-    """The one that serves a request."""
+    """Return the studio that serves a request."""
     studio: Studio = request.app.state.studio
     return studio

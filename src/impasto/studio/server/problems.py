@@ -6,11 +6,13 @@ import errno
 import logging
 import sqlite3
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from impasto.base.errors import ImageError, ImpastoError, reason
 from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
@@ -21,14 +23,48 @@ log = logging.getLogger("impasto.studio")
 MEDIA_TYPE = "application/problem+json"
 FULL_DISK = "the disk is full; delete some pictures"
 TOO_MANY_FILES = "too many files are open; try again later"
+ANY_REQUEST = (400, 401, 403, 408, 413, 422, 500, 503, 507)
+"""The errors of any request: most come from ``guard.py`` and ``connections.py``."""
+DESCRIPTIONS = {
+    400: "not a request that makes sense",
+    401: "no token",
+    403: "from another site",
+    404: "there is no such thing",
+    408: "the upload is too slow",
+    409: "the job isn't in that state",
+    413: "too large",
+    415: "not an image, or not a form",
+    422: "settings that don't make sense",
+    429: "the queue is full",
+    500: "an error of the server",
+    503: "too many are connected, or too many files are open",
+    507: "the disk is full",
+}
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457)."""
+
+    type: str = "about:blank"
+    title: str = Field(description="the phrase of the status")
+    status: int
+    detail: str = Field(description="one sentence for the person who must act")
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of errors for the ``responses`` of a route."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: schema}}
+        for status in statuses
+    }
 
 
 def response(status: int, sentence: str, headers: dict[str, str] | None = None) -> Response:
-    """A problem as an answer."""
-    title = HTTPStatus(status).phrase
+    """Return the answer to a request that can't be fulfilled."""
     detail = encodable(sentence)  # it may quote what was sent
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, MEDIA_TYPE)
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail)
+    return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
 
 
 def is_disk_full(error: OSError) -> bool:
@@ -37,7 +73,7 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error with a problem."""
+    """Make an application answer every error with a problem."""
 
     @app.exception_handler(ProblemError)
     async def on_problem(request: Request, error: ProblemError) -> Response:

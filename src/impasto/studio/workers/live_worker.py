@@ -1,18 +1,11 @@
-"""The process that paints one live session: pictures in by standard input, pictures out.
-
-A message is its length (4 bytes, big-endian), a letter and its bytes: ``J`` JSON, ``P`` a picture
-(JPEG, PNG or WebP). What comes in as JSON are settings, as in docs/rest.md; what goes out,
-``ready`` or ``error``, a sentence. Each picture is answered by one, in order, or an error.
-"""
+"""The process that paints the pictures of one live session; see ``protocol.py``."""
 
 from __future__ import annotations
 
 import base64
 import io
-import json
 import os
 import sys
-from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -20,49 +13,78 @@ import numpy as np
 from impasto.base.errors import ImageError, ImpastoError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.opening import open_image
+from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.live.stylist import ORDERS, Stylist, number, setting
 from impasto.networks import styles
 from impasto.studio.jobs import gallery
 from impasto.studio.jobs.limits import UPLOADS
+from impasto.studio.jobs.models import JsonObject
+from impasto.studio.workers.protocol import (
+    PICTURE_FRAME,
+    Frame,
+    LiveError,
+    LiveReady,
+    LiveSettings,
+    encode_frame,
+    encode_message,
+    read_frame,
+)
 
 LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
 """MPO is a JPEG with more pictures behind it."""
-LEAST_SIDE = 32
+MIN_SIDE_PX = 32
+MAX_SIDE_PX = 1280
+"""Long side that a picture is painted at. Larger ones are reduced and enlarged again."""
+DEFAULT_RATE = 15.0
+"""Pictures a second."""
 PAINTING_PX = 1024
-"""Long side of a painting that is sent: more shows in no live picture."""
-QUALITY = 88
+"""Long side of a painting that is sent. More shows in no live picture."""
+JPEG_QUALITY = 88
 RATES = 1.0, 60.0
+"""The lowest and the highest rate, in pictures a second."""
 
 
-class Session:
-    """What one person has chosen, and the painter of it."""
+class LiveSession:
+    """The settings of a live session, and the stylist that paints with them."""
 
     def __init__(self) -> None:
         self.stylist: Stylist | None = None
 
-    def settle(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Take settings. Raises ImageError, RecipeError."""
-        settings: dict[str, Any] = {}
-        for word in ORDERS:
-            if word in wanted:
-                settings |= setting(word, wanted[word])
-        rate = number("rate", wanted["rate"], *RATES) if "rate" in wanted else None
-        if "style" in wanted or "painting" in wanted:
-            settings["style"] = _style(wanted)
+    def apply(self, wanted: LiveSettings) -> LiveReady:
+        """Apply settings.
+
+        Raises:
+            ImageError: The painting can't be read.
+            RecipeError: A setting makes no sense.
+        """
+        given = wanted.given()
+        settings: dict[str, float] = {}
+        for name in ORDERS:
+            if name in given:
+                settings |= setting(name, given[name])
+        rate = number("rate", given["rate"], *RATES) if "rate" in given else None
+        style = _style(given) if "style" in given or "painting" in given else None
         if self.stylist is None:
-            if "style" not in settings:
+            if style is None:
                 raise RecipeError("choose a style first")
-            self.stylist = Stylist(settings.pop("style"), size=1280, rate=rate or 15.0, **settings)
+            self.stylist = Stylist(style, size=MAX_SIDE_PX, rate=rate or DEFAULT_RATE, **settings)
         else:
-            if settings:
+            if style is not None:
+                self.stylist.change(style=style, **settings)
+            elif settings:
                 self.stylist.change(**settings)
             self.stylist.rate = rate or self.stylist.rate
-        return {"ready": True}
+        return LiveReady()
 
-    def painted(self, data: bytes) -> bytes:
-        """An encoded picture, painted and encoded. Raises ImageError, RecipeError."""
+    def paint(self, data: bytes) -> bytes:
+        """Return an encoded picture, painted, as a JPEG.
+
+        Raises:
+            ImageError: The picture can't be used.
+            RecipeError: No style has been chosen.
+        """
         if self.stylist is None:
             raise RecipeError("choose a style first")
         _check_live_picture(data)
@@ -72,10 +94,22 @@ class Session:
             image = None
         if image is None:
             raise ImageError("the live picture is damaged or cut short")
-        shown = self.stylist.painted(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        bgr = cv2.cvtColor(shown, cv2.COLOR_RGB2BGR)
-        _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        painted = self.stylist.painted(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+        bgr = cv2.cvtColor(painted, cv2.COLOR_RGB2BGR)
+        _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return encoded.tobytes()
+
+    def answer(self, frame: Frame) -> bytes:
+        """Return the frame that answers a frame of the server."""
+        is_picture = frame.kind == PICTURE_FRAME
+        try:
+            if is_picture:
+                return encode_frame(PICTURE_FRAME, self.paint(frame.payload))
+            settings = LiveSettings.model_validate_json(frame.payload)
+            return encode_message(self.apply(settings))
+        except (ImpastoError, ValueError) as error:
+            sentence = " ".join(str(error).split())
+            return encode_message(LiveError(error=sentence, picture=is_picture))
 
 
 def _check_live_picture(data: bytes) -> None:
@@ -83,19 +117,23 @@ def _check_live_picture(data: bytes) -> None:
     with open_image(io.BytesIO(data), "the live picture", LIVE) as image:
         if image.format not in LIVE_FORMATS:
             raise ImageError("a live picture should be a JPEG, PNG or WebP")
-        if min(image.size) < LEAST_SIDE:
-            raise ImageError(f"a live picture needs at least {LEAST_SIDE} px a side")
+        if min(image.size) < MIN_SIDE_PX:
+            raise ImageError(f"a live picture needs at least {MIN_SIDE_PX} px a side")
 
 
-def _style(wanted: dict[str, Any]) -> Any:
-    """A built-in style or painting by name, or a painting in base64; never a file's name."""
-    if "painting" in wanted:
+def _style(given: JsonObject) -> str | os.PathLike[str] | Picture:
+    """Return the style that settings choose.
+
+    A built-in style or painting is chosen by name, another painting is sent in base64. A name never
+    names a file.
+    """
+    if "painting" in given:
         try:
-            data = base64.b64decode(str(wanted["painting"]), validate=True)
+            data = base64.b64decode(str(given["painting"]), validate=True)
         except ValueError:
             raise ImageError("the painting should be a picture in base64") from None
         return read(data, limits=UPLOADS, name="the painting", needed_side=lambda *_: PAINTING_PX)
-    name = str(wanted["style"])
+    name = str(given["style"])
     if name in styles.NAMES:
         return name
     if name in gallery.paintings():
@@ -103,35 +141,14 @@ def _style(wanted: dict[str, Any]) -> Any:
     raise RecipeError(f"there is no style {name!r:.40}")
 
 
-def read_message(stream: BinaryIO) -> tuple[str, bytes] | None:
-    """The next message; None at the end."""
-    head = stream.read(5)
-    if len(head) < 5:
-        return None
-    return chr(head[4]), stream.read(int.from_bytes(head[:4], "big"))
-
-
-def write_message(stream: BinaryIO, kind: str, data: bytes) -> None:
-    """Send a message."""
-    stream.write(len(data).to_bytes(4, "big") + kind.encode() + data)
-    stream.flush()
-
-
 def main() -> None:
-    """Serve a session until its input ends."""
+    """Serve a session until standard input ends."""
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what prints is no message
-    session = Session()
-    while (message := read_message(sys.stdin.buffer)) is not None:
-        kind, data = message
-        try:
-            if kind == "P":
-                write_message(output, "P", session.painted(data))
-                continue
-            answer = session.settle(json.loads(data))
-        except (ImpastoError, ValueError) as error:
-            answer = {"error": " ".join(str(error).split()), "picture": kind == "P"}
-        write_message(output, "J", json.dumps(answer).encode())
+    os.dup2(2, 1)  # whatever prints must not get between the messages
+    session = LiveSession()
+    while (frame := read_frame(sys.stdin.buffer)) is not None:
+        output.write(session.answer(frame))
+        output.flush()
 
 
 if __name__ == "__main__":

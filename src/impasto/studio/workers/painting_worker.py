@@ -1,19 +1,12 @@
-"""The process that paints: jobs in by standard input, news out by standard output, a line of JSON
-each. ``crew.py`` looks after it.
+"""The process that paints the pictures and films of the studio; see ``protocol.py``.
 
-One long job is painted at a time, a step at a time; between two steps instant pictures and
-estimates are made, so that nobody waits for a poster. When standard input ends the server is gone:
-the job is kept as a checkpoint, and the process ends.
-
-    {"do": "run", "job": id, "folder": path, "request": {...}}    {"do": "stop" | "drop", "job": id}
-    {"do": "stylize" | "estimate", "ticket": n, ...}
-
-Among the news is what it is at (``{"at": id}``), so that if it dies the right job is blamed.
+It paints one job at a time, step by step. Between two steps it makes instant pictures and
+estimates, so that they don't wait for a long job. When standard input ends, the server is gone: the
+process writes a checkpoint of the job and ends.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import signal
@@ -21,289 +14,195 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from impasto.base import devices, files
-from impasto.base.errors import CheckpointError, ImpastoError
-from impasto.images.limits import LARGE
+from impasto.base import devices
+from impasto.base.errors import (
+    CheckpointError,
+    DeviceError,
+    DivergenceError,
+    ImageError,
+    ImpastoError,
+    RecipeError,
+    WeightsError,
+)
 from impasto.images.picture import Picture
-from impasto.images.read import NamedFile
-from impasto.library import api, checkpoint
+from impasto.library import api
 from impasto.methods import instant
 from impasto.networks.kernels import selection as kernels
-from impasto.runs.result import Job, Progress, last
-from impasto.studio.workers.previews import PREVIEW_INTERVAL_S, PROGRESS_INTERVAL_S, write_preview
-from impasto.studio.workers.throttle import Throttle
-
-CHECKPOINT_EVERY_S = 10.0
-CHECKPOINT_SHARE = 0.05
-"""At most so much of the time goes into checkpoints."""
-PATIENCE_S = 5.0
-"""How long a step may go on after the server is gone."""
+from impasto.runs.result import last
+from impasto.studio.jobs.models import EstimateResponse, FilmRequest
+from impasto.studio.workers.picture_job import PictureJob, prepare_job, run_instantly
+from impasto.studio.workers.protocol import (
+    DropOrder,
+    EstimateAnswer,
+    EstimateQuery,
+    JobDropped,
+    JobEnded,
+    PaintingEvent,
+    PaintingOrder,
+    Query,
+    QueryAnswer,
+    QueryFailed,
+    RunOrder,
+    StopOrder,
+    StylizeAnswer,
+    StylizeQuery,
+    WorkerActivity,
+    WorkerReady,
+    decode_painting_order,
+    encode_message,
+    read_frame,
+)
 
 if TYPE_CHECKING:
     from impasto.studio.workers.film_job import FilmJob
 
-Message = dict[str, Any]
+LAST_STEP_S = 5.0
+"""Time that the current step may take after the server is gone."""
+SETTINGS_ERRORS = (RecipeError, DeviceError, DivergenceError, WeightsError, CheckpointError)
+"""Errors that other settings may avoid."""
+QUERIES = (StylizeQuery, EstimateQuery)
 
 
-class Long:
-    """A job that takes many steps."""
-
-    def __init__(self, id: str, folder: Path, request: Message, news: Any) -> None:
-        self.id, self.folder, self.news = id, folder, news
-        self.checkpoint = folder / "checkpoint"
-        self.events = self._events(request)
-        self.progress: Progress | None = None
-        self.stopping = False
-        self.previews = request.get("previews", 0)
-        self.progress_throttle = Throttle(PROGRESS_INTERVAL_S)
-        self.preview_throttle = Throttle(PREVIEW_INTERVAL_S)
-        self.every = CHECKPOINT_EVERY_S
-        self.kept = time.monotonic()
-
-    def _events(self, request: Message) -> Iterator[Progress]:
-        if self.checkpoint.exists():
-            try:
-                return api.resume(self.checkpoint)
-            except CheckpointError:  # of another version
-                self.checkpoint.unlink()
-        return api.run(prepared(request, self.folder))
-
-    def advance(self) -> bool:
-        """One step. Whether the job is over."""
-        last = next(self.events, None)
-        if last is not None:
-            self.progress = last
-            self._tell()
-        if last is not None and not self.stopping:
-            return False
-        assert self.progress is not None
-        finish(self.id, self.folder, self.progress, self.news, completed=last is None)
-        return True
-
-    def _tell(self) -> None:
-        assert self.progress is not None
-        if time.monotonic() - self.kept > self.every:
-            self.keep()
-        if self.preview_throttle.is_due(force=self.progress.step == 0):
-            write_preview(self.folder, self.progress.image)
-            self.previews += 1
-        if self.progress_throttle.is_due():
-            self.news({"job": self.id, "progress": summary(self.progress, self.previews)})
-
-    def keep(self) -> None:
-        """Write a checkpoint."""
-        if self.progress is None or self.progress.snapshot is None:
-            return
-        started = time.monotonic()
-        checkpoint.save(self.progress, self.checkpoint)
-        self.kept = time.monotonic()
-        self.every = max(CHECKPOINT_EVERY_S, (self.kept - started) / CHECKPOINT_SHARE)
-
-
-def prepared(request: Message, folder: Path) -> Job:
-    """The request's images, by the names that people gave them, and its recipe."""
-
-    def picture(part: Message) -> NamedFile:
-        return NamedFile(folder / part["file"], part["name"])
-
-    asked = request["recipe"]
-    files_of_it = {
-        setting: str(folder / request[setting])
-        for setting in ("mask", "init")
-        if request[setting] is not None
-    }
-    device = asked["device"]
-    if device == "auto":
-        device = os.environ.get("IMPASTO_STUDIO_DEVICE", "auto")
-    styles = [
-        (part["name"] if part["built_in"] else picture(part), part["weight"])
-        for part in request["styles"]
-    ]
-    content = picture(request["content"])
-    job = api.prepare(
-        content, styles, recipe={**asked, **files_of_it, "device": device}, limits=LARGE
-    )
-    # What the picture says of itself names no files of this server.
-    named = {name: asked[name] for name in (*files_of_it, "device")}
-    return replace(job, recipe=job.recipe.model_copy(update=named))
-
-
-def finish(id: str, folder: Path, progress: Progress, news: Any, *, completed: bool = True) -> None:
-    """Write the picture, then what came of the job, then say so."""
-    result = progress.result()
-    result.save(folder / "result.png", force=True)
-    completed = completed or progress.step >= progress.steps
-    write_preview(folder, progress.image)
-    ended = {
-        "job": id,
-        "ended": "done" if completed else "stopped",
-        "progress": {
-            **summary(progress, None),
-            "result": {"width": result.width, "height": result.height},
-            "device": f"{progress.job.device.device}, {progress.job.device.precision}",
-        },
-    }
-    if not completed and progress.snapshot is not None:
-        checkpoint.save(progress, folder / "checkpoint")
-    files.write_json(folder / "ended.json", ended)
-    if completed:  # only now: until it is written down, the job may have to be gone on with
-        (folder / "checkpoint").unlink(missing_ok=True)
-    news(ended)
-
-
-def summary(progress: Progress, previews: int | None) -> Message:
-    """What the API shows of it."""
-    known = {
-        "step": progress.step,
-        "steps": progress.steps,
-        "scale": progress.scale,
-        "losses": None if progress.losses is None else progress.losses.as_dict(),
-        "seconds": round(progress.seconds, 2),
-        "eta": round(progress.eta, 1) if progress.eta < float("inf") else None,
-    }
-    return known if previews is None else {**known, "preview": previews}
-
-
-def run_instantly(id: str, folder: Path, request: Message, news: Any) -> None:
-    """A job of the method instant, to its end."""
-    for progress in api.run(prepared(request, folder)):
-        news({"job": id, "progress": summary(progress, 0)})
-    finish(id, folder, progress, news)
-
-
-def stylized(message: Message) -> Message:
-    """An instant picture at once, as a file in the request's folder."""
-    folder = Path(message["folder"])
-    path = folder / "result.png"
-    last(api.run(prepared(message["request"], folder))).result().save(path, force=True)
-    return {"file": path.name}
-
-
-def estimated(message: Message) -> Message:
-    """How large, how long and how much memory."""
-    grey = Picture.grey(message["width"], message["height"], "photo")
-    job = api.prepare(grey, Picture.grey(256, 256, "painting"), recipe=message["recipe"])
-    estimate = api.estimate(job)
-    return {
-        "width": job.content.width,
-        "height": job.content.height,
-        "seconds": round(estimate.seconds, 1),
-        "memory_mb": round(estimate.memory.needed_mb),
-    }
-
-
-ANSWERS = {"stylize": stylized, "estimate": estimated}
-
-
-class Worker:
-    """Takes messages from standard input and works on them."""
+class PaintingWorker:
+    """Takes orders from standard input and works on them."""
 
     def __init__(self) -> None:
-        # What prints to standard output, whatever it is, must not be taken for news.
-        self.output = os.fdopen(os.dup(1), "w", encoding="utf-8")
+        # Whatever prints to standard output must not get between the messages.
+        self.output = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
-        self.messages: queue.Queue[Message | None] = queue.Queue()
-        self.long: Long | FilmJob | None = None
+        self.orders: queue.Queue[PaintingOrder | None] = queue.Queue()
+        self.current_job: PictureJob | FilmJob | None = None
 
-    def news(self, message: Message) -> None:
+    def send(self, event: PaintingEvent) -> None:
+        """Send an event to the server."""
         try:
-            self.output.write(json.dumps(message) + "\n")
+            self.output.write(encode_message(event))
             self.output.flush()
         except BrokenPipeError:
             pass  # standard input has ended too
 
-    def listen(self) -> None:
-        """Queue what comes, in a thread. After its end the step in hand may go on a little."""
-        for line in sys.stdin:
-            self.messages.put(json.loads(line))
-        self.messages.put(None)
-        time.sleep(PATIENCE_S)
+    def receive_orders(self) -> None:
+        """Queue the orders, in a thread. End the process if the last step takes too long."""
+        while (frame := read_frame(sys.stdin.buffer)) is not None:
+            self.orders.put(decode_painting_order(frame))
+        self.orders.put(None)
+        time.sleep(LAST_STEP_S)
         os._exit(0)  # the last checkpoint is good enough
 
-    def work(self) -> None:
+    def run(self) -> None:
+        """Work on orders until the server is gone."""
         device = kernels.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
-        self.news({"ready": f"{device.device}, {device.precision}", "why": device.why})
-        threading.Thread(target=self.listen, daemon=True).start()
+        self.send(WorkerReady(device=f"{device.device}, {device.precision}", reason=device.why))
+        threading.Thread(target=self.receive_orders, daemon=True).start()
         self._attempt(None, warm_up)
-        self.news({"at": None})
+        self.send(WorkerActivity(job=None))
         while True:
             try:
-                message = self.messages.get(block=self.long is None)
+                order = self.orders.get(block=self.current_job is None)
             except queue.Empty:
-                assert self.long is not None
-                self._attempt(self.long.id, self._advance)
+                assert self.current_job is not None
+                self._attempt(self.current_job.id, self._advance)
                 continue
-            if message is None:
+            if order is None:
                 break
-            self.news({"at": message.get("job", "")})
-            self._obey(message)
-            self.news({"at": None})
-        if self.long is not None:
-            self._attempt(None, self.long.keep)
+            self.send(WorkerActivity(job="" if isinstance(order, QUERIES) else order.job))
+            self._handle(order)
+            self.send(WorkerActivity(job=None))
+        if self.current_job is not None:
+            self._attempt(None, self.current_job.save_checkpoint)
 
     def _advance(self) -> None:
-        assert self.long is not None
-        if self.long.advance():
-            self.long = None
+        assert self.current_job is not None
+        if self.current_job.advance():
+            self.current_job = None
 
-    def _obey(self, message: Message) -> None:
-        id = str(message.get("job"))
-        match message["do"]:
-            case "run" if message["request"].get("kind") == "film":
-                self._attempt(id, lambda: self._begin_film(message))
-            case "run" if message["request"]["recipe"]["method"] == "instant":
-                arguments = id, Path(message["folder"]), message["request"], self.news
-                self._attempt(id, lambda: run_instantly(*arguments))
-            case "run":
-                self._attempt(id, lambda: self._begin(message))
-            case "stop" if self.long is not None and self.long.id == id:
-                self.long.stopping = True
-            case "drop":
-                if self.long is not None and self.long.id == id:
-                    self.long = None
-                self.news({"job": id, "ended": "dropped"})
-            case "stylize" | "estimate":
-                self._answer(message)
+    def _handle(self, order: PaintingOrder) -> None:
+        match order:
+            case RunOrder():
+                self._attempt(order.job, lambda: self._begin(order))
+            case StopOrder():
+                if self.current_job is not None and self.current_job.id == order.job:
+                    self.current_job.is_stopping = True
+            case DropOrder():
+                if self.current_job is not None and self.current_job.id == order.job:
+                    self.current_job = None
+                self.send(JobDropped(job=order.job))
+            case StylizeQuery() | EstimateQuery():
+                self.send(answer_query(order))
 
-    def _begin(self, message: Message) -> None:
-        self.long = Long(message["job"], Path(message["folder"]), message["request"], self.news)
+    def _begin(self, order: RunOrder) -> None:
+        """Make an instant picture, or begin a job of many steps."""
+        request = order.request
+        if isinstance(request, FilmRequest):
+            from impasto.studio.workers.film_job import FilmJob
 
-    def _begin_film(self, message: Message) -> None:
-        from impasto.studio.workers.film_job import FilmJob
+            self.current_job = FilmJob(order, request, self.send)
+        elif request.recipe.is_instant:
+            run_instantly(order, request, self.send)
+        else:
+            self.current_job = PictureJob(order, request, self.send)
 
-        folder = Path(message["folder"])
-        self.long = FilmJob(message["job"], folder, message["request"], self.news)
-
-    def _answer(self, message: Message) -> None:
-        answer: Message = {"ticket": message["ticket"]}
-        try:
-            answer["answer"] = ANSWERS[message["do"]](message)
-        except Exception as error:
-            answer |= {"error": sentence(error), "kind": type(error).__name__}
-        self.news(answer)
-
-    def _attempt(self, id: str | None, action: Any) -> None:
-        """Do it; the job fails if that does."""
+    def _attempt(self, job_id: str | None, action: Callable[[], None]) -> None:
+        """Run an action. If it raises an error, the job fails."""
         try:
             action()
         except Exception as error:
-            if self.long is not None and self.long.id == id:
-                self.long = None
-            if id is not None:
-                self.news({"job": id, "ended": "failed", "error": sentence(error)})
+            if self.current_job is not None and self.current_job.id == job_id:
+                self.current_job = None
+            if job_id is not None:
+                self.send(JobEnded(job=job_id, ended="failed", error=describe_error(error)))
             else:
                 traceback.print_exc()
 
 
-def sentence(error: Exception) -> str:
-    """One sentence for the person who must act."""
+def answer_query(query: Query) -> QueryAnswer:
+    """Return the answer to a query, or why there is none."""
+    try:
+        return stylize(query) if isinstance(query, StylizeQuery) else estimate(query)
+    except Exception as error:
+        return QueryFailed(ticket=query.ticket, error=describe_error(error), cause=cause_of(error))
+
+
+def stylize(query: StylizeQuery) -> StylizeAnswer:
+    """Make an instant picture at once, as a file in the query's folder."""
+    folder = Path(query.folder)
+    path = folder / "result.png"
+    last(api.run(prepare_job(query.request, folder))).result().save(path, force=True)
+    return StylizeAnswer(ticket=query.ticket, file=path.name)
+
+
+def estimate(query: EstimateQuery) -> EstimateAnswer:
+    """Estimate the size, the time and the memory of a picture."""
+    grey = Picture.grey(query.width, query.height, "photo")
+    painting = Picture.grey(256, 256, "painting")
+    job = api.prepare(grey, painting, recipe=query.recipe.settings())
+    found = api.estimate(job)
+    return EstimateAnswer(
+        ticket=query.ticket,
+        estimate=EstimateResponse(
+            width=job.content.width,
+            height=job.content.height,
+            seconds=round(found.seconds, 1),
+            memory_mb=round(found.memory.needed_mb),
+        ),
+    )
+
+
+def cause_of(error: Exception) -> Literal["settings", "image", "internal"]:
+    """Return what would have to change for an error not to happen."""
+    if isinstance(error, ImageError):
+        return "image"
+    return "settings" if isinstance(error, SETTINGS_ERRORS) else "internal"
+
+
+def describe_error(error: Exception) -> str:
+    """Return one sentence for the person who must act."""
     if isinstance(error, ImpastoError):
         return " ".join(str(error).split())
     if devices.is_out_of_memory(error):
@@ -315,7 +214,7 @@ def sentence(error: Exception) -> str:
 
 
 def warm_up() -> None:
-    """Load the networks of the method instant, for a quick first preview."""
+    """Load the networks of the method instant, so that the first picture is quick."""
     job = api.prepare(
         Picture.grey(256, 256, "photo"),
         Picture.grey(256, 256, "painting"),
@@ -327,7 +226,7 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    """Be worker number IMPASTO_STUDIO_WORKER of IMPASTO_STUDIO_WORKERS."""
+    """Run worker number IMPASTO_STUDIO_WORKER of IMPASTO_STUDIO_WORKERS."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     number, count = (
         int(os.environ.get(f"IMPASTO_STUDIO_WORKER{end}", default))
@@ -338,7 +237,7 @@ def main() -> None:
         os.environ["IMPASTO_STUDIO_DEVICE"] = f"cuda:{number % gpus}"
     elif count > 1:
         torch.set_num_threads(max(1, torch.get_num_threads() // count))
-    Worker().work()
+    PaintingWorker().run()
 
 
 if __name__ == "__main__":

@@ -1,85 +1,104 @@
-"""The workers: who does what, and what becomes of it when one of them dies."""
+"""The pool of painting workers: it assigns jobs to them, and recovers the jobs of one that dies."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
 import logging
 import os
 import sqlite3
-import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
-from impasto.studio.jobs.store import FINISHED, Job, Store
+from impasto.studio.jobs.models import (
+    EstimateResponse,
+    JobResponse,
+    PictureRequest,
+    QueuedProgress,
+    StoredRecipe,
+)
+from impasto.studio.jobs.store import FINISHED, EventData, EventKind, JobRecord, Store, StoredEvent
 from impasto.studio.jobs.text import without_folders, without_paths
+from impasto.studio.workers.process import WorkerProcess, describe_exit_code, python_module
+from impasto.studio.workers.protocol import (
+    DropOrder,
+    EstimateAnswer,
+    EstimateQuery,
+    JobAdvanced,
+    JobDropped,
+    JobEnded,
+    PaintingEvent,
+    ProtocolError,
+    Query,
+    QueryAnswer,
+    QueryFailed,
+    RunOrder,
+    StopOrder,
+    StylizeAnswer,
+    StylizeQuery,
+    WorkerActivity,
+    WorkerReady,
+    decode_painting_event,
+    receive_frame,
+)
 
 log = logging.getLogger("impasto.studio")
 
-MOST_CRASHES = 2
-"""A job whose worker dies so often without getting further is given up."""
-SHUTDOWN_S = 8
-LINE_BYTES = 1 << 20
-UNPROCESSABLE = ("RecipeError", "DeviceError", "DivergenceError", "WeightsError", "CheckpointError")
-
-Message = dict[str, Any]
-
-
-class Worker:
-    """A process and what it has been given: one long job at most, and instant ones."""
-
-    def __init__(self, number: int, process: asyncio.subprocess.Process) -> None:
-        self.number, self.process = number, process
-        self.jobs: list[str] = []
-        self.long: str | None = None
-        self.at: str | None = ""
-        """What it is busy with, by its own account: a job, or something else (""); None: ``long``.
-        """
-        self.tickets: dict[int, asyncio.Future[Message]] = {}
-        self.device: str | None = None
-
-    def send(self, message: Message) -> None:
-        """Give it an order. If it is dying, that will be noticed elsewhere."""
-        assert self.process.stdin is not None
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+MAX_CRASHES = 2
+"""A job fails when its worker dies so many times in a row without any progress of the job."""
+SHUTDOWN_S = 8.0
+"""Time that the workers have at shutdown to write checkpoints."""
+MAX_FRAME_BYTES = 1 << 20
+"""The largest message of a worker. Longer ones aren't messages."""
+WORKER_POLL_S = 0.05
+KEEP_ALIVE_S = 15.0
+"""A subscriber hears something at least so often, so that a closed connection is noticed."""
+QUICK_EXIT_S = 5.0
+"""A worker that ends sooner than that is restarted with a growing delay."""
+MAX_RESTART_DELAY_S = 30
+STATUS_OF_CAUSE = {"settings": 422, "image": 415, "internal": 500}
+"""The HTTP status of a query that can't be answered."""
 
 
-class Crew:
-    """Starts workers, gives them the store's jobs, writes down what they say, and tells who
-    listens.
-    """
+class WorkerPool:
+    """Starts workers, assigns the store's jobs to them, and records what they report."""
 
     def __init__(self, store: Store, count: int, inherited: tuple[int, ...] = ()) -> None:
+        """Prepare a pool.
+
+        Args:
+            store: The jobs.
+            count: The number of workers.
+            inherited: File descriptors that the workers keep open.
+        """
         self.store, self.count, self.inherited = store, count, inherited
-        self.workers: list[Worker] = []
-        self.listeners: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self.workers: list[WorkerProcess] = []
+        self.subscribers: dict[str, set[asyncio.Event]] = defaultdict(set)
+        """Set when something happens to the job with that ID."""
         self.tasks: list[asyncio.Task[None]] = []
-        self.numbers = itertools.count()
-        self.closing = False
+        self.tickets = itertools.count()
+        self.is_closing = False
         self.crashes = 0
-        self.asked = 0
-        """How many wait for an answer at once."""
+        self.pending_queries = 0
 
     async def start(self) -> None:
-        """Take up what was left, and start the workers."""
+        """Recover the jobs of an earlier server, and start the workers."""
         try:
             for job in self.store.every("running", "dropping"):
-                self._take_up(job)
-            self.store.tidy()
-        except (sqlite3.Error, OSError):  # the disk may be full: ``settle`` tries again
+                self._recover_job(job)
+            self.store.remove_orphans()
+        except (sqlite3.Error, OSError):  # the disk may be full: ``recover`` tries again
             log.exception("the jobs of an earlier server wait")
-        self.tasks = [asyncio.create_task(self._keep_running(n)) for n in range(self.count)]
+        self.tasks = [asyncio.create_task(self._supervise(n)) for n in range(self.count)]
 
     async def close(self) -> None:
-        """Let the workers keep what they have, and end."""
-        self.closing = True
+        """Let the workers write checkpoints, and end them."""
+        self.is_closing = True
         for worker in self.workers:
             assert worker.process.stdin is not None
             worker.process.stdin.close()
@@ -87,153 +106,176 @@ class Crew:
             _, late = await asyncio.wait(self.tasks, timeout=SHUTDOWN_S)
             for worker in self.workers if late else []:
                 worker.process.kill()
-        for events in self.listeners.values():
+        for events in self.subscribers.values():
             for event in events:
                 event.set()
 
     # Orders
 
-    def pump(self) -> None:
-        """Give work to who can take it: instant jobs to anyone, long ones to who has none."""
+    def dispatch(self) -> None:
+        """Assign queued jobs to workers, and announce the new positions in the queue.
+
+        Any worker takes an instant job. Another job needs a worker that paints nothing else.
+        """
         for job in self.queued():
-            able = [w for w in self.workers if w.device is not None]
-            if not job.instant:
-                able = [worker for worker in able if worker.long is None]
-            if able:
-                self._give(min(able, key=lambda worker: len(worker.jobs)), job)
+            available = [worker for worker in self.workers if worker.is_ready]
+            if not job.is_instant:
+                available = [worker for worker in available if worker.current_job_id is None]
+            if available:
+                self._assign(min(available, key=lambda worker: len(worker.job_ids)), job)
         for position, job in enumerate(self.queued()):
-            if job.progress.get("position") != position:
-                job.progress["position"] = position
-                data = {"position": position, "eta": self.eta(job)}
-                self._save(job, "queued", data)
+            if job.progress.position != position:
+                job.progress.position = position
+                self._save(job, "queued", QueuedProgress(position=position, eta=self.eta(job)))
 
-    def stop(self, job: Job) -> None:
-        """Ask for what there is of a running job."""
+    def stop(self, job: JobRecord) -> None:
+        """Stop a running job after its current step, and keep the picture."""
         for worker in self.workers:
-            if worker.long == job.id:
-                job.progress["stop"] = True  # whoever goes on with it must know
+            if worker.current_job_id == job.id:
+                # Saved, because the worker may die before it reads the order.
+                job.progress.is_stop_requested = True
                 self._save(job)
-                worker.send({"do": "stop", "job": job.id})
+                worker.send(StopOrder(job=job.id))
 
-    def drop(self, job: Job) -> None:
-        """Forget a job, as soon as nobody works on it."""
-        worker = next((worker for worker in self.workers if job.id in worker.jobs), None)
+    def drop(self, job: JobRecord) -> None:
+        """Delete a job as soon as no worker has it."""
+        worker = next((worker for worker in self.workers if job.id in worker.job_ids), None)
         if worker is None:
             self.store.remove(job)
         else:
             job.state = "dropping"
             self._save(job)
-            worker.send({"do": "drop", "job": job.id})
-        self._tell(job.id)
-        self.pump()
+            worker.send(DropOrder(job=job.id))
+        self._notify(job.id)
+        self.dispatch()
 
-    async def ask(self, message: Message) -> Message:
-        """Have something done at once. Raises ProblemError."""
-        self.asked += 1
+    async def stylize(self, folder: Path, request: PictureRequest) -> Path:
+        """Make an instant picture at once, and return its file in ``folder``.
+
+        Raises:
+            ProblemError: It can't be made.
+        """
+        query = StylizeQuery(ticket=next(self.tickets), folder=str(folder), request=request)
+        answer = await self._ask(query)
+        if isinstance(answer, QueryFailed):
+            sentence = without_paths(answer.error, folder, request.file_names)
+            raise ProblemError(STATUS_OF_CAUSE[answer.cause], sentence)
+        assert isinstance(answer, StylizeAnswer)
+        return folder / answer.file
+
+    async def estimate(self, recipe: StoredRecipe, width: int, height: int) -> EstimateResponse:
+        """Estimate what a picture of a photo of that size takes.
+
+        Raises:
+            ProblemError: The recipe can't be used on this machine.
+        """
+        query = EstimateQuery(ticket=next(self.tickets), recipe=recipe, width=width, height=height)
+        answer = await self._ask(query)
+        if isinstance(answer, QueryFailed):
+            raise ProblemError(STATUS_OF_CAUSE[answer.cause], without_folders(answer.error))
+        assert isinstance(answer, EstimateAnswer)
+        return answer.estimate
+
+    async def _ask(self, query: Query) -> QueryAnswer:
+        """Send a query to the worker with the fewest, and return the answer."""
+        self.pending_queries += 1
         try:
-            return await self._answer(message)
+            worker = await self._worker_for_query()
+            future: asyncio.Future[QueryAnswer] = asyncio.get_running_loop().create_future()
+            worker.queries[query.ticket] = future
+            worker.send(query)
+            return await future
         finally:
-            self.asked -= 1
+            self.pending_queries -= 1
 
-    async def _answer(self, message: Message) -> Message:
-        able = [worker for worker in self.workers if worker.device is not None]
-        while not able:
-            if self.closing:
+    async def _worker_for_query(self) -> WorkerProcess:
+        while not (ready := [worker for worker in self.workers if worker.is_ready]):
+            if self.is_closing:
                 raise ProblemError(503, "the studio is shutting down", **BRIEF_RETRY)
-            await asyncio.sleep(0.05)
-            able = [worker for worker in self.workers if worker.device is not None]
-        worker = min(able, key=lambda worker: (len(worker.tickets), worker.long is not None))
-        ticket = next(self.numbers)
-        future = worker.tickets[ticket] = asyncio.get_running_loop().create_future()
-        worker.send({**message, "ticket": ticket})
-        answer = await future
-        if "error" in answer:
-            kind = answer.get("kind")
-            status = 422 if kind in UNPROCESSABLE else 415 if kind == "ImageError" else 500
-            raise ProblemError(status, _public(answer["error"], message))
-        found: Message = answer["answer"]
-        return found
+            await asyncio.sleep(WORKER_POLL_S)
+        return min(ready, key=lambda w: (len(w.queries), w.current_job_id is not None))
 
-    def settle(self) -> None:
-        """See to what could not be written down when it happened, for the disk was full."""
-        held = {id for worker in self.workers for id in worker.jobs}
+    def recover(self) -> None:
+        """Recover jobs that no worker has, whose end couldn't be written to a full disk."""
+        assigned = {job_id for worker in self.workers for job_id in worker.job_ids}
         for job in self.store.every("running", "dropping"):
-            if job.id not in held:
-                self._take_up(job)
-        self.pump()
+            if job.id not in assigned:
+                self._recover_job(job)
+        self.dispatch()
 
-    # What is known
+    # State
 
-    def queued(self) -> list[Job]:
-        """In the order they will be taken: instant jobs overtake."""
-        return sorted(self.store.every("queued"), key=lambda job: not job.instant)
+    def queued(self) -> list[JobRecord]:
+        """Return the queue in the order of execution: instant jobs come first."""
+        return sorted(self.store.every("queued"), key=lambda job: not job.is_instant)
 
-    def position(self, job: Job) -> int | None:
-        """How many are before it; None if it isn't waiting."""
+    def position(self, job: JobRecord) -> int | None:
+        """Return how many jobs are before it, or None if it has ended."""
         if job.state != "queued":
             return 0 if job.state == "running" else None
         return [other.id for other in self.queued()].index(job.id)
 
-    def eta(self, job: Job) -> float | None:
-        """Seconds until it is done, as far as anyone knows."""
+    def eta(self, job: JobRecord) -> float | None:
+        """Return the seconds until the job is done, or None if they aren't known."""
         if job.state == "running":
-            return job.progress.get("eta")
+            return job.progress.eta
         if job.state != "queued":
             return None
-        running = [other.progress.get("eta") or 0.0 for other in self.store.every("running")]
+        total = sum(other.progress.eta or 0.0 for other in self.store.every("running"))
         before = itertools.takewhile(lambda other: other.id != job.id, self.queued())
-        total = sum(running)
         for other in (*before, job):
-            if "estimate" not in other.progress:
+            if other.progress.estimate is None:
                 return None
-            total += other.progress["estimate"]
+            total += other.progress.estimate
         return round(total / self.count, 1)
 
-    def as_dict(self, job: Job) -> Message:
-        return job.as_dict(self.position(job), self.eta(job))
+    def response(self, job: JobRecord) -> JobResponse:
+        """Return a job as the API shows it."""
+        return job.response(self.position(job), self.eta(job))
 
-    async def events(self, job_id: str, after: int) -> AsyncIterator[tuple[int, str, str] | None]:
-        """Events of a job from after number ``after`` on, to its end; None now and then, so that
-        who has left is noticed.
+    async def events(self, job_id: str, after: int) -> AsyncIterator[StoredEvent | None]:
+        """Yield the events of a job that come after the number ``after``, to the end of the job.
+
+        Yields None after ``KEEP_ALIVE_S`` without an event.
         """
         changed = asyncio.Event()
-        self.listeners[job_id].add(changed)
+        self.subscribers[job_id].add(changed)
         try:
-            while not self.closing:
+            while not self.is_closing:
                 changed.clear()
-                for number, kind, data in self.store.events(job_id, after):
-                    after = number
-                    yield number, kind, data
-                    if kind in FINISHED:
+                for event in self.store.events(job_id, after):
+                    after = event.number
+                    yield event
+                    if event.kind in FINISHED:
                         return
                 job = self.store.get(job_id)
                 if job is None or not job.is_active:
                     return
                 try:
-                    async with asyncio.timeout(15):
+                    async with asyncio.timeout(KEEP_ALIVE_S):
                         await changed.wait()
                 except TimeoutError:
                     yield None
         finally:
-            self.listeners[job_id].discard(changed)
+            self.subscribers[job_id].discard(changed)
 
-    # News
+    # Supervision
 
-    async def _keep_running(self, number: int) -> None:
-        """Have a worker of that number, always: whatever goes wrong, another one is started."""
-        quick_deaths = 0
-        while not self.closing:
+    async def _supervise(self, number: int) -> None:
+        """Run a worker with that number, and restart it whenever it ends, for whatever reason."""
+        quick_exits = 0
+        while not self.is_closing:
             started = time.monotonic()
             try:
-                await self._employ(number)
-            except Exception:  # the disk may be full: ``settle`` sees to the jobs later
+                await self._run_worker(number)
+            except Exception:  # the disk may be full: ``recover`` sees to the jobs later
                 log.exception("worker %d was lost", number)
-            quick_deaths = quick_deaths + 1 if time.monotonic() - started < 5 else 0
-            if not self.closing:
-                await asyncio.sleep(min(30, 2**quick_deaths - 1))
+            quick_exits = quick_exits + 1 if time.monotonic() - started < QUICK_EXIT_S else 0
+            if not self.is_closing:
+                await asyncio.sleep(min(MAX_RESTART_DELAY_S, 2**quick_exits - 1))
 
-    async def _employ(self, number: int) -> None:
-        """Start a worker, hear it out, and see to what it left."""
+    async def _run_worker(self, number: int) -> None:
+        """Start a worker, handle its events until it ends, and recover its jobs."""
         process = await asyncio.create_subprocess_exec(
             *python_module("impasto.studio.workers.painting_worker"),
             stdin=asyncio.subprocess.PIPE,
@@ -243,152 +285,172 @@ class Crew:
                 "IMPASTO_STUDIO_WORKER": str(number),
                 "IMPASTO_STUDIO_WORKERS": str(self.count),
             },
-            limit=LINE_BYTES,
             start_new_session=True,
             pass_fds=self.inherited,
         )
-        worker = Worker(number, process)
+        worker = WorkerProcess(number, process)
         self.workers.append(worker)
         try:
-            await self._listen(worker)
+            await self._read_events(worker)
         finally:
             code = await process.wait()
             self.workers.remove(worker)
-            if not self.closing:
+            if not self.is_closing:
                 log.error("worker %d ended with code %s; another one is started", number, code)
-                self._mourn(worker, code)
+                self.on_worker_exit(worker, code)
 
-    async def _listen(self, worker: Worker) -> None:
-        """Hear what a worker says, until it ends or can't be understood any more."""
-        assert worker.process.stdout is not None
+    async def _read_events(self, worker: WorkerProcess) -> None:
+        """Handle the events of a worker until it ends. Kill it if its output makes no sense."""
+        output = worker.process.stdout
+        assert output is not None
         try:
-            async for line in worker.process.stdout:
+            while (frame := await receive_frame(output, MAX_FRAME_BYTES)) is not None:
                 try:
-                    self._hear(worker, json.loads(line))
-                except Exception:  # the disk may be full: what was heard is in the job's folder too
-                    log.exception("news of worker %d were lost", worker.number)
-        except ValueError:  # a line beyond LINE_BYTES
-            log.exception("worker %d isn't understood", worker.number)
+                    self.handle_event(worker, decode_painting_event(frame))
+                except Exception:  # the disk may be full: the outcome is in the job's folder too
+                    log.exception("an event of worker %d was lost", worker.number)
+        except ProtocolError:
+            log.exception("worker %d sends no messages", worker.number)
             worker.process.kill()
 
-    def _hear(self, worker: Worker, news: Message) -> None:
-        if "ready" in news:
-            worker.device = news["ready"]
-            log.info("worker %d computes on %s (%s)", worker.number, news["ready"], news["why"])
-        elif "at" in news:
-            worker.at = news["at"]
-            return
-        elif "ticket" in news:
-            future = worker.tickets.pop(news["ticket"], None)
-            if future is not None and not future.done():
-                future.set_result(news)
-        elif (job := self.store.get(news["job"])) is not None:
-            if "ended" in news:
-                worker.jobs.remove(job.id)
-                worker.long = None if worker.long == job.id else worker.long
-                self._end(job, news)
-            elif job.state == "running":
-                job.progress |= news["progress"]
-                if job.progress["step"] > job.crashed_at:
-                    job.crashes = 0
-                self._save(job, "progress", news["progress"])
-        self.pump()
+    def handle_event(self, worker: WorkerProcess, event: PaintingEvent) -> None:
+        """Record what a worker reports, and assign the work that has become possible."""
+        match event:
+            case WorkerActivity():
+                worker.reported_job_id = event.job
+                return
+            case WorkerReady():
+                worker.device = event.device
+                log.info("worker %d computes on %s (%s)", worker.number, event.device, event.reason)
+            case StylizeAnswer() | EstimateAnswer() | QueryFailed():
+                future = worker.queries.pop(event.ticket, None)
+                if future is not None and not future.done():
+                    future.set_result(event)
+            case JobAdvanced() | JobEnded() | JobDropped():
+                job = self.store.get(event.job)
+                if job is not None:
+                    self._handle_job_event(worker, job, event)
+        self.dispatch()
 
-    def _give(self, worker: Worker, job: Job) -> None:
+    def _handle_job_event(
+        self, worker: WorkerProcess, job: JobRecord, event: JobAdvanced | JobEnded | JobDropped
+    ) -> None:
+        if isinstance(event, JobAdvanced):
+            if job.state == "running":
+                job.progress.update(event.progress)
+                if job.progress.step > job.crashed_at:
+                    job.crashes = 0
+                self._save(job, "progress", event.progress)
+            return
+        worker.job_ids.remove(job.id)
+        if worker.current_job_id == job.id:
+            worker.current_job_id = None
+        if isinstance(event, JobDropped):
+            self._remove(job)
+        else:
+            self._record_end(job, event)
+
+    def _assign(self, worker: WorkerProcess, job: JobRecord) -> None:
         job.state = "running"
         job.started = job.started or time.time()
-        job.progress.pop("position", None)
+        job.progress.position = None
         self._save(job)
-        worker.jobs.append(job.id)
-        if not job.instant:
-            worker.long = job.id
-        log.info("%s: %s begins", job.id, job.request["name"])
-        folder = str(self.store.folder_of(job))
-        request = {**job.request, "previews": job.progress.get("preview", 0)}
-        worker.send({"do": "run", "job": job.id, "folder": folder, "request": request})
-        if job.progress.get("stop"):
-            worker.send({"do": "stop", "job": job.id})
+        worker.job_ids.append(job.id)
+        if not job.is_instant:
+            worker.current_job_id = job.id
+        log.info("%s: %s begins", job.id, job.request.name)
+        worker.send(
+            RunOrder(
+                job=job.id,
+                folder=str(self.store.folder_of(job)),
+                request=job.request,
+                previews=job.progress.preview,
+            )
+        )
+        if job.progress.is_stop_requested:
+            worker.send(StopOrder(job=job.id))
 
-    def _end(self, job: Job, news: Message) -> None:
-        """Write down what became of a job."""
-        if job.state == "dropping" or news["ended"] == "dropped":
-            self.store.remove(job)
-            self._tell(job.id)
+    def _record_end(self, job: JobRecord, end: JobEnded) -> None:
+        """Write the outcome of a job."""
+        if job.state == "dropping":
+            self._remove(job)
             return
-        folder = self.store.folder_of(job)
-        error = news.get("error")
-        job.state = news["ended"]
-        job.error = None if error is None else without_paths(error, folder, job.request)
+        folder, names = self.store.folder_of(job), job.request.file_names
+        job.state = end.ended
+        job.error = None if end.error is None else without_paths(end.error, folder, names)
         job.finished = time.time()
-        job.progress |= news.get("progress", {})
-        if "notes" in job.progress:
-            notes = job.progress["notes"]
-            job.progress["notes"] = [without_paths(note, folder, job.request) for note in notes]
-        seconds = job.progress.get("seconds", 0)
-        log.info("%s: %s after %.1f s %s", job.id, job.state, seconds, job.error or "")
-        job.progress["eta"] = None
-        job.progress["preview"] = job.progress.get("preview", 0) + 1
-        self._save(job, job.state, job.as_dict(None, None))
+        progress = job.progress
+        if end.progress is not None:
+            progress.update(end.progress)
+        progress.notes = [without_paths(note, folder, names) for note in progress.notes]
+        log.info("%s: %s after %.1f s %s", job.id, job.state, progress.seconds, job.error or "")
+        progress.eta = None
+        progress.preview += 1
+        self._save(job, end.ended, job.response(None, None))
 
-    def _mourn(self, worker: Worker, code: int) -> None:
-        """A worker died: its jobs are tried again; what it was busy with may have failed."""
+    def on_worker_exit(self, worker: WorkerProcess, code: int) -> None:
+        """Requeue the jobs of a worker that died.
+
+        The job that it handled counts a crash, and fails after ``MAX_CRASHES`` of them.
+        """
         self.crashes += 1
-        culprit = worker.long if worker.at is None else worker.at
-        for future in worker.tickets.values():
+        if worker.reported_job_id is None:
+            crashed_job_id = worker.current_job_id
+        else:
+            crashed_job_id = worker.reported_job_id
+        cause = describe_exit_code(code)
+        for ticket, future in worker.queries.items():
             if not future.done():
-                future.set_result({"error": f"the worker process ended ({_cause(code)})"})
-        for id in worker.jobs:
-            job = self.store.get(id)
+                error = f"the worker process ended ({cause})"
+                future.set_result(QueryFailed(ticket=ticket, error=error, cause="internal"))
+        for job_id in worker.job_ids:
+            job = self.store.get(job_id)
             if job is None:
                 continue
-            if id == culprit:
+            if job_id == crashed_job_id:
                 job.crashes += 1
-                job.crashed_at = max(job.crashed_at, job.progress.get("step", 0))
-            self._take_up(job)
-            if job.state == "queued" and job.crashes >= MOST_CRASHES:
-                sentence = (
-                    f"the worker process ended twice while painting this ({_cause(code)});"
+                job.crashed_at = max(job.crashed_at, job.progress.step)
+            self._recover_job(job)
+            if job.state == "queued" and job.crashes >= MAX_CRASHES:
+                error = (
+                    f"the worker process ended twice while painting this ({cause});"
                     " a smaller size may do"
                 )
-                self._end(job, {"ended": "failed", "error": sentence})
-        self.pump()
+                self._record_end(job, JobEnded(job=job_id, ended="failed", error=error))
+        self.dispatch()
 
-    def _take_up(self, job: Job) -> None:
-        """Settle a job whose worker is gone: it had ended, or is to be gone on with."""
-        ended = self.store.folder_of(job) / "ended.json"
+    def _recover_job(self, job: JobRecord) -> None:
+        """Record the end of a job that no worker has, if it had ended. Requeue it otherwise."""
         if job.state == "dropping":
             self.store.remove(job)
-        elif ended.exists():
-            self._end(job, json.loads(ended.read_bytes()))
+        elif (end := self._written_end(job)) is not None:
+            self._record_end(job, end)
         else:
             job.state = "queued"
             self._save(job)
 
-    def _save(self, job: Job, event: str | None = None, data: Message | None = None) -> None:
-        self.store.save(job, event, data)
-        self._tell(job.id)
+    def _written_end(self, job: JobRecord) -> JobEnded | None:
+        """Return the end of a job as its worker wrote it, or None if it hasn't ended."""
+        path = self.store.folder_of(job) / "ended.json"
+        if not path.exists():
+            return None
+        try:
+            return JobEnded.model_validate_json(path.read_bytes())
+        except ValidationError:
+            log.exception("%s is painted again: its end can't be read", job.id)
+            return None
 
-    def _tell(self, id: str) -> None:
-        for event in self.listeners.get(id, ()):
+    def _remove(self, job: JobRecord) -> None:
+        self.store.remove(job)
+        self._notify(job.id)
+
+    def _save(
+        self, job: JobRecord, kind: EventKind | None = None, data: EventData | None = None
+    ) -> None:
+        self.store.save(job, kind, data)
+        self._notify(job.id)
+
+    def _notify(self, job_id: str) -> None:
+        """Wake the subscribers of a job."""
+        for event in self.subscribers.get(job_id, ()):
             event.set()
-
-
-def _public(error: str, message: Message) -> str:
-    """Return an error about a message's files without their paths."""
-    if "folder" not in message:
-        return without_folders(error)
-    return without_paths(error, Path(message["folder"]), message["request"])
-
-
-def python_module(name: str) -> tuple[str, ...]:
-    """Return the command that runs a module. No file of the working directory can take the place
-    of a module that it imports (``-P``); those on PYTHONPATH can.
-    """
-    return sys.executable, "-P", "-m", name
-
-
-def _cause(code: int) -> str:
-    """What an exit code means."""
-    if code == -9:
-        return "killed, probably for want of memory"
-    return f"signal {-code}" if code < 0 else f"code {code}"

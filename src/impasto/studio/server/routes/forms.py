@@ -1,39 +1,42 @@
-"""What the reference says of the forms that jobs are made from."""
+"""The OpenAPI description of the forms, which the endpoints parse themselves."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from impasto.studio.jobs import film_uploads, uploads
+from impasto.studio.jobs import uploads
+from impasto.studio.jobs.models import FilmSettings
 
 FILE = {"type": "string", "format": "binary"}
 
 
-def _form(what: str, **others: dict[str, str]) -> dict[str, Any]:
-    """A form with the file ``what``, its styles, and other fields."""
-    styles = {
-        "type": "array",
-        "maxItems": uploads.MOST_STYLES,
-        "items": FILE,
-        "description": "files, or names of built-in ones",
-    }
-    weights = {"type": "string", "description": "as in 1,0.5"}
-    schema = {
-        "type": "object",
-        "required": [what, "styles"],
-        "properties": {what: FILE, "styles": styles, "weights": weights, **others},
-    }
+def _form(required: list[str], **fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the description of a form with those fields."""
+    schema = {"type": "object", "required": required, "properties": fields}
     content = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-FORM = _form(
+def _job_form(file: str, **others: dict[str, str]) -> dict[str, Any]:
+    """Return the description of a form with that file, styles, and other fields."""
+    styles = {
+        "type": "array",
+        "maxItems": uploads.MAX_STYLES,
+        "items": FILE,
+        "description": "files, or names of built-in ones",
+    }
+    weights = {"type": "string", "description": "as in 1,0.5"}
+    return _form([file, "styles"], **{file: FILE}, styles=styles, weights=weights, **others)
+
+
+FORM = _job_form(
     "content", mask=FILE, recipe={"type": "string", "description": "a JSON object of settings"}
 )
-FILM_FORM = _form(
+FILM_FORM = _job_form(
     "film",
     settings={
         "type": "string",
-        "description": f"a JSON object: {', '.join(film_uploads.FilmSettings.model_fields)}",
+        "description": f"a JSON object: {', '.join(FilmSettings.model_fields)}",
     },
 )
+PICTURE_FORM = _form(["picture"], picture=FILE)

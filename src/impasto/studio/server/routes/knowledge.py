@@ -1,71 +1,89 @@
-"""What there is to choose from, what a picture would take, and how the server is."""
+"""Styles, examples, presets and settings; estimates; the health of the server."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import FileResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from pydantic import BaseModel, ConfigDict, Field
 
 from impasto.base.errors import RecipeError
 from impasto.images import metadata
 from impasto.networks import styles
-from impasto.settings.recipe import FOR_INSTANT, MAX_SIZE_PX, Recipe, build
+from impasto.settings.recipe import FOR_INSTANT, Recipe, build
 from impasto.settings.recipe_files import preset_about, preset_files
 from impasto.studio.jobs import gallery, uploads
 from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.models import EstimateResponse
 from impasto.studio.jobs.store import ACTIVE, FINISHED
 from impasto.studio.jobs.text import check_unicode
+from impasto.studio.server import problems
 from impasto.studio.server.context import studio_of
+from impasto.studio.server.responses import (
+    EstimateRequest,
+    ExampleInfo,
+    ExampleList,
+    Health,
+    PresetInfo,
+    PresetList,
+    RecipeInside,
+    RecipeSchema,
+    StyleInfo,
+    StyleList,
+    content,
+)
+from impasto.studio.server.routes.forms import PICTURE_FORM
+
+EXAMPLE_TYPES = ("image/jpeg", "image/png", "image/webp")
+TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
 
 router = APIRouter(tags=["what there is"])
 
 
-class Question(BaseModel):
-    """A recipe, and the size of a photo."""
-
-    model_config = ConfigDict(extra="forbid")
-    recipe: dict[str, Any] = Field(default_factory=dict)
-    width: int = Field(ge=32, le=MAX_SIZE_PX)
-    height: int = Field(ge=32, le=MAX_SIZE_PX)
-
-
-@router.post("/estimate")
-async def estimate(request: Request, question: Annotated[Question, Body()]) -> dict[str, Any]:
-    """How large a picture would be, and what it would take."""
+@router.post("/estimate", responses=problems.responses(415, 429))
+async def estimate(
+    request: Request, question: Annotated[EstimateRequest, Body()]
+) -> EstimateResponse:
+    """Return how large a picture would be, and what it would take."""
     recipe = uploads.whole_recipe(question.recipe, styles=[])
-    size = {"width": question.width, "height": question.height}
     studio = studio_of(request)
-    studio.check_hands()
-    return await studio.crew.ask({"do": "estimate", "recipe": recipe, **size})
+    studio.check_queries()
+    return await studio.pool.estimate(recipe, question.width, question.height)
 
 
 @router.get("/styles")
-async def all_styles() -> dict[str, list[dict[str, str]]]:
-    """Built-in paintings, and styles of the method instant."""
-    kinds = dict.fromkeys(gallery.paintings(), "painting")
-    kinds |= dict.fromkeys(styles.NAMES, "style")
-    return {
-        "styles": [
-            {
-                "name": name,
-                "title": gallery.title(name),
-                "kind": kind,
-                "thumbnail": f"/v1/styles/{name}/thumbnail",
-            }
+async def all_styles() -> StyleList:
+    """Return the built-in paintings, and the styles of the method instant."""
+    kinds: dict[str, Literal["painting", "style"]] = {
+        **dict.fromkeys(gallery.paintings(), "painting"),
+        **dict.fromkeys(styles.NAMES, "style"),
+    }
+    return StyleList(
+        styles=[
+            StyleInfo(
+                name=name,
+                title=gallery.title(name),
+                kind=kind,
+                thumbnail=f"/v1/styles/{name}/thumbnail",
+            )
             for name, kind in kinds.items()
         ]
-    }
+    )
 
 
-@router.get("/styles/{name}/thumbnail", response_class=Response)
+@router.get(
+    "/styles/{name}/thumbnail",
+    response_class=Response,
+    responses={**content("image/jpeg"), **problems.responses(404)},
+)
 async def thumbnail(name: str) -> Response:
-    """How it looks: a JPEG of 128 px."""
+    """Return a JPEG of 128 px."""
     data = await asyncio.to_thread(gallery.thumbnail, name)
     if data is None:
         raise ProblemError(404, f"there is no style {name!r:.40}")
@@ -73,45 +91,45 @@ async def thumbnail(name: str) -> Response:
 
 
 @router.get("/examples")
-async def examples() -> dict[str, list[dict[str, str]]]:
-    """Photos to try it with."""
-    return {"examples": [{"name": name, "title": gallery.title(name)} for name in gallery.photos()]}
+async def examples() -> ExampleList:
+    """Return the photos to try it with."""
+    return ExampleList(
+        examples=[ExampleInfo(name=name, title=gallery.title(name)) for name in gallery.photos()]
+    )
 
 
-@router.get("/examples/{name}", response_class=FileResponse)
+@router.get(
+    "/examples/{name}",
+    response_class=FileResponse,
+    responses={**content(*EXAMPLE_TYPES), **problems.responses(404)},
+)
 async def example(name: str) -> FileResponse:
-    """One of them."""
+    """Return an example photo."""
     if name not in gallery.photos():
         raise ProblemError(404, f"there is no example {name!r:.40}")
     return FileResponse(gallery.photos()[name])
 
 
 @router.get("/presets")
-async def presets() -> dict[str, list[dict[str, Any]]]:
-    """The looks, and the settings that each begins with."""
-    return {
-        "presets": [
-            {
-                "name": name,
-                "about": preset_about(path),
-                "recipe": build(preset=name).model_dump(mode="json"),
-            }
+async def presets() -> PresetList:
+    """Return the looks, and the settings that each begins with."""
+    return PresetList(
+        presets=[
+            PresetInfo(name=name, about=preset_about(path), recipe=build(preset=name))
             for name, path in preset_files().items()
         ]
-    }
+    )
 
 
 @router.get("/recipe-schema")
-async def recipe_schema() -> dict[str, Any]:
-    """Every setting: its type, bounds, default and description; ``for_instant`` are those that
-    mean something to the method instant.
-    """
-    return {**Recipe.model_json_schema(), "for_instant": FOR_INSTANT}
+async def recipe_schema() -> RecipeSchema:
+    """Return every setting: its type, bounds, default and description."""
+    return RecipeSchema.model_validate({**Recipe.model_json_schema(), "for_instant": FOR_INSTANT})
 
 
-@router.post("/recipe")
-async def recipe_inside(request: Request) -> dict[str, Any]:
-    """The recipe inside a picture that impasto made (a form with the file ``picture``)."""
+@router.post("/recipe", responses=problems.responses(415), openapi_extra=PICTURE_FORM)
+async def recipe_inside(request: Request) -> RecipeInside:
+    """Return the recipe inside a picture that impasto made."""
     studio = studio_of(request)
     form = await studio.form(request)
     picture = form.get("picture")
@@ -123,35 +141,37 @@ async def recipe_inside(request: Request) -> dict[str, Any]:
         check_unicode(note)
     except (RecipeError, ValueError):
         raise ProblemError(422, "that picture holds no recipe") from None
-    return {key: note.get(key) for key in ("recipe", "content", "styles")}
+    return RecipeInside(
+        recipe=note.get("recipe"), content=note.get("content"), styles=note.get("styles")
+    )
 
 
 @router.get("/health")
-async def health(request: Request) -> dict[str, Any]:
-    """Whether it is there, and what it does."""
+async def health(request: Request) -> Health:
+    """Return whether the studio takes jobs, and what it does."""
     studio = studio_of(request)
-    devices = {worker.device for worker in studio.crew.workers if worker.device}
-    return {
-        "status": "ok" if devices else "starting",
-        "version": version("impasto"),
-        "workers": len(studio.crew.workers),
-        "queued": studio.store.count("queued"),
-        "running": studio.store.count("running"),
-        "device": ", ".join(sorted(devices)) or None,
-    }
+    devices = {worker.device for worker in studio.pool.workers if worker.device}
+    return Health(
+        status="ok" if devices else "starting",
+        version=version("impasto"),
+        workers=len(studio.pool.workers),
+        queued=studio.store.count("queued"),
+        running=studio.store.count("running"),
+        device=", ".join(sorted(devices)) or None,
+    )
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=TEXT)
 async def metrics(request: Request) -> Response:
-    """For Prometheus."""
+    """Return the numbers that Prometheus collects."""
     studio = studio_of(request)
     registry = CollectorRegistry()
     jobs = Gauge("impasto_jobs", "Jobs by state", ["state"], registry=registry)
     for state in (*ACTIVE, *FINISHED):
         jobs.labels(state).set(studio.store.count(state))
     for name, about, value in (
-        ("impasto_workers", "Worker processes", len(studio.crew.workers)),
-        ("impasto_worker_crashes", "Workers that died", studio.crew.crashes),
+        ("impasto_workers", "Worker processes", len(studio.pool.workers)),
+        ("impasto_worker_crashes", "Workers that died", studio.pool.crashes),
         ("impasto_free_bytes", "Free disk", shutil.disk_usage(studio.settings.data).free),
     ):
         Gauge(name, about, registry=registry).set(value)

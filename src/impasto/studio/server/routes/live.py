@@ -5,42 +5,64 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import logging
 import os
-from typing import Any
 
 from fastapi import APIRouter, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
+from starlette.types import Message
 
 from impasto.images.limits import Limits
 from impasto.images.opening import DAMAGE, damaged, open_image
 from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
 from impasto.studio.jobs.text import parse_json
+from impasto.studio.server import problems
 from impasto.studio.server.context import STREAM, Studio, studio_of
-from impasto.studio.workers.pool import python_module
+from impasto.studio.server.responses import content
+from impasto.studio.workers.process import python_module
+from impasto.studio.workers.protocol import (
+    JSON_FRAME,
+    PICTURE_FRAME,
+    Frame,
+    LiveError,
+    LiveReady,
+    LiveSettings,
+    decode_live_event,
+    encode_frame,
+    receive_frame,
+)
 
 log = logging.getLogger("impasto.studio")
 
 router = APIRouter()
 
-MOST_SESSIONS = 2
-"""People who can be live at once: each takes all of the machine that it can get."""
-MOST_WAITING = 4
+MAX_SESSIONS = 2
+"""Live sessions at the same time: each takes all of the machine that it can get."""
+MAX_PENDING_PICTURES = 4
 """A client with more unanswered pictures doesn't keep to the protocol."""
-MOST_BYTES = 8_000_000
+MAX_MESSAGE_BYTES = 8_000_000
+"""Of a client's message."""
+MAX_FRAME_BYTES = 64_000_000
+"""Of a painted picture: far more than a JPEG of 4 megapixels can have."""
 IDLE_S = 60.0
 JPEG_FORMATS = ("JPEG", "MPO")
 SHOWN = Limits(max_megapixels=34)
-"""Size of a picture in 8K."""
+"""The size of a picture in 8K."""
 END_OF_JPEG = b"\xff\xd9"
 BUSY = "others are live already; try again later"
-POLICY, BUSY_CODE, GONE = 1008, 1013, 1011
+CLOSE_POLICY, CLOSE_BUSY, CLOSE_GONE = 1008, 1013, 1011
+"""Close codes of WebSockets (RFC 6455)."""
 
 
-@router.post("/live/shown", status_code=204, tags=["live"])
+@router.post(
+    "/live/shown",
+    status_code=204,
+    tags=["live"],
+    responses=problems.responses(415),
+    openapi_extra={"requestBody": {"required": True, "content": {"image/jpeg": {}}}},
+)
 async def show(request: Request) -> None:
-    """A painted picture, a JPEG of up to 1 MB, for whoever watches."""
+    """Show a painted picture, a JPEG of up to 1 MB, to all viewers."""
     picture = await request.body()
     await asyncio.to_thread(_check_jpeg, picture)
     studio_of(request).broadcast.publish(picture)
@@ -58,9 +80,14 @@ def _check_jpeg(data: bytes) -> None:
             raise damaged("that picture", error) from error
 
 
-@router.get("/live/shown", response_class=StreamingResponse, tags=["live"])
+@router.get(
+    "/live/shown",
+    response_class=StreamingResponse,
+    tags=["live"],
+    responses=content("multipart/x-mixed-replace"),
+)
 async def watch(request: Request) -> StreamingResponse:
-    """The pictures that are sent, one replacing the other; it doesn't end."""
+    """Return the pictures that are sent, one replacing the other. The answer doesn't end."""
     broadcast = studio_of(request).broadcast
     if broadcast.is_full:
         raise ProblemError(503, "too many are watching; try again later", **BRIEF_RETRY)
@@ -73,28 +100,33 @@ async def live(socket: WebSocket) -> None:
     """Settings as JSON text, pictures as binary messages; painted pictures back."""
     studio: Studio = socket.app.state.studio
     await socket.accept()
-    if studio.live >= MOST_SESSIONS:
-        await _refuse(socket, BUSY, BUSY_CODE)
+    if studio.live_sessions >= MAX_SESSIONS:
+        await _refuse(socket, BUSY, CLOSE_BUSY)
         return
-    studio.live += 1
+    studio.live_sessions += 1
     try:
-        await _Session(socket).run()
+        await _SocketRelay(socket).run()
     finally:
-        studio.live -= 1
+        studio.live_sessions -= 1
 
 
 async def _refuse(socket: WebSocket, sentence: str, code: int) -> None:
+    """Send an error and close the socket."""
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await socket.send_json({"error": sentence})
         await socket.close(code)
 
 
-class _Session:
+class _SocketRelay:
+    """Passes messages between a client and the process that paints for it."""
+
     def __init__(self, socket: WebSocket) -> None:
         self.socket = socket
-        self.waiting = 0
+        self.pending_pictures = 0
+        """Pictures that haven't been answered."""
 
     async def run(self) -> None:
+        """Start the process, and relay until the client or the process ends."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *python_module("impasto.studio.workers.live_worker"),
@@ -105,11 +137,11 @@ class _Session:
             )
         except OSError as error:  # no file, process or memory is left for it
             log.error("a live session: %s", error)
-            await _refuse(self.socket, BUSY, BUSY_CODE)
+            await _refuse(self.socket, BUSY, CLOSE_BUSY)
             return
         tasks = [
-            asyncio.create_task(self._to(process)),
-            asyncio.create_task(self._from(process)),
+            asyncio.create_task(self._relay_to(process)),
+            asyncio.create_task(self._relay_from(process)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -120,59 +152,59 @@ class _Session:
             for task in tasks:
                 task.cancel()
             with contextlib.suppress(ProcessLookupError):
-                process.kill()  # there is nothing that it would have to keep
+                process.kill()  # a live session has nothing to save
             await asyncio.gather(*tasks, return_exceptions=True)
-            await process.communicate()  # what nobody reads would keep it from being seen to end
+            # asyncio notices the end of a process only when its output has been read.
+            await process.communicate()
 
-    async def _to(self, process: asyncio.subprocess.Process) -> None:
-        """From the client to the process, until it leaves or is silent."""
+    async def _relay_to(self, process: asyncio.subprocess.Process) -> None:
+        """Relay from the client to the process, until the client leaves or is silent."""
         assert process.stdin is not None
         while True:
             try:
                 async with asyncio.timeout(IDLE_S):
                     message = await self.socket.receive()
             except TimeoutError:
-                await _refuse(self.socket, "nothing came for a minute", POLICY)
+                await _refuse(self.socket, "nothing came for a minute", CLOSE_POLICY)
                 return
             if message["type"] == "websocket.disconnect":
                 return
-            kind, data = _message(message)
-            if kind is None or len(data) > MOST_BYTES:
-                await _refuse(self.socket, "settings are a JSON object, pictures bytes", POLICY)
+            frame = _frame(message)
+            if frame is None or len(frame.payload) > MAX_MESSAGE_BYTES:
+                await _refuse(
+                    self.socket, "settings are a JSON object, pictures bytes", CLOSE_POLICY
+                )
                 return
-            self.waiting += kind == b"P"
-            if self.waiting > MOST_WAITING:
-                await _refuse(self.socket, "wait for the answers to your pictures", POLICY)
+            self.pending_pictures += frame.kind == PICTURE_FRAME
+            if self.pending_pictures > MAX_PENDING_PICTURES:
+                await _refuse(self.socket, "wait for the answers to your pictures", CLOSE_POLICY)
                 return
-            process.stdin.write(len(data).to_bytes(4, "big") + kind + data)
+            process.stdin.write(encode_frame(*frame))
             await process.stdin.drain()
 
-    async def _from(self, process: asyncio.subprocess.Process) -> None:
-        """From the process to the client, until it ends."""
+    async def _relay_from(self, process: asyncio.subprocess.Process) -> None:
+        """Relay from the process to the client, until the process ends."""
         assert process.stdout is not None
-        try:
-            while True:
-                head = await process.stdout.readexactly(5)
-                data = await process.stdout.readexactly(int.from_bytes(head[:4], "big"))
-                if head[4:] == b"P":
-                    self.waiting -= 1
-                    await self.socket.send_bytes(data)
-                else:
-                    answer = json.loads(data)
-                    self.waiting -= bool(answer.get("picture"))
-                    await self.socket.send_json(answer)
-        except asyncio.IncompleteReadError:
-            await _refuse(self.socket, "the painting process ended", GONE)
+        while (frame := await receive_frame(process.stdout, MAX_FRAME_BYTES)) is not None:
+            if frame.kind == PICTURE_FRAME:
+                self.pending_pictures -= 1
+                await self.socket.send_bytes(frame.payload)
+                continue
+            match decode_live_event(frame):
+                case LiveReady():
+                    await self.socket.send_json({"ready": True})
+                case LiveError(error=sentence, picture=is_picture):
+                    self.pending_pictures -= is_picture
+                    await self.socket.send_json({"error": sentence, "picture": is_picture})
+        await _refuse(self.socket, "the painting process ended", CLOSE_GONE)
 
 
-def _message(message: Any) -> tuple[bytes | None, bytes]:
-    """Its letter and bytes; None for what makes no sense."""
+def _frame(message: Message) -> Frame | None:
+    """Return the frame for a message of the client, or None if it makes no sense."""
     if message.get("bytes") is not None:
-        return b"P", message["bytes"]
+        return Frame(PICTURE_FRAME, message["bytes"])
     try:
-        settings = parse_json(message.get("text") or "")
+        settings = LiveSettings.model_validate(parse_json(message.get("text") or ""))
     except (ValueError, RecursionError):
-        return None, b""
-    if not isinstance(settings, dict):
-        return None, b""
-    return b"J", json.dumps(settings).encode()
+        return None
+    return Frame(JSON_FRAME, settings.model_dump_json().encode())

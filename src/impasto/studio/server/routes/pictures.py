@@ -1,4 +1,4 @@
-"""Pictures: of jobs, and at once."""
+"""Pictures: the files of jobs, and instant pictures without a job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import tempfile
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
@@ -19,24 +19,29 @@ from impasto.settings.recipe import MAX_SIZE_PX
 from impasto.studio.jobs import uploads
 from impasto.studio.jobs.errors import ProblemError
 from impasto.studio.jobs.results import MEDIA_TYPES, converted
-from impasto.studio.jobs.store import FINISHED, NEW_PREFIX, Job
-from impasto.studio.server.context import FOREVER, FRESH, Studio, studio_of
+from impasto.studio.jobs.store import FINISHED, NEW_PREFIX, JobRecord
+from impasto.studio.server import problems
+from impasto.studio.server.context import IMMUTABLE, NOT_CACHED, Studio, studio_of
+from impasto.studio.server.responses import content
 from impasto.studio.server.routes.forms import FORM
 
 router = APIRouter(tags=["pictures"])
 
-picture: dict[str, Any] = {"content": {kind: {} for kind in MEDIA_TYPES.values()}}
+PREVIEW = {**content("image/jpeg"), **problems.responses(404)}
+RESULT = {**content(*MEDIA_TYPES.values(), "video/mp4"), **problems.responses(404, 409)}
+UPLOADED = {**content("application/octet-stream"), **problems.responses(404)}
+STYLIZED = {**content(*MEDIA_TYPES.values()), **problems.responses(415, 429)}
 
 
-@router.get("/jobs/{id}/preview", response_class=FileResponse)
+@router.get("/jobs/{id}/preview", response_class=FileResponse, responses=PREVIEW)
 async def preview(request: Request, id: str) -> FileResponse:
-    """The picture so far, at most 1024 px."""
+    """Return the picture so far, at most 1024 px."""
     studio = studio_of(request)
     path = studio.store.folder_of(studio.job(id)) / "preview.jpg"
-    return _file(path, "there is no preview yet", "image/jpeg", FRESH)
+    return _file(path, "there is no preview yet", "image/jpeg", NOT_CACHED)
 
 
-@router.get("/jobs/{id}/result", response_class=Response, responses={200: picture})
+@router.get("/jobs/{id}/result", response_class=Response, responses=RESULT)
 async def result(
     request: Request,
     id: str,
@@ -45,7 +50,7 @@ async def result(
     metadata: bool = True,
     download: bool = False,
 ) -> Response:
-    """The finished picture."""
+    """Return the finished picture, or film."""
     studio = studio_of(request)
     job = studio.job(id)
     if job.is_film:
@@ -53,69 +58,66 @@ async def result(
     path = studio.store.folder_of(job) / "result.png"
     if job.state not in FINISHED or not path.exists():
         raise ProblemError(409, f"there is no picture yet: the job is {job.state}")
-    headers = dict(FOREVER)
+    headers = dict(IMMUTABLE)
     if download:
-        headers["Content-Disposition"] = _attachment(f"{job.request['name']}.{format}")
+        headers["Content-Disposition"] = _attachment(f"{job.request.name}.{format}")
     if format == "png" and size is None and metadata:
         return FileResponse(path, media_type=MEDIA_TYPES[format], headers=headers)
-    async with studio.converting:
+    async with studio.conversions:
         data = await asyncio.to_thread(converted, path, format, size, with_recipe=metadata)
     return Response(data, media_type=MEDIA_TYPES[format], headers=headers)
 
 
-def _film(studio: Studio, job: Job, *, download: bool) -> Response:
+def _film(studio: Studio, job: JobRecord, *, download: bool) -> Response:
     path = studio.store.folder_of(job) / "result.mp4"
     if job.state not in FINISHED or not path.exists():
         raise ProblemError(409, f"there is no film yet: the job is {job.state}")
-    headers = dict(FOREVER)
+    headers = dict(IMMUTABLE)
     if download:
-        headers["Content-Disposition"] = _attachment(f"{job.request['name']}.mp4")
+        headers["Content-Disposition"] = _attachment(f"{job.request.name}.mp4")
     return FileResponse(path, media_type="video/mp4", headers=headers)
 
 
-@router.get("/jobs/{id}/content", response_class=FileResponse)
-async def content(request: Request, id: str) -> FileResponse:
-    """The photo that it is made from."""
+@router.get("/jobs/{id}/content", response_class=FileResponse, responses=UPLOADED)
+async def content_image(request: Request, id: str) -> FileResponse:
+    """Return the photo that it is made from."""
     return _uploaded(studio_of(request), id, "content")
 
 
-@router.get("/jobs/{id}/styles/{index}", response_class=FileResponse)
-async def style(
-    request: Request, id: str, index: Annotated[int, PathParameter(ge=0, lt=uploads.MOST_STYLES)]
+@router.get("/jobs/{id}/styles/{index}", response_class=FileResponse, responses=UPLOADED)
+async def style_image(
+    request: Request, id: str, index: Annotated[int, PathParameter(ge=0, lt=uploads.MAX_STYLES)]
 ) -> FileResponse:
-    """A painting that it is made from, counted from 0."""
+    """Return a painting that it is made from, counted from 0."""
     return _uploaded(studio_of(request), id, f"style-{index}")
 
 
-@router.get("/jobs/{id}/mask", response_class=FileResponse)
+@router.get("/jobs/{id}/mask", response_class=FileResponse, responses=UPLOADED)
 async def mask(request: Request, id: str) -> FileResponse:
-    """Its mask."""
+    """Return its mask."""
     return _uploaded(studio_of(request), id, "mask")
 
 
-@router.post("/stylize", response_class=Response, responses={200: picture}, openapi_extra=FORM)
+@router.post("/stylize", response_class=Response, responses=STYLIZED, openapi_extra=FORM)
 async def stylize(request: Request, format: Annotated[Format, Query()] = "png") -> Response:
-    """The method instant, at once."""
+    """Make an instant picture at once."""
     studio = studio_of(request)
-    studio.check_hands()
+    studio.check_queries()
     form = await studio.form(request)
     with tempfile.TemporaryDirectory(prefix=NEW_PREFIX, dir=studio.store.folder) as name:
         folder = Path(name)
-        wanted = await asyncio.to_thread(
+        picture_request = await asyncio.to_thread(
             uploads.request_from, form, folder, studio.settings.limits, instant=True
         )
-        order = {"do": "stylize", "folder": name, "request": wanted}
-        answer = await studio.crew.ask(order)
-        async with studio.converting:
-            data = await asyncio.to_thread(
-                converted, folder / answer["file"], format, None, with_recipe=True
-            )
-    return Response(data, media_type=MEDIA_TYPES[format], headers=FRESH)
+        path = await studio.pool.stylize(folder, picture_request)
+        async with studio.conversions:
+            data = await asyncio.to_thread(converted, path, format, None, with_recipe=True)
+    return Response(data, media_type=MEDIA_TYPES[format], headers=NOT_CACHED)
 
 
 def _uploaded(studio: Studio, id: str, name: str) -> FileResponse:
     path = studio.store.folder_of(studio.job(id)) / name
-    return _file(path, f"that job has no {name}", "application/octet-stream", FOREVER)
+    return _file(path, f"that job has no {name}", "application/octet-stream", IMMUTABLE)
 
 
 def _file(path: Path, missing: str, media_type: str, headers: dict[str, str]) -> FileResponse:

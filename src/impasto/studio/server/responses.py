@@ -1,0 +1,100 @@
+"""The answers of the REST API that aren't about one job; those are in ``jobs/models.py``."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from impasto.settings.recipe import MAX_SIZE_PX, Recipe
+from impasto.studio.jobs.models import JobResponse, JsonObject
+
+
+def content(*media_types: str) -> dict[int | str, dict[str, Any]]:
+    """Return the description of an answer that is a file, for the ``responses`` of a route."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"content": dict.fromkeys(media_types, binary)}}
+
+
+class JobList(BaseModel):
+    """All jobs, the newest first."""
+
+    jobs: list[JobResponse]
+
+
+class EstimateRequest(BaseModel):
+    """A recipe, and the size of a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+    recipe: JsonObject = Field(default_factory=dict)
+    width: int = Field(ge=32, le=MAX_SIZE_PX)
+    height: int = Field(ge=32, le=MAX_SIZE_PX)
+
+
+class StyleInfo(BaseModel):
+    """A built-in painting, or a style of the method instant."""
+
+    name: str
+    title: str
+    kind: Literal["painting", "style"]
+    thumbnail: str = Field(description="the address of a JPEG")
+
+
+class StyleList(BaseModel):
+    """What there is to paint like."""
+
+    styles: list[StyleInfo]
+
+
+class ExampleInfo(BaseModel):
+    """An example photo."""
+
+    name: str
+    title: str
+
+
+class ExampleList(BaseModel):
+    """Photos to try it with."""
+
+    examples: list[ExampleInfo]
+
+
+class PresetInfo(BaseModel):
+    """A preset, and the settings that it begins with."""
+
+    name: str
+    about: str
+    recipe: Recipe
+
+
+class PresetList(BaseModel):
+    """The looks."""
+
+    presets: list[PresetInfo]
+
+
+class RecipeSchema(BaseModel):
+    """The JSON Schema of a recipe."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+    for_instant: list[str] = Field(description="the settings that the method instant knows")
+
+
+class RecipeInside(BaseModel):
+    """What a picture says of how it was made."""
+
+    recipe: JsonValue
+    content: JsonValue
+    styles: JsonValue
+
+
+class Health(BaseModel):
+    """Whether the studio takes jobs, and what it does."""
+
+    status: Literal["ok", "starting"]
+    version: str
+    workers: int
+    queued: int
+    running: int
+    device: str | None
