@@ -55,17 +55,18 @@ def _create_tables(database: sqlite3.Connection) -> None:
 MIGRATIONS: tuple[Migration, ...] = (_create_tables,)
 
 
-def migrate(database: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def migrate(database: sqlite3.Connection, migrations: Sequence[Migration] | None = None) -> None:
     """Bring a database to the latest version, or leave it as it is.
 
     Args:
         database: A connection without implicit transactions (``isolation_level=None``).
-        migrations: The migrations from version 0 on.
+        migrations: The migrations from version 0 on, by default ``MIGRATIONS``.
 
     Raises:
         NewerDatabaseError: The database has a version that isn't known here.
         sqlite3.Error: The database is damaged, or can't be written.
     """
+    migrations = MIGRATIONS if migrations is None else migrations
     database.execute("BEGIN IMMEDIATE")
     try:
         (version,) = database.execute("PRAGMA user_version").fetchone()
