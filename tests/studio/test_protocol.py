@@ -25,13 +25,13 @@ from impasto.studio.workers.protocol import (
     DropOrder,
     EstimateAnswer,
     EstimateQuery,
-    Frame,
     JobAdvanced,
     JobDropped,
     JobEnded,
     LiveError,
     LiveReady,
     LiveSettings,
+    MessageFrame,
     ProtocolError,
     QueryFailed,
     RunOrder,
@@ -54,8 +54,8 @@ RECIPE = StoredRecipe.model_validate({"method": "optimize", "steps": 9, "size": 
 STEP = {"step": 3, "steps": 9, "scale": 64, "losses": {"total": 0.1}, "seconds": 1.5, "eta": None}
 
 
-def received(data: bytes, max_bytes: int = 1000) -> Frame | None:
-    async def receive() -> Frame | None:
+def received(data: bytes, max_bytes: int = 1000) -> MessageFrame | None:
+    async def receive() -> MessageFrame | None:
         stream = asyncio.StreamReader()
         stream.feed_data(data)
         stream.feed_eof()
@@ -145,7 +145,7 @@ def test_what_is_no_frame():
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"type": "other"}', b'{"type": "stop"}'])
 def test_what_is_no_message(payload):
     with pytest.raises(ValidationError):
-        decode_painting_order(Frame(JSON_FRAME, payload))
+        decode_painting_order(MessageFrame(JSON_FRAME, payload))
 
 
 def test_a_request_of_an_early_version_is_for_a_picture():

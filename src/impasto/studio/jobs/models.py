@@ -6,7 +6,7 @@ The database keeps requests and progress as JSON, so their keys stay readable fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeGuard
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 
@@ -16,11 +16,6 @@ RecordState = Literal["queued", "running", "done", "stopped", "failed", "droppin
 """The states of a record. A job in the state ``dropping`` is deleted once its worker lets go."""
 JobKind = Literal["picture", "film"]
 JsonObject = dict[str, JsonValue]
-
-
-def is_json_object(value: JsonValue) -> TypeGuard[JsonObject]:
-    """Return whether a JSON value is an object."""
-    return isinstance(value, dict)
 
 
 class StoredRecipe(BaseModel):

@@ -1,4 +1,4 @@
-"""Text from outside: JSON, whose strings must be valid Unicode, and paths in error messages.
+"""Text that comes from clients and workers: JSON, and the paths in error messages.
 
 JSON can escape half of a surrogate pair (``"\\ud800"``). Python reads it as a string that can't be
 encoded, so it can be neither answered nor stored.
@@ -10,25 +10,26 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^\s/]+/)+(?=[^\s/])")
 """The folders of an absolute path, whose file follows."""
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes) -> JsonValue:
     """Return the value of a JSON text.
 
     Raises:
         ValueError: The text isn't JSON, or a string in it isn't valid Unicode.
         RecursionError: The JSON is nested too deeply.
     """
-    value = json.loads(text)
+    value: JsonValue = json.loads(text)
     check_unicode(value)
     return value
 
 
-def check_unicode(value: Any) -> None:
+def check_unicode(value: object) -> None:
     """Raise ValueError if a string anywhere in a JSON value isn't valid Unicode."""
     try:
         json.dumps(value, ensure_ascii=False).encode()

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from impasto.studio.jobs.models import QueuedProgress, StepProgress
 from impasto.studio.server import problems
 from impasto.studio.server.context import Studio
 from impasto.studio.server.guard import Guard
@@ -31,12 +32,13 @@ DOCS_PAGE = """<!doctype html>
 
 
 class StudioApp(FastAPI):
-    """An application whose description has the model of errors, which every route refers to."""
+    """An application whose description has the models of errors and of the data of events."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""
         description = super().openapi()
-        description["components"]["schemas"]["Problem"] = problems.Problem.model_json_schema()
+        for model in (problems.Problem, QueuedProgress, StepProgress):
+            description["components"]["schemas"][model.__name__] = model.model_json_schema()
         return description
 
 

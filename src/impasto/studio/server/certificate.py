@@ -1,7 +1,7 @@
-"""A certificate of the studio's own.
+"""The studio's own, self-signed certificate.
 
-Browsers give a page their camera only over https; nobody vouches for a machine at home, so it
-vouches for itself, and the browser asks once whether to believe it.
+Browsers give a page the camera only over https. No authority issues a certificate for a machine at
+home, so the studio signs its own, and the browser asks once whether to trust it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,31 @@ from impasto.base import files
 from impasto.base.errors import OutputError
 
 FILE = "certificate.pem"
-VALID = timedelta(days=397)
-"""Browsers trust none for longer."""
-RENEWED = timedelta(days=30)
+VALIDITY = timedelta(days=397)
+"""The longest that browsers accept."""
+RENEWAL = timedelta(days=30)
+"""A certificate is replaced when it is valid for less than that."""
 
 
 def own_certificate(folder: Path, names: Sequence[str]) -> Path:
-    """A file with a key and a certificate for ``names`` and for all that this machine is called:
-    the one in ``folder``, or a new one if that is for others, or will soon be too old.
+    """Return a file with a key and a certificate for this machine.
+
+    The file in ``folder`` is replaced if it lacks a name or expires soon.
+
+    Args:
+        folder: Where the file is kept.
+        names: Host names and addresses, besides those that this machine knows of itself.
     """
     path = folder / FILE
-    called = _alternatives([*names, *_own_names()])
-    if not _is_good(path, called):
-        pem = _made(called)
+    hosts = _alternatives([*names, *_own_names()])
+    if not _is_valid(path, hosts):
+        pem = _create(hosts)
         files.make_atomically(path, lambda new: new.write_bytes(pem), private=True)
     return path
 
 
 def check(path: Path) -> None:
-    """Raise OutputError: no certificate with its key, without a password."""
+    """Raise OutputError unless a file has a certificate with its key, without a password."""
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(path, password=lambda: b"")
     except FileNotFoundError as error:
@@ -51,16 +57,16 @@ def check(path: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """What browsers show of a certificate: its SHA-256, in pairs of digits."""
+    """Return the SHA-256 of a certificate, in pairs of digits as browsers show it."""
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     return certificate.fingerprint(hashes.SHA256()).hex(":").upper()
 
 
 def own_address() -> str | None:
-    """Where other machines reach this one: the address that it would use to the outside."""
+    """Return the address that this machine uses to reach others, or None without a network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outwards:
         try:
-            outwards.connect(("192.0.2.1", 9))  # set aside for examples; nothing is sent
+            outwards.connect(("192.0.2.1", 9))  # reserved for documentation; nothing is sent
         except OSError:  # no network
             return None
         address: str = outwards.getsockname()[0]
@@ -79,7 +85,7 @@ def _own_names() -> list[str]:
 
 
 def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
-    """Names and addresses, each once, as certificates have them."""
+    """Return names and addresses, each once, as certificates have them."""
     known: dict[str, x509.GeneralName] = {}
     for name in names:
         try:
@@ -89,18 +95,18 @@ def _alternatives(names: Sequence[str]) -> list[x509.GeneralName]:
     return list(known.values())
 
 
-def _is_good(path: Path, called: Sequence[x509.GeneralName]) -> bool:
+def _is_valid(path: Path, hosts: Sequence[x509.GeneralName]) -> bool:
     try:
         check(path)
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (OutputError, ValueError, x509.ExtensionNotFound):
         return False
-    left = certificate.not_valid_after_utc - datetime.now(UTC)
-    return left > RENEWED and set(called) <= set(extension.value)
+    remaining = certificate.not_valid_after_utc - datetime.now(UTC)
+    return remaining > RENEWAL and set(hosts) <= set(extension.value)
 
 
-def _made(called: Sequence[x509.GeneralName]) -> bytes:
+def _create(hosts: Sequence[x509.GeneralName]) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "impasto studio")])
     now = datetime.now(UTC)
@@ -111,8 +117,8 @@ def _made(called: Sequence[x509.GeneralName]) -> bytes:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))  # clocks differ
-        .not_valid_after(now + VALID - timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(called), critical=False)
+        .not_valid_after(now + VALIDITY - timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

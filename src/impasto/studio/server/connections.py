@@ -28,7 +28,7 @@ log = logging.getLogger("impasto.studio")
 MAX_CONNECTIONS = 1000
 MIN_CONNECTIONS = 8
 DESCRIPTORS = 4096
-"""Wanted; systems often allow a process 256 or 1024 unless it asks for more."""
+"""The number that is asked for. Many systems allow a process 256 or 1024 by default."""
 RESERVED_DESCRIPTORS = 16
 """Descriptors kept for the database, the workers' pipes and the libraries."""
 HEADER_S = 20.0
@@ -41,31 +41,33 @@ PROMPT_S = 1.0
 """Seconds that a new connection has for its request before it may have to make room."""
 ACCEPT_RETRY_S = 0.05
 DISCARD_S = 2.0
-"""Seconds in which the body of a refused request is read: who still sends hears no answer."""
+"""Seconds in which the body of a refused request is read. Many clients read no answer before."""
 LOG_EVERY_S = 600.0
 
 
 class Connections:
     """The connections of a server that wait for a request, the oldest first."""
 
-    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
-        self.most = most
+    def __init__(self, limit: int = MAX_CONNECTIONS) -> None:
+        self.limit = limit
         self.waiting: dict[RequestProtocol, float] = {}
-        """When each began to wait."""
+        """When each connection began to wait, by ``time.monotonic``."""
         self.log_throttle = Throttle(LOG_EVERY_S)
 
     def make_room(self) -> bool:
         """End the connection that has waited longest. Return False if none has waited long."""
         if self.log_throttle.is_due():
-            log.warning("there are %d connections, the most that there may be", self.most)
+            log.warning("there are %d connections, the most that there may be", self.limit)
         return self.end_oldest(PROMPT_S)
 
-    def end_oldest(self, least_s: float = 0.0) -> bool:
-        """End the connection that has waited longest, if it has waited for ``least_s`` seconds.
-        Return whether there was one.
+    def end_oldest(self, min_wait_s: float = 0.0) -> bool:
+        """End the connection that has waited longest. Return whether there was one.
+
+        Args:
+            min_wait_s: Leave connections alone that have waited for fewer seconds.
         """
         oldest, since = next(iter(self.waiting.items()), (None, 0.0))
-        if oldest is None or time.monotonic() - since < least_s:
+        if oldest is None or time.monotonic() - since < min_wait_s:
             return False
         oldest.end()
         return True
@@ -87,7 +89,7 @@ class RequestProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.shared.most and not self.shared.make_room():
+        if len(self.connections) > self.shared.limit and not self.shared.make_room():
             self.app = refuse
             self.header_s = PROMPT_S
         self._limit_waiting()
@@ -168,7 +170,7 @@ async def refuse(scope: Any, receive: Any, send: Any) -> None:
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open more files, where it may. Return how many connections that allows.
+    """Raise this process's limit of open files. Return how many connections the limit allows.
 
     Half of the descriptors stay for what the requests open: uploads and pictures.
     """
@@ -203,16 +205,18 @@ class Listener:
         sock.setblocking(False)
         self.loop, self.factory, self.sock, self.ssl, self.shared = loop, factory, sock, ssl, shared
         self.handshakes: dict[asyncio.Task[None], None] = {}
-        """Of TLS, the oldest first."""
+        """The TLS handshakes in progress, the oldest first."""
         self.log_throttle = Throttle(LOG_EVERY_S)
         self.accepting = loop.create_task(self._accept())
 
     def close(self) -> None:
+        """Accept no more connections."""
         self.accepting.cancel()
         for task in self.handshakes:
             task.cancel()
 
     async def wait_closed(self) -> None:
+        """Wait until ``close`` has taken effect."""
         await asyncio.wait([self.accepting, *self.handshakes])
 
     async def _accept(self) -> None:
@@ -227,7 +231,7 @@ class Listener:
             task = self.loop.create_task(self._begin(sock))
             self.handshakes[task] = None
             task.add_done_callback(self.handshakes.pop)
-            if len(self.handshakes) > self.shared.most:
+            if len(self.handshakes) > self.shared.limit:
                 next(iter(self.handshakes)).cancel()
 
     async def _begin(self, sock: socket.socket) -> None:

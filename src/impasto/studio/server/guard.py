@@ -1,6 +1,7 @@
-"""What every request passes first: who is asking, from where, and how much.
+"""The checks that every request passes first: host, origin, token, and the size of the body.
 
-Plain ASGI, so that a body is counted as it arrives, before anything keeps it.
+This is plain ASGI, so that a body is counted as it arrives, before anything keeps it. Starlette's
+own limit of a body isn't used: it counts bytes, but it doesn't cut off an upload that is too slow.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from impasto.studio.server.settings import Settings
 
 COOKIE = "impasto-token"
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-PARTS = 8
-"""Files of one form: photo, paintings, mask; with room for the text."""
+FORM_FILES = 8
+"""The size of a form, in files of the largest size: photo, paintings, mask and room for text."""
 BYTES_PER_MB = 1_000_000
-MOST_MB_OF_TEXT = 1
-"""Of whatever isn't a form with files: it is held in memory."""
+MAX_TEXT_MB = 1
+"""The size of a body that isn't a form with files. It is held in memory."""
 NEEDS_TOKEN = "this studio needs its token: open the address that was printed"
 TOKEN_PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>impasto studio</title>
@@ -46,19 +47,23 @@ SECURITY_HEADERS = {
 
 
 class _RefusedError(Exception):
+    """A request that is refused, with the status and the sentence of the answer."""
+
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status, self.sentence = status, sentence
 
 
 class Guard:
-    """Checks the Host header, the origin of what changes something, the token and the body's size
-    and pace; adds the security headers to every answer.
+    """Middleware that checks requests, and adds the security headers to every answer.
+
+    It checks the Host header, the origin of requests that change something, the token, and the size
+    and the pace of the body.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self.most_mb = PARTS * settings.limits.max_megabytes
+        self.max_form_mb = FORM_FILES * settings.limits.max_megabytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -74,7 +79,7 @@ class Guard:
         async def guarded_send(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
-                if body.refused is not None and not refusing:  # whatever was made of that
+                if body.refused is not None and not refusing:  # the answer is based on half a body
                     raise body.refused
                 started = True
                 headers = MutableHeaders(scope=message)
@@ -97,7 +102,7 @@ class Guard:
                 await _answer_to(refused, scope, headers)(scope, receive, guarded_send)
 
     async def _guard_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A socket that another site's page opens would carry our cookie: it is refused."""
+        """Refuse a WebSocket of another site's page: it would carry the cookie with the token."""
         try:
             self._check(scope, Headers(scope=scope))
         except _RefusedError as refused:
@@ -132,9 +137,9 @@ class Guard:
             )
 
     def _limit(self, headers: Headers) -> float:
-        """How many megabytes a request may have."""
+        """Return how many megabytes the body of a request may have."""
         is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
-        return self.most_mb if is_form else MOST_MB_OF_TEXT
+        return self.max_form_mb if is_form else MAX_TEXT_MB
 
     def _authorised(self, headers: Headers, token: str) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
@@ -146,7 +151,7 @@ class Guard:
         return has_bearer or (cookie is not None and _equal(cookie.value, token))
 
     def _token_in_address(self, scope: Scope) -> str | None:
-        """The right token, given as ``/?token=…``: what the printed address has."""
+        """Return the token in the page's address, ``/?token=…``, or None if it isn't right."""
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token", [""])[0]
         right = self.settings.token
         page = scope["path"] == "/" and scope.get("method") == "GET"
@@ -154,36 +159,38 @@ class Guard:
 
 
 class _Body:
-    """What a request brings: too much is refused, and too slow. ``refused`` remembers it, for the
-    frameworks between here and there make errors of their own of it.
+    """The body of a request. It refuses one that is too large or too slow.
+
+    ``refused`` keeps the error, because FastAPI turns errors of ``receive`` into errors of its own.
     """
 
-    def __init__(self, receive: Receive, settings: Settings, most_mb: float) -> None:
-        self._receive, self._settings, self._most_mb = receive, settings, most_mb
+    def __init__(self, receive: Receive, settings: Settings, max_mb: float) -> None:
+        self._receive, self._settings, self._max_mb = receive, settings, max_mb
         self._deadline = time.monotonic() + settings.upload_seconds
-        self._taken, self._complete = 0, False
+        self._received_bytes, self._is_complete = 0, False
         self.refused: _RefusedError | None = None
 
     async def receive(self) -> Message:
-        if self._complete:  # what comes now is the client leaving, whenever it likes
+        """Return the next message of the client. Raise _RefusedError if the body is refused."""
+        if self._is_complete:  # the only message left is that the client has gone
             return await self._receive()
-        patience = min(self._settings.idle_seconds, self._deadline - time.monotonic())
+        timeout_s = min(self._settings.idle_seconds, self._deadline - time.monotonic())
         try:
-            async with asyncio.timeout(max(0.0, patience)):
+            async with asyncio.timeout(max(0.0, timeout_s)):
                 message = await self._receive()
         except TimeoutError:
             self.refused = _RefusedError(408, "the upload is too slow")
             raise self.refused from None
-        self._taken += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
-        if self._taken > self._most_mb * BYTES_PER_MB:
-            self.refused = _too_large(self._most_mb)
+        self._received_bytes += len(message.get("body", b""))
+        self._is_complete = not message.get("more_body", False)
+        if self._received_bytes > self._max_mb * BYTES_PER_MB:
+            self.refused = _too_large(self._max_mb)
             raise self.refused
         return message
 
 
 def _answer_to(refused: _RefusedError, scope: Scope, headers: Headers) -> Response:
-    """A problem; where a person opens the page without the token, a page that asks for it."""
+    """Return a problem, or a page that asks for the token where a browser opens the page."""
     wants_page = scope["path"] == "/" and "text/html" in headers.get("accept", "")
     if refused.status == 401 and wants_page:
         return HTMLResponse(TOKEN_PAGE, 401)
@@ -195,12 +202,12 @@ def _too_large(limit: float) -> _RefusedError:
 
 
 def _equal(given: str, token: str) -> bool:
-    """In constant time."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(), token.encode())
 
 
 def _same_origin(scope: Scope, headers: Headers) -> bool:
-    """Browsers say where a request comes from; other programs say nothing."""
+    """Return whether a request comes from the studio's own page, or not from a browser."""
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site in ("same-origin", "none")
@@ -220,9 +227,9 @@ def _browser_scheme(scope: Scope, headers: Headers) -> str | None:
 
     A request to the very port that the studio listens on has come without a proxy.
     """
-    told = headers.get("x-forwarded-proto")
-    if told is not None:
-        return told.partition(",")[0].strip().lower()
+    forwarded = headers.get("x-forwarded-proto")
+    if forwarded is not None:
+        return forwarded.partition(",")[0].strip().lower()
     scheme = str(scope["scheme"]).replace("ws", "http")
     server = scope.get("server")
     is_direct = server is not None and urlsplit(f"//{headers.get('host')}").port == server[1]

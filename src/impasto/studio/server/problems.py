@@ -42,6 +42,10 @@ DESCRIPTIONS = {
 }
 
 
+Responses = dict[int | str, dict[str, Any]]
+"""The descriptions of answers by status, as FastAPI takes them."""
+
+
 class Problem(BaseModel):
     """An error (RFC 9457)."""
 
@@ -51,7 +55,7 @@ class Problem(BaseModel):
     detail: str = Field(description="one sentence for the person who must act")
 
 
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def responses(*statuses: int) -> Responses:
     """Return the description of errors for the ``responses`` of a route."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {

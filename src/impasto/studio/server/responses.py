@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from impasto.settings.recipe import MAX_SIZE_PX, Recipe
 from impasto.studio.jobs.models import JobResponse, JsonObject
+from impasto.studio.server.problems import Responses
 
 
-def content(*media_types: str) -> dict[int | str, dict[str, Any]]:
+def content(*media_types: str) -> Responses:
     """Return the description of an answer that is a file, for the ``responses`` of a route."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     return {200: {"content": dict.fromkeys(media_types, binary)}}

@@ -1,4 +1,4 @@
-"""Running the server."""
+"""Runs the server: address, certificate, lock and signals."""
 
 from __future__ import annotations
 
@@ -33,15 +33,22 @@ from impasto.studio.server.connections import (
 from impasto.studio.server.settings import WILDCARDS, Settings, prepare_data_folder
 
 BACKLOG = 1000
-"""Who comes before the server is ready waits."""
-GOODBYE_S = 2
-MOST_BYTES_OF_A_MESSAGE = 10_000_000
+"""Connections that may wait until the server is ready."""
+SHUTDOWN_S = 2
+"""Seconds that requests have to end at shutdown."""
+MAX_SOCKET_MESSAGE_BYTES = 10_000_000
 
 
 def serve(settings: Settings, *, say: Callable[[str], object], open_browser: bool) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``say`` the address and what happens.
+    """Serve until Ctrl-C or SIGTERM.
 
-    Raises OutputError: the address or the data folder is in use.
+    Args:
+        settings: How the studio is started.
+        say: Prints a line for the user.
+        open_browser: Open the page in a browser.
+
+    Raises:
+        OutputError: The address or the data folder is in use, or can't be used.
     """
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.INFO)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
@@ -50,7 +57,7 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     settings = replace(settings, port=listener.getsockname()[1])
     certificate = _certificate(settings)
     held = lock.hold(settings.data)
-    Store(settings.data).close()  # what is wrong with it is said before the address
+    Store(settings.data).close()  # its errors come before the address is printed
     app = create_app(settings, () if held is None else (held,))
     shared = Connections(raise_descriptor_limit())
     config = uvicorn.Config(
@@ -60,10 +67,10 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=GOODBYE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
         http=partial(RequestProtocol, shared=shared),  # type: ignore[arg-type]
         ws=_Socket,
-        ws_max_size=MOST_BYTES_OF_A_MESSAGE,
+        ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
         ssl_certfile=certificate,
     )
     address = _address(settings, "127.0.0.1" if settings.host in WILDCARDS else settings.host)
@@ -78,23 +85,28 @@ def serve(settings: Settings, *, say: Callable[[str], object], open_browser: boo
     say(f"pictures are kept in {settings.data}; Ctrl-C ends it")
     if open_browser:
         webbrowser.open(address)
-    for number in (signal.SIGINT, signal.SIGTERM):  # the server has handlers of its own, and these
-        signal.signal(number, lambda *_: None)  # get the signal once more when it has ended
+    # uvicorn has handlers of its own. When it has ended it sends the signal again, to these.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
     with asyncio.Runner(loop_factory=partial(new_event_loop, shared)) as runner:
         runner.run(_Server(config).serve(sockets=[listener]))
     say("the studio has ended; what was being painted goes on at the next start")
 
 
 class _Server(uvicorn.Server):
+    """A server that shuts down once."""
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Once is enough: its end is bounded, and the workers are to keep what they have."""
+        """Ignore a second signal: it would end the workers before they write checkpoints."""
         if not self.should_exit:
             super().handle_exit(sig, frame)
 
 
 class _Socket(WebSocketsSansIOProtocol):
+    """A WebSocket that can be shut down at any moment."""
+
     def shutdown(self) -> None:
-        """uvicorn stumbles over a socket that its client is just closing."""
+        """Shut down, also while the client is closing the socket, where uvicorn raises an error."""
         try:
             super().shutdown()
         except InvalidState:
@@ -102,7 +114,7 @@ class _Socket(WebSocketsSansIOProtocol):
 
 
 def _certificate(settings: Settings) -> Path | None:
-    """The file that its https is made with. Raises OutputError."""
+    """Return the file of the certificate, or None without https. Raise OutputError."""
     if settings.certificate is not None:
         check(settings.certificate)
         return settings.certificate
@@ -113,7 +125,7 @@ def _certificate(settings: Settings) -> Path | None:
 
 
 def _address(settings: Settings, host: str) -> str:
-    """What is opened in a browser."""
+    """Return the address of the page."""
     host = f"[{host}]" if ":" in host else host
     token = f"/?token={quote(settings.token)}" if settings.token else "/"
     return f"{settings.scheme}://{host}:{settings.port}{token}"

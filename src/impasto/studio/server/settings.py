@@ -1,4 +1,4 @@
-"""What a studio is started with."""
+"""The settings that a studio is started with."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def _is_own(data: Path) -> bool:
 
 @dataclass(frozen=True)
 class Settings:
-    """Raises RecipeError: open to other machines, and no token.
+    """The settings of a studio.
 
-    ``upload_seconds``: what a whole request may take to arrive, and ``idle_seconds`` a piece of it.
-    Finished jobs go after ``keep_days``, and the oldest when all take more than ``keep_gigabytes``.
+    Raises:
+        RecipeError: Other machines can reach the studio without a token, or a name makes no sense.
     """
 
     data: Path = field(default_factory=default_data_folder)
@@ -72,17 +72,22 @@ class Settings:
     port: int = DEFAULT_PORT
     token: str | None = None
     names: tuple[str, ...] = ()
-    """Host names that it is known by, besides the one it is bound to."""
+    """Host names that it is known by, besides the one that it listens on."""
     workers: int = 1
     queue: int = 50
+    """Jobs that may wait."""
     limits: Limits = UPLOADS
     upload_seconds: float = 300
+    """The time that a whole request may take to arrive."""
     idle_seconds: float = 20
+    """The time that the next piece of a request may take to arrive."""
     keep_days: float = 30
+    """Finished jobs are deleted after that time."""
     keep_gigabytes: float = 10
+    """The oldest finished jobs are deleted while all take more than that."""
     https: bool = False
     certificate: Path | None = None
-    """With its key; one of its own where there is none. Makes it ``https``."""
+    """A file with a certificate and its key. With ``https`` alone, the studio makes its own."""
 
     def __post_init__(self) -> None:
         if not self.is_local and not self.token:
@@ -95,6 +100,7 @@ class Settings:
 
     @property
     def scheme(self) -> str:
+        """The scheme of the address."""
         return "https" if self.https or self.certificate else "http"
 
     @property

@@ -22,10 +22,10 @@ from impasto.studio.jobs.limits import UPLOADS
 from impasto.studio.jobs.models import JsonObject
 from impasto.studio.workers.protocol import (
     PICTURE_FRAME,
-    Frame,
     LiveError,
     LiveReady,
     LiveSettings,
+    MessageFrame,
     encode_frame,
     encode_message,
     read_frame,
@@ -99,7 +99,7 @@ class LiveSession:
         _, encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         return encoded.tobytes()
 
-    def answer(self, frame: Frame) -> bytes:
+    def answer(self, frame: MessageFrame) -> bytes:
         """Return the frame that answers a frame of the server."""
         is_picture = frame.kind == PICTURE_FRAME
         try:

@@ -58,7 +58,7 @@ class ProtocolError(Exception):
     """What arrived isn't a frame or a message of this protocol."""
 
 
-class Frame(NamedTuple):
+class MessageFrame(NamedTuple):
     """The kind and the payload of a frame."""
 
     kind: FrameKind
@@ -84,7 +84,7 @@ def _decode_head(head: bytes) -> tuple[int, FrameKind]:
     raise ProtocolError(f"there is no frame of the kind {kind!r}")
 
 
-def read_frame(stream: BinaryIO) -> Frame | None:
+def read_frame(stream: BinaryIO) -> MessageFrame | None:
     """Return the next frame, or None at the end. For a worker, which trusts the server.
 
     Raises:
@@ -95,10 +95,10 @@ def read_frame(stream: BinaryIO) -> Frame | None:
         return None
     length, kind = _decode_head(head)
     payload = stream.read(length)
-    return Frame(kind, payload) if len(payload) == length else None
+    return MessageFrame(kind, payload) if len(payload) == length else None
 
 
-async def receive_frame(stream: asyncio.StreamReader, max_bytes: int) -> Frame | None:
+async def receive_frame(stream: asyncio.StreamReader, max_bytes: int) -> MessageFrame | None:
     """Return the next frame, or None at the end. For the server.
 
     Args:
@@ -112,7 +112,7 @@ async def receive_frame(stream: asyncio.StreamReader, max_bytes: int) -> Frame |
         length, kind = _decode_head(await stream.readexactly(HEAD_BYTES))
         if length > max_bytes:
             raise ProtocolError(f"a frame of {length} bytes; the limit is {max_bytes}")
-        return Frame(kind, await stream.readexactly(length))
+        return MessageFrame(kind, await stream.readexactly(length))
     except asyncio.IncompleteReadError:
         return None
 
@@ -171,7 +171,7 @@ _PAINTING_ORDER: TypeAdapter[PaintingOrder] = TypeAdapter(
 )
 
 
-def decode_painting_order(frame: Frame) -> PaintingOrder:
+def decode_painting_order(frame: MessageFrame) -> PaintingOrder:
     """Return the order in a frame. Raise ValidationError if there is none."""
     return _PAINTING_ORDER.validate_json(frame.payload)
 
@@ -254,7 +254,7 @@ _PAINTING_EVENT: TypeAdapter[PaintingEvent] = TypeAdapter(
 )
 
 
-def decode_painting_event(frame: Frame) -> PaintingEvent:
+def decode_painting_event(frame: MessageFrame) -> PaintingEvent:
     """Return the event in a frame. Raise ValidationError if there is none."""
     return _PAINTING_EVENT.validate_json(frame.payload)
 
@@ -304,6 +304,6 @@ LiveEvent = LiveReady | LiveError
 _LIVE_EVENT: TypeAdapter[LiveEvent] = TypeAdapter(Annotated[LiveEvent, Field(discriminator="type")])
 
 
-def decode_live_event(frame: Frame) -> LiveEvent:
+def decode_live_event(frame: MessageFrame) -> LiveEvent:
     """Return the event in a frame. Raise ValidationError if there is none."""
     return _LIVE_EVENT.validate_json(frame.payload)

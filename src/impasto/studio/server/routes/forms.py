@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pydantic import JsonValue
 
 from impasto.studio.jobs import uploads
-from impasto.studio.jobs.models import FilmSettings
+from impasto.studio.jobs.models import FilmSettings, JsonObject
 
-FILE = {"type": "string", "format": "binary"}
+FILE: JsonObject = {"type": "string", "format": "binary"}
 
 
-def _form(required: list[str], **fields: dict[str, Any]) -> dict[str, Any]:
+def _form(required: list[JsonValue], **fields: JsonObject) -> JsonObject:
     """Return the description of a form with those fields."""
-    schema = {"type": "object", "required": required, "properties": fields}
-    content = {"multipart/form-data": {"schema": schema}}
+    schema: JsonObject = {"type": "object", "required": required, "properties": {**fields}}
+    content: JsonObject = {"multipart/form-data": {"schema": schema}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-def _job_form(file: str, **others: dict[str, str]) -> dict[str, Any]:
+def _job_form(file: str, **others: JsonObject) -> JsonObject:
     """Return the description of a form with that file, styles, and other fields."""
-    styles = {
+    styles: JsonObject = {
         "type": "array",
         "maxItems": uploads.MAX_STYLES,
         "items": FILE,
         "description": "files, or names of built-in ones",
     }
-    weights = {"type": "string", "description": "as in 1,0.5"}
+    weights: JsonObject = {"type": "string", "description": "as in 1,0.5"}
     return _form([file, "styles"], **{file: FILE}, styles=styles, weights=weights, **others)
 
 

@@ -20,6 +20,10 @@ from impasto.studio.server.routes.forms import FORM
 
 EVENT_NUMBER = re.compile("[0-9]{1,18}")
 RECONNECT_MS = 1000
+EVENTS = (
+    "Events with `id`, `event` and `data`, which is JSON: `QueuedProgress` of the event `queued`,"
+    " `StepProgress` of `progress`, and `JobResponse` of `done`, `stopped` and `failed`."
+)
 
 router = APIRouter(tags=["jobs"])
 
@@ -58,7 +62,7 @@ async def delete_job(request: Request, id: str) -> None:
     responses={
         **problems.responses(404),
         200: {
-            "description": "events with `id`, `event` and `data`, which is JSON; see docs/rest.md",
+            "description": EVENTS,
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },
@@ -66,11 +70,9 @@ async def delete_job(request: Request, id: str) -> None:
 async def events(
     request: Request, id: str, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
-    """Return what happens to a job, as server-sent events.
-
-    FastAPI's own server-sent events aren't used: they can't answer 404 before the stream begins,
-    allow caches to keep it, and wait for the next event of a job that has been deleted.
-    """
+    """Return what happens to a job, as server-sent events."""
+    # FastAPI's own server-sent events aren't used: an error such as 404 would come after the answer
+    # has begun, with 200, and ``Cache-Control`` would be ``no-cache`` instead of ``no-store``.
     studio = studio_of(request)
     studio.job(id)
     after = int(last_event_id) if last_event_id and EVENT_NUMBER.fullmatch(last_event_id) else 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import FileResponse
@@ -39,9 +39,7 @@ from impasto.studio.server.responses import (
 from impasto.studio.server.routes.forms import PICTURE_FORM
 
 EXAMPLE_TYPES = ("image/jpeg", "image/png", "image/webp")
-TEXT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
-}
+TEXT: problems.Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
 
 router = APIRouter(tags=["what there is"])
 

@@ -23,10 +23,10 @@ from impasto.studio.workers.process import python_module
 from impasto.studio.workers.protocol import (
     JSON_FRAME,
     PICTURE_FRAME,
-    Frame,
     LiveError,
     LiveReady,
     LiveSettings,
+    MessageFrame,
     decode_live_event,
     encode_frame,
     receive_frame,
@@ -199,12 +199,12 @@ class _SocketRelay:
         await _refuse(self.socket, "the painting process ended", CLOSE_GONE)
 
 
-def _frame(message: Message) -> Frame | None:
+def _frame(message: Message) -> MessageFrame | None:
     """Return the frame for a message of the client, or None if it makes no sense."""
     if message.get("bytes") is not None:
-        return Frame(PICTURE_FRAME, message["bytes"])
+        return MessageFrame(PICTURE_FRAME, message["bytes"])
     try:
         settings = LiveSettings.model_validate(parse_json(message.get("text") or ""))
     except (ValueError, RecursionError):
         return None
-    return Frame(JSON_FRAME, settings.model_dump_json().encode())
+    return MessageFrame(JSON_FRAME, settings.model_dump_json().encode())
