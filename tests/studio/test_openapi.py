@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import httpx
 import pytest
+from conftest import ROOT
 from jsonschema import Draft202012Validator
 from studio_server import png, served
 
@@ -59,6 +61,13 @@ def test_every_reference_has_a_target(description):
     text = json.dumps(description)
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(description["components"]["schemas"])
+
+
+def test_the_job_of_the_docs_has_the_keys_of_the_description(description):
+    text = (ROOT / "docs/rest.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    schemas = description["components"]["schemas"]
+    assert json.loads(example).keys() == schemas["JobResponse"]["properties"].keys()
 
 
 @pytest.mark.parametrize(
