@@ -21,8 +21,8 @@ import psutil
 import uvicorn
 from PIL import Image
 
-from impasto.studio.app import create_app
-from impasto.studio.settings import Settings
+from impasto.studio.server.app import create_app
+from impasto.studio.server.settings import Settings
 
 QUICK = {"preset": "draft", "size": 64, "steps": 30}
 INSTANT = {"method": "instant", "size": 64}

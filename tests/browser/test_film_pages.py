@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 from studio_server import running
 
 from impasto.live.sinks import open_sink
-from impasto.studio.certificate import own_address
+from impasto.studio.server.certificate import own_address
 
 SECOND, MINUTE = 1000, 60_000
 

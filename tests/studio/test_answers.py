@@ -14,12 +14,12 @@ import httpx
 import pytest
 from PIL import Image
 from studio_server import png, running, served
-from test_text import REQUEST
+from test_text import picture_request
 from websockets.sync.client import connect
 
-from impasto.studio import watched
-from impasto.studio.settings import Settings
-from impasto.studio.store import Store
+from impasto.studio.jobs.store import Store
+from impasto.studio.server import broadcast
+from impasto.studio.server.settings import Settings
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def address(tmp_path):
 )
 def test_a_download_keeps_its_name(name, plain, tmp_path, photo_image):
     store = Store(tmp_path)
-    job = store.add(store.new_folder(), {**REQUEST, "name": name})
+    job = store.add(store.new_folder(), picture_request(name=name))
     job.state = "done"
     store.save(job)
     (store.folder_of(job) / "result.png").write_bytes(png(photo_image))
@@ -124,7 +124,7 @@ def test_other_types_are_not_shown(address, photo_image):
 
 
 def test_only_so_many_watch(address, monkeypatch):
-    monkeypatch.setattr(watched, "MAX_WATCHERS", 2)
+    monkeypatch.setattr(broadcast, "MAX_VIEWERS", 2)
     assert httpx.post(f"{address}/v1/live/shown", content=jpeg()).status_code == 204
     with contextlib.ExitStack() as stack:
         kinds, streams = set(), []

@@ -18,10 +18,10 @@ from PIL import Image
 from studio_server import served
 from websockets.sync.client import connect
 
-from impasto.studio import connections
-from impasto.studio.certificate import own_certificate
-from impasto.studio.connections import Connections, RequestProtocol, new_event_loop
-from impasto.studio.settings import Settings
+from impasto.studio.server import connections
+from impasto.studio.server.certificate import own_certificate
+from impasto.studio.server.connections import Connections, RequestProtocol, new_event_loop
+from impasto.studio.server.settings import Settings
 
 MOST = 5
 
@@ -152,7 +152,8 @@ def test_too_many_that_are_busy(address):
 )
 def test_the_limit_of_descriptors_is_raised(soft, hard, most):
     program = (
-        "from impasto.studio.connections import raise_descriptor_limit as f; import resource;"
+        "from impasto.studio.server.connections import raise_descriptor_limit as f;"
+        "import resource;"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}));"
         "print(f(), *resource.getrlimit(resource.RLIMIT_NOFILE))"
     )

@@ -12,12 +12,16 @@ import time
 import httpx
 import pytest
 from studio_server import INSTANT, QUICK, SLOW, Studio, is_alive, png, running, served
+from test_text import picture_request
 
 from impasto.base.errors import RecipeError
-from impasto.studio import context
-from impasto.studio.crew import MOST_CRASHES, Crew, Worker
-from impasto.studio.settings import Settings
-from impasto.studio.store import Store
+from impasto.studio.jobs.models import StepProgress
+from impasto.studio.jobs.store import Store
+from impasto.studio.server import context
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.pool import MAX_CRASHES, WorkerPool
+from impasto.studio.workers.process import WorkerProcess
+from impasto.studio.workers.protocol import JobAdvanced, WorkerActivity
 
 MIDDLE = {**QUICK, "size": 64, "steps": 60, "scales": 1}
 
@@ -81,73 +85,87 @@ def test_a_picture_that_was_ready_when_the_server_died_is_not_painted_again(
         assert ended.with_name("result.png").stat().st_mtime_ns == written
 
 
-PART = {"name": "p.png", "width": 64, "height": 64, "weight": 1.0, "built_in": False}
-REQUEST = {
-    "name": "p",
-    "content": PART,
-    "styles": [PART],
-    "mask": None,
-    "recipe": {"method": "optimize", "steps": 9},
-    "parent": None,
-}
-
-
-def test_a_job_that_kills_its_workers_is_given_up(tmp_path):
+def test_a_job_that_kills_its_workers_fails(tmp_path):
     store = Store(tmp_path)
-    job = store.add(store.new_folder(), REQUEST)
-    crew = Crew(store, 0)
-    for crash in range(1, MOST_CRASHES + 1):
-        crew._mourn(holding(job), -9)
-        expected = "queued" if crash < MOST_CRASHES else "failed"
+    job = store.add(store.new_folder(), picture_request())
+    pool = WorkerPool(store, 0)
+    for crash in range(1, MAX_CRASHES + 1):
+        pool.on_worker_exit(painting(job), -9)
+        expected = "queued" if crash < MAX_CRASHES else "failed"
         assert store.get(job.id).state == expected
     assert "killed, probably for want of memory" in store.get(job.id).error
 
 
-@pytest.mark.parametrize("at", ["an instant job", ""])
-def test_a_crash_is_the_fault_of_what_the_worker_was_at(at, tmp_path):
+@pytest.mark.parametrize("reported", ["an instant job", ""])
+def test_only_the_job_that_the_worker_reported_counts_a_crash(reported, tmp_path):
     store = Store(tmp_path)
-    job = store.add(store.new_folder(), REQUEST)
-    crew = Crew(store, 0)
-    for _ in range(MOST_CRASHES):
-        worker = holding(job)
-        crew._hear(worker, {"at": at})
-        crew._mourn(worker, -9)
+    job = store.add(store.new_folder(), picture_request())
+    pool = WorkerPool(store, 0)
+    for _ in range(MAX_CRASHES):
+        worker = painting(job)
+        pool.handle_event(worker, WorkerActivity(job=reported))
+        pool.on_worker_exit(worker, -9)
     assert store.get(job.id).state == "queued"
 
 
-def holding(job) -> Worker:
+def test_progress_of_a_job_forgives_its_crashes(tmp_path):
+    store = Store(tmp_path)
+    job = store.add(store.new_folder(), picture_request())
+    pool = WorkerPool(store, 0)
+    for step in range(1, 2 * MAX_CRASHES):
+        pool.on_worker_exit(painting(job), -9)
+        assert store.get(job.id).state == "queued"
+        running = store.get(job.id)
+        running.state = "running"
+        store.save(running)
+        pool.handle_event(painting(job), JobAdvanced(job=job.id, progress=at_step(step)))
+        assert (store.get(job.id).progress.step, store.get(job.id).crashes) == (step, 0)
+
+
+def at_step(step: int) -> StepProgress:
+    return StepProgress(step=step, steps=9, scale=64, losses=None, seconds=1, eta=1, preview=0)
+
+
+def painting(job) -> WorkerProcess:
     """A worker that is painting that job."""
-    worker = Worker(0, None)
-    worker.jobs, worker.long, worker.at = [job.id], job.id, None
+    worker = WorkerProcess(0, None)
+    worker.job_ids, worker.current_job_id, worker.reported_job_id = [job.id], job.id, None
     return worker
 
 
-def test_a_crew_outlives_what_goes_wrong_in_it(tmp_path, monkeypatch):
-    """A worker that can't be started, one that can't be understood, a disk too full to mourn."""
-    monkeypatch.setattr("impasto.studio.crew.LINE_BYTES", 1000)
-    crew = Crew(Store(tmp_path), 1)
-    told = []
+def test_an_end_that_cant_be_read_is_no_end(tmp_path):
+    store = Store(tmp_path)
+    job = store.add(store.new_folder(), picture_request())
+    (store.folder_of(job) / "ended.json").write_text('{"job": "x", "ended": "perhaps"}')
+    WorkerPool(store, 0).on_worker_exit(painting(job), -9)
+    assert store.get(job.id).state == "queued"
+
+
+def test_a_pool_outlives_what_goes_wrong_in_it(tmp_path, monkeypatch):
+    """A worker that can't be started, one that sends no messages, a disk too full to record it."""
+    pool = WorkerPool(Store(tmp_path), 1)
+    started = []
 
     async def story() -> None:
         spawn = asyncio.create_subprocess_exec
 
-        async def employ(*command, **options):
-            told.append(command)
-            if len(told) == 1:
+        async def start(*command, **options):
+            started.append(command)
+            if len(started) == 1:
                 raise OSError("no memory for another process")
             babble = "print('x' * 5000, flush=True); import time; time.sleep(60)"
             command = (sys.executable, "-c", babble)
             return await spawn(*command, **options)
 
-        def mourn(worker, code):
+        def on_worker_exit(worker, code):
             raise OSError("no space left on device")
 
-        monkeypatch.setattr(asyncio, "create_subprocess_exec", employ)
-        monkeypatch.setattr(crew, "_mourn", mourn)
-        await crew.start()
-        while len(told) < 3:
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", start)
+        monkeypatch.setattr(pool, "on_worker_exit", on_worker_exit)
+        await pool.start()
+        while len(started) < 3:
             await asyncio.sleep(0.05)
-        await crew.close()
+        await pool.close()
 
     asyncio.run(asyncio.wait_for(story(), 30))
 
@@ -204,16 +222,15 @@ def test_only_so_many_wait_for_a_picture_at_once(tmp_path, photo_image, painting
 def test_what_a_killed_upload_left_is_removed(tmp_path):
     store = Store(tmp_path)
     (store.new_folder() / "content").write_text("half")
-    store.tidy()
+    store.remove_orphans()
     assert not list(store.folder.iterdir())
 
 
 def test_old_pictures_go(tmp_path):
     store = Store(tmp_path)
-    request = {"name": "p", "recipe": {"method": "optimize", "steps": 1}}
     jobs = []
     for age_days in (40, 3, 2, 1):
-        job = store.add(store.new_folder(), request)
+        job = store.add(store.new_folder(), picture_request())
         (store.folder_of(job) / "result.png").write_bytes(bytes(1_000_000))
         job.state, job.finished = "done", time.time() - age_days * 86400
         store.save(job)
@@ -245,7 +262,7 @@ def test_a_full_disk(tmp_path, photo_image, painting_image, monkeypatch):
         with served(Settings(disk, workers=0)) as address:
             refused = httpx.post(f"{address}/v1/jobs", files=files)
             assert (refused.status_code, "disk is full" in refused.text) == (507, True)
-            monkeypatch.setattr(context, "FREE_BYTES", 0)  # it fills while we write
+            monkeypatch.setattr(context, "MIN_FREE_BYTES", 0)  # it fills while we write
             fill(disk / "filler")
             refused = httpx.post(f"{address}/v1/jobs", files=files)
             assert (refused.status_code, "disk is full" in refused.text) == (507, True)
@@ -316,7 +333,7 @@ def test_the_command_refuses_in_one_sentence(impasto, tmp_path):
 
 def test_a_data_folder_is_for_one_server(tmp_path, monkeypatch):
     from impasto.base.errors import OutputError
-    from impasto.studio import lock
+    from impasto.studio.server import lock
 
     held = lock.hold(tmp_path)
     monkeypatch.setattr(lock, "PATIENCE_S", 0.2)

@@ -18,8 +18,8 @@ from studio_server import png, served
 
 from impasto.base.errors import RecipeError
 from impasto.images.limits import Limits
-from impasto.studio.settings import Settings
-from impasto.studio.uploads import PixelBudget
+from impasto.studio.jobs.uploads import PixelBudget
+from impasto.studio.server.settings import Settings
 
 TOKEN = "open-sesame"
 LIMITS = Limits(max_megabytes=0.5, max_megapixels=1)
@@ -196,7 +196,7 @@ def test_the_pictures_of_a_form_are_counted_together(address, photo_image):
 
 
 def test_a_small_memory_lowers_the_limit_of_a_form(monkeypatch):
-    monkeypatch.setattr("impasto.studio.uploads.total_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr("impasto.studio.jobs.uploads.total_memory", lambda: 8_000_000_000)
     assert PixelBudget(Limits(max_megapixels=100)).megapixels == 166
     assert PixelBudget(Limits(max_megapixels=50)).megapixels == 100
 

@@ -11,7 +11,7 @@ from studio_server import running
 
 from impasto.cli.app import main
 from impasto.live.sinks import open_sink
-from impasto.studio.certificate import FILE, own_certificate
+from impasto.studio.server.certificate import FILE, own_certificate
 
 
 def test_its_certificate_is_kept_for_as_long_as_it_suits(tmp_path):

@@ -18,7 +18,7 @@ from PIL import Image
 from studio_server import INSTANT, QUICK, SLOW, Studio, png, running
 
 from impasto.images import metadata
-from impasto.studio import gallery
+from impasto.studio.jobs import gallery
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,11 @@ from websockets.sync.client import connect
 
 from impasto.live.sinks import open_sink
 from impasto.settings.recipe import Recipe
-from impasto.studio.film_uploads import FilmSettings
-from impasto.studio.live_worker import Session
-from impasto.studio.routes import live
-from impasto.studio.settings import Settings
+from impasto.studio.jobs.models import FilmSettings
+from impasto.studio.server.routes import live
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.live_worker import LiveSession
+from impasto.studio.workers.protocol import LiveSettings
 
 STYLE = "violet-spots"
 
@@ -121,7 +122,7 @@ def test_a_flood_is_sent_away(open_socket, photo_image):
 def test_only_so_many_at_once(open_socket):
     with contextlib.ExitStack() as sockets:
         ready, deadline = 0, time.monotonic() + 30
-        while ready < live.MOST_SESSIONS:
+        while ready < live.MAX_SESSIONS:
             socket = sockets.enter_context(open_socket())
             socket.send(json.dumps({"style": STYLE}))
             ready += "ready" in json.loads(socket.recv(60))  # others may still be leaving
@@ -283,12 +284,12 @@ def test_a_studio_that_refuses_is_told_once(tmp_path):
 
 
 def test_another_rate_builds_no_other_painter():
-    session = Session()
-    session.settle({"style": STYLE})
+    session = LiveSession()
+    session.apply(LiveSettings(style=STYLE))
     painter = session.stylist.painter
-    session.settle({"rate": 20})
+    session.apply(LiveSettings(rate=20))
     assert (session.stylist.rate, session.stylist.painter) == (20, painter)
-    session.settle({"strength": 0.5})
+    session.apply(LiveSettings(strength=0.5))
     assert session.stylist.painter is not painter
 
 

@@ -12,13 +12,14 @@ from PIL import Image
 from test_guard import bomb
 
 from impasto.base.errors import ImageError
-from impasto.studio.live_worker import PAINTING_PX, Session
+from impasto.studio.workers.live_worker import PAINTING_PX, LiveSession
+from impasto.studio.workers.protocol import LiveReady, LiveSettings
 
 
 @pytest.fixture
-def session() -> Session:
-    session = Session()
-    session.settle({"style": "violet-spots"})
+def session() -> LiveSession:
+    session = LiveSession()
+    session.apply(LiveSettings(style="violet-spots"))
     return session
 
 
@@ -30,27 +31,27 @@ def encoded(image: Image.Image, format: str) -> bytes:
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 def test_pictures_of_the_documented_types(format, session, photo_image):
-    painted = Image.open(io.BytesIO(session.painted(encoded(photo_image, format))))
+    painted = Image.open(io.BytesIO(session.paint(encoded(photo_image, format))))
     assert (painted.format, painted.size) == ("JPEG", photo_image.size)
 
 
 @pytest.mark.parametrize("format", ["gif", "tiff", "bmp", "jpeg2000"])
 def test_other_types(format, session, photo_image):
     with pytest.raises(ImageError, match="should be a JPEG, PNG or WebP"):
-        session.painted(encoded(photo_image, format))
+        session.paint(encoded(photo_image, format))
 
 
 def test_an_enormous_picture_isnt_decoded(session, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
     with pytest.raises(ImageError, match="the limit is 4 megapixels"):
-        session.painted(bomb(30_000, 30_000))
+        session.paint(bomb(30_000, 30_000))
     with pytest.raises(ImageError, match="at least 32 px"):
-        session.painted(bomb(31, 300))
+        session.paint(bomb(31, 300))
 
 
 def test_the_painting_has_the_limits_of_uploads(session):
     with pytest.raises(ImageError, match="the limit is 100 megapixels"):
-        session.settle({"painting": base64.b64encode(bomb(14_000, 14_000)).decode()})
+        session.apply(LiveSettings(painting=base64.b64encode(bomb(14_000, 14_000)).decode()))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16"])
@@ -59,7 +60,7 @@ def test_a_large_painting_is_shrunk_as_it_is_read(mode, session):
     size = (600, 400) if mode in ("P", "I;16") else (9000, 6000)
     painting = base64.b64encode(encoded(Image.new(mode, size, color), "png")).decode()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert session.settle({"painting": painting}) == {"ready": True}
+    assert session.apply(LiveSettings(painting=painting)) == LiveReady()
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 700_000  # kB
     style = session.stylist.style
     least = min(max(size), 2 * PAINTING_PX)

@@ -7,10 +7,11 @@ import pwd
 import stat
 
 import pytest
+from test_text import picture_request
 
 from impasto.base.errors import OutputError
-from impasto.studio.settings import default_data_folder, prepare_data_folder
-from impasto.studio.store import SCHEMA, Store
+from impasto.studio.jobs.store import PRAGMAS, Store
+from impasto.studio.server.settings import default_data_folder, prepare_data_folder
 
 
 def random_bytes(path):
@@ -20,7 +21,7 @@ def random_bytes(path):
 def damaged_page(path):
     store = Store(path.parent)
     for _ in range(50):
-        store.add(store.new_folder(), {"name": "x" * 1000})
+        store.add(store.new_folder(), picture_request(name="x" * 1000))
     store.close()
     content = bytearray(path.read_bytes())
     content[9000:30_000] = os.urandom(21_000)
@@ -38,7 +39,9 @@ def test_a_damaged_database_is_one_sentence(damage, impasto, tmp_path):
 
 
 def test_a_full_disk_is_one_sentence(impasto, tmp_path, monkeypatch):
-    monkeypatch.setattr("impasto.studio.store.SCHEMA", f"PRAGMA max_page_count = 1; {SCHEMA}")
+    monkeypatch.setattr(
+        "impasto.studio.jobs.store.PRAGMAS", ("PRAGMA max_page_count = 1", *PRAGMAS)
+    )
     said = impasto("studio", "--port", "0", "--data", tmp_path)
     assert "disk is full; make room" in said.sentence()
     assert said.out == ""

@@ -11,21 +11,25 @@ import pytest
 from PIL import Image, PngImagePlugin
 from studio_server import png, served
 
-from impasto.studio.settings import Settings
-from impasto.studio.store import DAMAGED_ROW, Store
-from impasto.studio.text import without_folders, without_paths
+from impasto.studio.jobs.models import PictureRequest
+from impasto.studio.jobs.store import DAMAGED_ROW, Store
+from impasto.studio.jobs.text import without_folders, without_paths
+from impasto.studio.server.settings import Settings
 
 SURROGATE = "\\ud800"
 """As JSON writes it."""
-PART = {"name": "p.png", "width": 64, "height": 64, "weight": 1.0, "built_in": False}
 REQUEST = {
     "name": "p",
-    "content": PART,
-    "styles": [PART],
+    "content": {"file": "content", "name": "p.png", "width": 64, "height": 64},
+    "styles": [{"file": "style-0", "name": "p.png", "weight": 1.0, "built_in": False}],
     "mask": None,
     "recipe": {"method": "optimize", "steps": 9},
     "parent": None,
 }
+
+
+def picture_request(**changed) -> PictureRequest:
+    return PictureRequest.model_validate({**REQUEST, **changed})
 
 
 FOLDER = Path("/srv/my data/jobs/.new-abc")
@@ -44,13 +48,17 @@ FOLDER = Path("/srv/my data/jobs/.new-abc")
     ],
 )
 def test_a_sentence_has_names_and_no_paths(said, shown):
-    request = {
-        "content": {"file": "content", "name": "clip.mp4"},
-        "styles": [{"file": "style-0", "name": "sea.jpg"}, {"file": None, "name": "ink"}],
-        "mask": "mask",
-        "mask_name": "hand drawn.png",
-    }
-    assert without_paths(said.format(FOLDER), FOLDER, request) == shown
+    ink = {"file": None, "name": "ink", "weight": 1.0, "built_in": True}
+    request = PictureRequest.model_validate(
+        {
+            **REQUEST,
+            "content": {**REQUEST["content"], "name": "clip.mp4"},
+            "styles": [{**REQUEST["styles"][0], "name": "sea.jpg"}, ink],
+            "mask": "mask",
+            "mask_name": "hand drawn.png",
+        }
+    )
+    assert without_paths(said.format(FOLDER), FOLDER, request.file_names) == shown
 
 
 def test_an_error_without_a_job_has_no_folders():
@@ -115,13 +123,15 @@ def test_a_recipe_inside_a_picture_is_checked(address):
         ("request", "{}"),
         ("request", json.dumps({**REQUEST, "name": "\ud800"})),
         ("progress", "[]"),
+        ("progress", '{"step": "many"}'),
         ("created", "yesterday"),
+        ("created", 1e300),
     ],
 )
 @pytest.mark.parametrize("state", ["queued", "running", "done"])
 def test_a_row_that_cant_be_read_is_a_failed_job(state, column, value, tmp_path):
     store = Store(tmp_path)
-    good, bad = (store.add(store.new_folder(), REQUEST) for _ in range(2))
+    good, bad = (store.add(store.new_folder(), picture_request()) for _ in range(2))
     query = f"UPDATE job SET state = ?, {column} = ? WHERE id = ?"
     store.database.execute(query, (state, value, bad.id))
     store.close()

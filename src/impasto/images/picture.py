@@ -40,6 +40,11 @@ class Picture:
         rgb = torch.full((1, 1, 1, 1), 0.5).expand(1, 3, height, width)  # takes no memory
         return cls(rgb, name=name, blank=True)
 
+    @classmethod
+    def probe(cls, width: int, height: int) -> Picture:
+        """Return a picture that stands for a photo or a painting of its size."""
+        return replace(cls.grey(width, height, "probe"), blank=False)
+
     @property
     def height(self) -> int:
         return int(self.rgb.shape[-2])

@@ -23,7 +23,7 @@ from impasto.runs.progress import last
 from impasto.runs.result import Result
 from impasto.settings.recipe import Recipe
 
-PROBE = Picture.grey(256, 256, "probe")
+PROBE = Picture.probe(256, 256)
 
 
 class Stylizer:

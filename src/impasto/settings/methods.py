@@ -98,6 +98,20 @@ def all_settings() -> dict[str, FieldInfo]:
     return {**shared, **own}
 
 
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON Schema of all settings of all methods."""
+    from impasto.settings.recipe import Recipe
+
+    whole = Recipe.model_json_schema()
+    properties = whole["properties"]
+    properties["method"] = {**properties["method"], "enum": list(METHODS.names())}
+    for _, method in METHODS.usable():
+        schema = method.settings.model_json_schema()
+        whole["properties"] = properties = {**schema["properties"], **properties}
+        whole["$defs"] = {**schema.get("$defs", {}), **whole.get("$defs", {})}
+    return {**whole, "properties": {name: properties[name] for name in all_settings()}}
+
+
 def bounds(setting: str) -> tuple[float, float]:
     """Return the lowest and the highest value that a setting may have.
 

@@ -1,5 +1,9 @@
-"""The studio: a web page and a REST API over ``impasto.iterate``.
+"""The studio: a web page and a REST API for making pictures.
 
-The server (``app.py``) keeps jobs in a store and never imports torch; worker processes
-(``worker.py``, looked after by ``crew.py``) do the work.
+The sub-packages, from the bottom up; each imports only from those above it in this list:
+
+- ``jobs/``: what a job is, its database record and its files.
+- ``workers/``: the processes that paint, the pool that supervises them and the message protocol.
+- ``server/``: the HTTP server with its endpoints. It never imports torch.
+- ``page/``: the web page, plain ES modules without a build.
 """

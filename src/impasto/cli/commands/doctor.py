@@ -19,7 +19,7 @@ from impasto.base.folders import cache_folder, home_folder, preset_folder
 from impasto.cli.options import debug_option, json_option
 from impasto.networks import download, weights
 from impasto.networks.kernels import selection, speeds
-from impasto.studio.settings import default_data_folder
+from impasto.studio.server.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")
 EXTRAS = {"pillow-heif": "needed to read HEIC photos; install impasto[heic]"}

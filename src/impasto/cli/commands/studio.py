@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from impasto.cli.options import debug_option
-from impasto.studio.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_folder
+from impasto.studio.server.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_folder
 
 SHUTDOWN_S = 3
 
@@ -97,7 +97,7 @@ def studio(
         keep_days=keep_days, keep_gigabytes=keep_gigabytes, https=https, certificate=certificate,
     )  # fmt: skip
 
-    from impasto.studio.serve import serve
+    from impasto.studio.server.serve import serve
 
     serve(settings, say=click.echo, open_browser=open_browser)
     return 0

@@ -5,19 +5,16 @@ import { activePreset, applies, presetValue } from "./recipe.js";
 import { changeSetting } from "./settings.js";
 import { set, state, watch } from "./state.js";
 
-/** Not here: what has its own control, or names a file on the server. */
+/** Settings with a control of their own. Those that can only name a file are left out as well. */
 const ELSEWHERE = new Set([
   "preset", "method", "strength", "style_scale", "color", "size",
-  "mask", "region", "style_mask",
 ]);
 
-/** A file is possible there too, but none on the server is meant from here. */
-const INITS = ["content", "noise", "style", "instant"];
-
 /** The part of a property's schema that isn't null. */
-function kindOf(name, property) {
+function kindOf(property) {
   const kind = property.anyOf?.find(({ type }) => type !== "null") ?? property;
-  return name === "init" ? { ...kind, enum: INITS } : kind;
+  // A file is possible too, but none on the server is meant from here.
+  return property.file ? { ...kind, enum: property.file } : kind;
 }
 
 function titleOf(name) {
@@ -62,7 +59,7 @@ function controlOf(kind) {
 }
 
 function fieldOf(name, property) {
-  const kind = kindOf(name, property);
+  const kind = kindOf(property);
   const control = controlOf(kind);
   control.id = `setting-${name}`;
   control.setAttribute("aria-describedby", `about-${name}`);
@@ -96,7 +93,7 @@ function show() {
 /** Make the fields; once, when they are first to be seen. */
 export function showAdvanced() {
   const fields = Object.entries(state.schema)
-    .filter(([name]) => !ELSEWHERE.has(name))
+    .filter(([name, { file }]) => !ELSEWHERE.has(name) && file?.length !== 0)
     .map(([name, property]) => fieldOf(name, property));
   byId("advanced-fields").replaceChildren(presetField(), ...fields);
   show();

@@ -19,7 +19,7 @@ import { startView } from "./view.js";
 async function loadSettings() {
   try {
     const [{ presets }, schema] = await Promise.all([getJson("/v1/presets"), getJson("/v1/recipe-schema")]);
-    set({ presets, schema: schema.properties, forInstant: new Set(schema.for_instant) }, false);
+    set({ presets, schema: schema.properties, methods: schema.methods }, false);
   } catch (error) {
     showError("settings-error", error.message);
   }

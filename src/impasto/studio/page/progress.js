@@ -25,7 +25,7 @@ function sentence(job) {
 
 function details(job) {
   if (job.state === "failed") return "";
-  const step = job.step && job.method !== "instant" ? `Step ${job.step} of ${job.steps}` : "";
+  const step = job.step && job.unit === "step" ? `Step ${job.step} of ${job.steps}` : "";
   const left = isActive(job) && job.eta ? `about ${duration(job.eta)} left` : "";
   const took = !isActive(job) && job.seconds ? `took ${duration(job.seconds)}` : "";
   return [step, left, took].filter(Boolean).join(", ");
@@ -43,7 +43,7 @@ function show() {
 
 function showButtons(job) {
   const active = isActive(job);
-  const goesOn = Boolean(job?.result) && !active && job.method !== "instant";
+  const goesOn = Boolean(job?.result) && !active && job.can_continue;
   byId("paint").disabled = active;
   byId("paint").textContent = active ? "Painting…" : "Paint";
   byId("stop").disabled = !active;

@@ -2,27 +2,34 @@
 
 import { chosenStyles, state } from "./state.js";
 
-/** Long side of the instant preview, px: small enough for a second or two on two cores. */
+/** Long side of the preview, px: small enough for a second or two on two cores. */
 const PREVIEW_SIZE = 512;
 
-/** Does a chosen style belong to the method instant alone? */
+/** Is a chosen style one that only some methods know? */
 export function hasFixedStyle() {
   return chosenStyles().some(({ kind }) => kind === "style");
 }
 
-/** The preset in force: a fixed style leaves no choice. */
+/** What is known of a preset's method. */
+function methodOf(preset) {
+  const name = state.presets.find((known) => known.name === preset)?.recipe.method;
+  return state.methods.find((method) => method.name === name);
+}
+
+/** Can a preset's method paint the chosen styles? */
+export function isUsable(preset) {
+  return !hasFixedStyle() || Boolean(methodOf(preset)?.built_in_styles);
+}
+
+/** The preset in force: a fixed style needs a method that knows it. */
 export function activePreset() {
-  return hasFixedStyle() ? "instant" : state.preset;
+  if (isUsable(state.preset)) return state.preset;
+  return state.methods.find((method) => method.built_in_styles)?.preset ?? state.preset;
 }
 
-/** Does the preset in force run the method instant? */
-export function isInstant() {
-  return activePreset() === "instant";
-}
-
-/** Does a setting mean anything with the preset in force? */
-export function applies(name) {
-  return !isInstant() || state.forInstant.has(name);
+/** Has the method of a preset a setting? */
+export function applies(name, preset = activePreset()) {
+  return methodOf(preset)?.settings.includes(name) ?? true;
 }
 
 /** The value that a setting has if it isn't changed. */
@@ -50,23 +57,28 @@ export function currentRecipe() {
   return { preset: activePreset(), ...Object.fromEntries(kept) };
 }
 
-/** What to send for the instant preview: of the settings, those that it can show. */
+/** What to send for the preview. The server leaves out the settings that it can't show. */
 export function previewRecipe() {
-  const shown = Object.entries(state.changed).filter(([name]) => state.forInstant.has(name));
-  const { print, dpi, ...rest } = Object.fromEntries(shown);
-  return { ...rest, preset: "instant", size: PREVIEW_SIZE };
+  const { print, dpi, ...rest } = currentRecipe();
+  return { ...rest, size: PREVIEW_SIZE };
 }
 
 /** The state that a recipe describes; one may name every setting, so only real changes count. */
 export function fromRecipe({ preset, method, mask, region, style_mask, ...settings }) {
-  const known = method === "instant" ? "instant" : preset ?? "studio";
+  const known = presetOf(preset ?? "studio", method);
   const changed = Object.entries(settings).filter(
     ([name, setting]) =>
       name in state.schema &&
-      !same(setting, presetValue(name, known)) &&
-      (known !== "instant" || state.forInstant.has(name)),
+      applies(name, known) &&
+      !same(setting, presetValue(name, known)),
   );
   return { preset: known, changed: Object.fromEntries(changed) };
+}
+
+/** A preset with a recipe's method: its own, or else that of the method. */
+function presetOf(preset, method) {
+  if (!method || methodOf(preset)?.name === method) return preset;
+  return state.methods.find(({ name }) => name === method)?.preset ?? preset;
 }
 
 function same(one, other) {

@@ -1,7 +1,7 @@
 /** The settings beside the picture: detail, strength, stroke size, colours and size. */
 
 import { byId } from "./messages.js";
-import { activePreset, hasFixedStyle, value, withChange } from "./recipe.js";
+import { activePreset, hasFixedStyle, isUsable, value, withChange } from "./recipe.js";
 import { set, state, watch } from "./state.js";
 
 /** The setting behind each control. */
@@ -20,7 +20,7 @@ function read(control) {
 function show() {
   for (const radio of document.getElementsByName("detail")) {
     radio.checked = radio.value === activePreset();
-    radio.disabled = hasFixedStyle() && radio.value !== "instant";
+    radio.disabled = !isUsable(radio.value);
   }
   for (const [id, name] of Object.entries(CONTROLS)) {
     const control = byId(id);
@@ -38,7 +38,7 @@ function show() {
 function showNote() {
   const preset = state.presets.find(({ name }) => name === activePreset());
   byId("detail-note").textContent = hasFixedStyle()
-    ? "The chosen style is of the quick method, so Instant is the only detail."
+    ? "The chosen style is built in: only a method that knows it can paint it."
     : capitalized(preset?.about ?? "");
 }
 

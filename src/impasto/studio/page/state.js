@@ -16,7 +16,7 @@ export const state = {
   /** @type {Blob | null} a PNG, white where to paint */ mask: null,
   /** @type {object | null} the job on the stage, as docs/rest.md shows it */ job: null,
   /** @type {{name: string, about: string, recipe: object}[]} */ presets: [],
-  /** @type {Set<string>} the settings that mean something to the method instant */ forInstant: new Set(),
+  /** @type {{name: string, preset: string, settings: string[], built_in_styles: boolean, quick: boolean}[]} */ methods: [],
   /** @type {Record<string, object>} the properties of the recipe's JSON Schema */ schema: {},
 };
 

@@ -1,0 +1,1 @@
+"""Jobs: their requests, database records, uploaded files and results."""

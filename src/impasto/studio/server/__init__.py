@@ -1,0 +1,1 @@
+"""The HTTP server: the page, the REST API, and the checks that every request passes."""

@@ -1,0 +1,112 @@
+"""The answers of the REST API that aren't about one job; those are in ``jobs/models.py``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from impasto.settings.recipe import MAX_SIZE_PX
+from impasto.studio.jobs.models import JobResponse, JsonObject, StoredRecipe
+from impasto.studio.server.problems import Responses
+
+
+def content(*media_types: str) -> Responses:
+    """Return the description of an answer that is a file, for the ``responses`` of a route."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"content": dict.fromkeys(media_types, binary)}}
+
+
+class JobList(BaseModel):
+    """All jobs, the newest first."""
+
+    jobs: list[JobResponse]
+
+
+class EstimateRequest(BaseModel):
+    """A recipe, and the size of a photo."""
+
+    model_config = ConfigDict(extra="forbid")
+    recipe: JsonObject = Field(default_factory=dict)
+    width: int = Field(ge=32, le=MAX_SIZE_PX)
+    height: int = Field(ge=32, le=MAX_SIZE_PX)
+
+
+class StyleInfo(BaseModel):
+    """A built-in painting, or a style that a network knows."""
+
+    name: str
+    title: str
+    kind: Literal["painting", "style"]
+    thumbnail: str = Field(description="the address of a JPEG")
+
+
+class StyleList(BaseModel):
+    """What there is to paint like."""
+
+    styles: list[StyleInfo]
+
+
+class ExampleInfo(BaseModel):
+    """An example photo."""
+
+    name: str
+    title: str
+
+
+class ExampleList(BaseModel):
+    """Photos to try it with."""
+
+    examples: list[ExampleInfo]
+
+
+class PresetInfo(BaseModel):
+    """A preset, and the settings that it begins with."""
+
+    name: str
+    about: str
+    recipe: StoredRecipe
+
+
+class PresetList(BaseModel):
+    """The looks."""
+
+    presets: list[PresetInfo]
+
+
+class MethodDescription(BaseModel):
+    """A method, and what it can do."""
+
+    name: str
+    summary: str
+    preset: str = Field(description="the preset that its settings start from")
+    settings: list[str] = Field(description="the settings that it has")
+    built_in_styles: bool = Field(description="whether it knows the built-in styles")
+    quick: bool = Field(description="whether it paints its own previews")
+
+
+class RecipeSchema(BaseModel):
+    """The JSON Schema of all settings, and the methods that have them."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
+    methods: list[MethodDescription]
+
+
+class RecipeInside(BaseModel):
+    """What a picture says of how it was made."""
+
+    recipe: JsonValue
+    content: JsonValue
+    styles: JsonValue
+
+
+class Health(BaseModel):
+    """Whether the studio takes jobs, and what it does."""
+
+    status: Literal["ok", "starting"]
+    version: str
+    workers: int
+    queued: int
+    running: int
+    device: str | None

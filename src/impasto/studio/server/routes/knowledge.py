@@ -1,0 +1,195 @@
+"""Styles, examples, presets and settings; estimates; the health of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from importlib.metadata import version
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Body, Request, Response
+from fastapi.responses import FileResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+
+from impasto.base.errors import RecipeError
+from impasto.images import metadata
+from impasto.networks import styles
+from impasto.settings import recipe_files
+from impasto.settings.build import build
+from impasto.settings.methods import METHODS, settings_schema
+from impasto.studio.jobs import gallery, uploads
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.models import EstimateResponse, StoredRecipe, is_quick
+from impasto.studio.jobs.store import ACTIVE, FINISHED
+from impasto.studio.jobs.text import check_unicode
+from impasto.studio.server import problems
+from impasto.studio.server.context import studio_of
+from impasto.studio.server.responses import (
+    EstimateRequest,
+    ExampleInfo,
+    ExampleList,
+    Health,
+    MethodDescription,
+    PresetInfo,
+    PresetList,
+    RecipeInside,
+    RecipeSchema,
+    StyleInfo,
+    StyleList,
+    content,
+)
+from impasto.studio.server.routes.forms import PICTURE_FORM
+
+EXAMPLE_TYPES = ("image/jpeg", "image/png", "image/webp")
+TEXT: problems.Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+router = APIRouter(tags=["what there is"])
+
+
+@router.post("/estimate", responses=problems.responses(415, 429))
+async def estimate(
+    request: Request, question: Annotated[EstimateRequest, Body()]
+) -> EstimateResponse:
+    """Return how large a picture would be, and what it would take."""
+    recipe = uploads.whole_recipe(question.recipe, styles=[])
+    studio = studio_of(request)
+    studio.check_queries()
+    return await studio.pool.estimate(recipe, question.width, question.height)
+
+
+@router.get("/styles")
+async def all_styles() -> StyleList:
+    """Return the built-in paintings, and the styles of the method instant."""
+    kinds: dict[str, Literal["painting", "style"]] = {
+        **dict.fromkeys(gallery.paintings(), "painting"),
+        **dict.fromkeys(styles.NAMES, "style"),
+    }
+    return StyleList(
+        styles=[
+            StyleInfo(
+                name=name,
+                title=gallery.title(name),
+                kind=kind,
+                thumbnail=f"/v1/styles/{name}/thumbnail",
+            )
+            for name, kind in kinds.items()
+        ]
+    )
+
+
+@router.get(
+    "/styles/{name}/thumbnail",
+    response_class=Response,
+    responses={**content("image/jpeg"), **problems.responses(404)},
+)
+async def thumbnail(name: str) -> Response:
+    """Return a JPEG of 128 px."""
+    data = await asyncio.to_thread(gallery.thumbnail, name)
+    if data is None:
+        raise ProblemError(404, f"there is no style {name!r:.40}")
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "max-age=86400"})
+
+
+@router.get("/examples")
+async def examples() -> ExampleList:
+    """Return the photos to try it with."""
+    return ExampleList(
+        examples=[ExampleInfo(name=name, title=gallery.title(name)) for name in gallery.photos()]
+    )
+
+
+@router.get(
+    "/examples/{name}",
+    response_class=FileResponse,
+    responses={**content(*EXAMPLE_TYPES), **problems.responses(404)},
+)
+async def example(name: str) -> FileResponse:
+    """Return an example photo."""
+    if name not in gallery.photos():
+        raise ProblemError(404, f"there is no example {name!r:.40}")
+    return FileResponse(gallery.photos()[name])
+
+
+@router.get("/presets")
+async def presets() -> PresetList:
+    """Return the looks, and the settings that each begins with."""
+    return PresetList(
+        presets=[
+            PresetInfo(
+                name=preset.name,
+                about=preset.about,
+                recipe=StoredRecipe.model_validate(
+                    build(preset=preset.name).model_dump(mode="json")
+                ),
+            )
+            for preset in recipe_files.presets().values()
+        ]
+    )
+
+
+@router.get("/recipe-schema")
+async def recipe_schema() -> RecipeSchema:
+    """Return every setting: its type, bounds, default and description; and the methods."""
+    methods = [
+        MethodDescription(
+            name=name,
+            summary=method.summary,
+            preset=method.preset,
+            settings=list(method.settings.model_fields),
+            built_in_styles=method.accepts.built_in_styles,
+            quick=is_quick(method),
+        )
+        for name, method in METHODS.usable()
+    ]
+    return RecipeSchema.model_validate({**settings_schema(), "methods": methods})
+
+
+@router.post("/recipe", responses=problems.responses(415), openapi_extra=PICTURE_FORM)
+async def recipe_inside(request: Request) -> RecipeInside:
+    """Return the recipe inside a picture that impasto made."""
+    studio = studio_of(request)
+    form = await studio.form(request)
+    picture = form.get("picture")
+    if picture is None or isinstance(picture, str):
+        raise ProblemError(422, "there is no picture: send it as the file picture")
+    uploads.check_bytes(picture, studio.settings.limits)
+    try:
+        note = await asyncio.to_thread(metadata.note_in, picture.file, "that picture")
+        check_unicode(note)
+    except (RecipeError, ValueError):
+        raise ProblemError(422, "that picture holds no recipe") from None
+    return RecipeInside(
+        recipe=note.get("recipe"), content=note.get("content"), styles=note.get("styles")
+    )
+
+
+@router.get("/health")
+async def health(request: Request) -> Health:
+    """Return whether the studio takes jobs, and what it does."""
+    studio = studio_of(request)
+    devices = {worker.device for worker in studio.pool.workers if worker.device}
+    return Health(
+        status="ok" if devices else "starting",
+        version=version("impasto"),
+        workers=len(studio.pool.workers),
+        queued=studio.store.count("queued"),
+        running=studio.store.count("running"),
+        device=", ".join(sorted(devices)) or None,
+    )
+
+
+@router.get("/metrics", response_class=Response, responses=TEXT)
+async def metrics(request: Request) -> Response:
+    """Return the numbers that Prometheus collects."""
+    studio = studio_of(request)
+    registry = CollectorRegistry()
+    jobs = Gauge("impasto_jobs", "Jobs by state", ["state"], registry=registry)
+    for state in (*ACTIVE, *FINISHED):
+        jobs.labels(state).set(studio.store.count(state))
+    for name, about, value in (
+        ("impasto_workers", "Worker processes", len(studio.pool.workers)),
+        ("impasto_worker_crashes", "Workers that died", studio.pool.crashes),
+        ("impasto_free_bytes", "Free disk", shutil.disk_usage(studio.settings.data).free),
+    ):
+        Gauge(name, about, registry=registry).set(value)
+    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
