@@ -8,7 +8,7 @@ import pytest
 
 from impasto.base.errors import RecipeError
 from impasto.settings.methods import bounds
-from impasto.studio.film_uploads import settings_from
+from impasto.studio.jobs.film_uploads import settings_from
 
 
 @pytest.mark.parametrize("name", ["strength", "style_scale"])

@@ -13,7 +13,8 @@ from impasto.images.limits import Limits
 from impasto.images.read import read_batch
 from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
-from impasto.methods import batches, instant
+from impasto.methods.instant import batches
+from impasto.methods.instant.plan import batch_size
 from impasto.methods.instant.batches import BatchPainter
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.settings.recipe import Recipe
@@ -27,7 +28,7 @@ in another order, and a value next to the middle of two levels is rounded to the
 def stylizer(painting_image, **settings) -> impasto.Stylizer:
     """A stylizer that paints batches on the CPU."""
     paint = impasto.Stylizer(painting_image, precision="float32", **settings)
-    paint.batches = BatchPainter(paint.template, paint.tools)
+    paint.loaded.batches = BatchPainter(paint.template, paint.loaded.brushes)
     return paint
 
 
@@ -104,7 +105,9 @@ def test_what_is_no_batch_is_read_as_ever(pixels, painting_image, photo):
     assert not takes(pixels[:, :20])
     assert not takes(pixels[0])
     assert not takes(torch.zeros(1, 3, 64, 96, dtype=torch.int64))
-    assert not BatchPainter(paint.template, paint.tools, Limits(max_megapixels=0.001)).takes(pixels)
+    assert not BatchPainter(
+        paint.template, paint.loaded.brushes, Limits(max_megapixels=0.001)
+    ).takes(pixels)
     assert paint([photo, str(photo)])[1].size == (96, 64)
     for bad in (pixels * 2.0, torch.full((1, 3, 64, 96), torch.nan)):
         with pytest.raises(impasto.ImpastoError, match="between 0 and 1"):
@@ -117,13 +120,13 @@ def test_what_is_no_batch_is_read_as_ever(pixels, painting_image, photo):
 def test_a_batch_fits_into_the_memory(monkeypatch):
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
     monkeypatch.setattr(instant.memory, "memory_available_mb", lambda _: 80_000)
-    assert instant.batch_size(Recipe(), gpu, 1080, 1920) == 8
-    assert instant.batch_size(Recipe(), cpu, 1080, 1920) == 1
-    assert instant.batch_size(Recipe(), gpu, 3000, 4000) == 1, "in bands"
-    some = instant.batch_size(Recipe(max_memory=1.5), gpu, 1080, 1920)
+    assert batch_size(Recipe(), gpu, 1080, 1920) == 8
+    assert batch_size(Recipe(), cpu, 1080, 1920) == 1
+    assert batch_size(Recipe(), gpu, 3000, 4000) == 1, "in bands"
+    some = batch_size(Recipe(max_memory=1.5), gpu, 1080, 1920)
     assert 1 < some < 8
     with pytest.raises(impasto.ImpastoError, match="of memory"):
-        instant.batch_size(Recipe(max_memory=0.5), gpu, 1080, 1920)
+        batch_size(Recipe(max_memory=0.5), gpu, 1080, 1920)
 
 
 @pytest.fixture

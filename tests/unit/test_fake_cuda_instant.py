@@ -20,13 +20,13 @@ import impasto
 from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
-from impasto.methods import instant
+from impasto.methods.instant.run import paint
 from impasto.methods.instant.batches import BatchPainter
 from impasto.methods.instant.brushes import Brush
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
 from impasto.runs.progress import last
-from impasto.video.painting import InstantPainter, Key
+from impasto.video.painting import Key, frame_painter
 
 SETTINGS = {
     "plain": {},
@@ -135,7 +135,7 @@ def test_a_batch_uses_no_operator_that_mps_lacks(name, painter, fake_gpu):
 
 def test_a_stylizer_takes_tensors_of_the_gpu_and_arrays(painter, fake_gpu, painting_image):
     paint = impasto.Stylizer(painting_image, precision="float32")
-    paint.batches = painter()
+    paint.loaded.batches = painter()
     with FAKE:
         tensors = torch.empty(5, 3, 64, 96, dtype=torch.uint8, device=fake_gpu)
         assert paint(tensors).device == paint(tensors[0]).device == fake_gpu
@@ -158,7 +158,7 @@ def test_masks_and_regions(size, fake_gpu, painting_image, photo_image, tmp_path
         fake_gpu,
     )  # fmt: skip
     with FAKE:
-        event = last(instant.instant(job, tools=brushes))
+        event = last(paint(job, tools=brushes))
         assert event.pixels.device == fake_gpu
         assert job.finished(event.pixels).device.type == "cpu"
 
@@ -168,7 +168,7 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
     steady, fake_gpu, frames, painting, monkeypatch
 ):
     keys = [Key(0, str(painting)), Key(1, str(painting))]
-    paint = InstantPainter(keys, {"precision": "float32"}, frames[0], steady=steady)
+    paint = frame_painter(keys, {"precision": "float32"}, frames[0], steady=steady)
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
     paint.jobs, paint.brushes = ([pair[index] for pair in pairs] for index in (0, 1))
     pixels = {"shot": frames[0], "glance": paint.glance}

@@ -50,7 +50,7 @@ def test_pictures_are_those_of_the_cpu(settings, size, photo_image, painting_ima
 
 
 def test_large_pictures_are_those_of_the_cpu(photo_image, painting_image, monkeypatch):
-    monkeypatch.setattr(impasto.methods.instant, "WHOLE_PIXELS", 100_000)
+    monkeypatch.setattr(impasto.methods.instant.run, "WHOLE_PIXELS", 100_000)
     photo = np.asarray(photo_image.resize((600, 401)))
     cpu, gpu = on_both(painting_image, precision="float32")
     assert difference(gpu(photo), cpu(photo)) < TOLERANCE["float32"]
@@ -86,7 +86,7 @@ def test_a_tensor_stays_on_the_gpu(pixels, painting_image):
 def test_a_replayed_graph_paints_what_its_function_does(pixels, painting_image, monkeypatch):
     gpu = impasto.Stylizer(painting_image, device="cuda", color="content")
     eager = impasto.Stylizer(painting_image, device="cuda", color="content")
-    monkeypatch.setattr(eager.batches, "painted", eager.batches._painted)
+    monkeypatch.setattr(eager.loaded.batches, "painted", eager.batches._painted)
     handed_out = []
     for image in [*pixels] * (WARM_UP_CALLS + 2):
         tensor = torch.from_numpy(image).permute(2, 0, 1).cuda()
@@ -133,10 +133,10 @@ def test_a_gpu_does_not_wait_for_each_picture(pixels, painting_image):
 @pytest.mark.parametrize("steady", [True, False])
 def test_frames_of_a_film_are_those_of_the_cpu(steady, frames, painting):
     pytest.importorskip("cv2")
-    from impasto.video.painting import InstantPainter, Key
+    from impasto.video.painting import Key, frame_painter
 
     painters = [
-        InstantPainter(
+        frame_painter(
             [Key(0, str(painting))], {"device": d, "precision": "float32"}, frames[0], steady=steady
         )
         for d in ("cpu", "cuda")

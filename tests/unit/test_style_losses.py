@@ -144,7 +144,7 @@ def test_self_similarity_sees_shapes_not_colours():
 
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("bands", [KEPT, BANDS])
-@pytest.mark.parametrize("kind", STYLE_LOSSES)
+@pytest.mark.parametrize("kind", STYLE_LOSSES.names())
 def test_the_gradient_of_each_loss_is_its_slope(kind, bands, masked):
     content, style, image = pictures()
     encoder = load_encoder(dtype=torch.float64, unit_activations=True)
@@ -171,7 +171,7 @@ def test_the_gradient_of_each_loss_is_its_slope(kind, bands, masked):
     assert slope == pytest.approx((gradient * direction).sum().item(), rel=5e-3)
 
 
-@pytest.mark.parametrize("kind", STYLE_LOSSES)
+@pytest.mark.parametrize("kind", STYLE_LOSSES.names())
 def test_the_painting_itself_has_the_painting_style(kind):
     content, style, _ = pictures(torch.float32)
     recipe = build({"style_loss": kind, "loss_form": "relative", "tv_weight": 0})

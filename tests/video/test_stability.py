@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from impasto.video.optimizing import OptimizingPainter, recoloured
 
 from impasto.base.errors import ImageError
 from impasto.losses.objective import Anchor
+from impasto.methods.optimize.frames import recoloured
 from impasto.motion.flow import (
     FlowFinder,
     Motion,
@@ -23,7 +23,7 @@ from impasto.motion.flow import (
     warped,
 )
 from impasto.video.measure import steadiness
-from impasto.video.painting import InstantPainter, Key
+from impasto.video.painting import Key, frame_painter
 from impasto.video.stability import MotionTracker, Stabiliser, sharpness
 
 STYLE = "violet-spots"
@@ -147,7 +147,7 @@ def test_a_pan_and_a_cut_and_noise_are_steady(frames):
 
 
 def painted(clip: list[np.ndarray], stability: float, style: str = STYLE) -> list[np.ndarray]:
-    painter = InstantPainter([Key(0, style)], {}, clip[0], steady=stability > 0)
+    painter = frame_painter([Key(0, style)], {}, clip[0], steady=stability > 0)
     watcher, stabiliser = MotionTracker(), Stabiliser(stability)
     pictures = []
     for index, frame in enumerate(clip):
@@ -266,7 +266,9 @@ def test_an_optimised_frame_is_held_to_the_one_before(frames, painting):
     watcher, apart = MotionTracker(), []
     motions = [watcher.motion(frame) for frame in frames[:2]]
     for motion in (motions[1], None):
-        painter = OptimizingPainter([Key(0, str(painting))], settings, frames[0])
+        painter = frame_painter(
+            [Key(0, str(painting))], {"method": "optimize", **settings}, frames[0], steady=True
+        )
         first = painter.paint(frames[0], 0, 0, None)
         second = painter.paint(frames[1], 0.04, 1, motion)
         carried = warped(first, motions[1].scaled(96, 160).back, cv2.INTER_CUBIC)

@@ -17,16 +17,6 @@ SIMILARITY_SAMPLES = 1024
 """Locations whose distances from each other are compared."""
 
 
-def content_layer_loss(features: Tensor, target: Tensor, form: Form) -> Tensor:
-    """The distance between the features (N, C, H, W) of two images in one layer, a scalar.
-
-    ``tutorial``: the mean of squares. ``paper``: equation 1 of Gatys et al. 2016, ½ Σ (F − P)².
-    ``relative``: Σ (F − P)² / Σ P².
-    """
-    squares = (features - target).square().sum()
-    return squares * _factor(target, form)
-
-
 def _factor(target: Tensor, form: Form) -> float:
     if form == "relative":
         return 1 / max(float(target.square().sum(dtype=exact(target))), 1e-12)
@@ -49,10 +39,15 @@ class Target:
 
 
 class ContentTap:
-    """Pulls the features of a layer to a target: see ``content_layer_loss``.
+    """The content loss of a layer: how far its features F are from those of the content image, P.
 
-    ``targets`` are the features (1, C, H, W) of the content image in each view. In the relative
-    form, those of the first view are the measure for all.
+    ``tutorial``: the mean of squares, Σ (F − P)² / (C·H·W). ``paper``: equation 1 of Gatys et al.
+    2016, ½ Σ (F − P)². ``relative``: Σ (F − P)² / Σ P².
+
+    Args:
+        targets: The features (1, C, H, W) of the content image in each view. In the relative form,
+            those of the first view are the measure for all.
+        form: Which of the three.
     """
 
     def __init__(self, targets: Sequence[Tensor], form: Form) -> None:

@@ -15,19 +15,13 @@ CHUNK = 4096
 """Locations that are compared with the style's at a time."""
 
 
-def nearest_feature_loss(features: Tensor, samples: Tensor) -> Tensor:
-    """The mean, over the locations of ``features`` (1, C, H, W), of the cosine distance to the
-    nearest of ``samples`` (C, n): Zhang et al. 2022, "ARF: artistic radiance fields", section 4.
-    A scalar in [0, 2].
-    """
-    ours = functional.normalize(flattened(features), dim=0)
-    theirs = functional.normalize(samples, dim=0)
-    return 1 - (theirs.T @ ours).max(dim=0).values.mean()
-
-
 class NearestTap(Steady):
-    """Pulls each location of a layer to the nearest of the style's features in ``samples`` (C, n),
-    by cosine distance; in a region as far as ``guide`` (h, w) says.
+    """The mean, over the locations of a layer, of the cosine distance to the nearest of the style's
+    features: Zhang et al. 2022, "ARF: artistic radiance fields", section 4. In [0, 2].
+
+    Args:
+        samples: Features of the styles, (C, n) each.
+        guide: How much each location counts, (h, w), summing to 1. None: all the same.
     """
 
     def __init__(self, samples: Sequence[Tensor], guide: Tensor | None = None) -> None:

@@ -18,9 +18,7 @@ from impasto.images.shift import Shift, Views
 from impasto.images.sizes import resize
 from impasto.losses.content import ContentTap, SelfSimilarityTap
 from impasto.losses.layers import LayerLoss, Recorder, guide_for, shares
-from impasto.losses.moments import MomentsTap
-from impasto.losses.nearest import NearestTap
-from impasto.losses.style import Region, Sampler, Style, gatherer, style_loss
+from impasto.losses.style import Region, Style, style_loss
 from impasto.losses.total_variation import total_variation
 from impasto.networks.kernels.engine import FeatureEngine, Tap, Taps
 from impasto.networks.kernels.graph import FunctionGraph
@@ -82,14 +80,12 @@ class Objective:
     (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
 
     ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
-    compares: moments, quantiles, features. A region's loss counts as much as its area. The square
-    of ``recipe.strength`` multiplies the style: equal steps of it look about equal. The network
-    sees a seamless picture with its opposite edges around it, and so the content. ``anchor`` is one
-    more term, of a film.
+    compares: moments, quantiles, features. A region's loss counts as much as its area.
+    ``ObjectiveSettings`` says what ``strength`` means. The network sees a seamless picture with its
+    opposite edges around it, and so the content. ``anchor`` is one more term, of a film.
 
     ``recipe.style_goal`` makes the style loss steeper, see ``steepened``: a style that is hard to
-    reach pulls harder, one that is reached leaves more of the content. The loss ``nearest`` stays
-    as it is: its mean cosine distance is far above the goal even in a finished picture.
+    reach pulls harder, one that is reached leaves more of the content.
 
     With ``shifts`` the network sees the image shifted by one of them, which ``begin_step`` selects.
     Max pooling sees an image on one grid; what is optimised on several has no mesh.
@@ -110,7 +106,9 @@ class Objective:
         self.tv_weight = recipe.tv_weight * recipe.finish_strength
         height, width = content.shape[-2:]
         self.views = Views(shifts, height, width, content.device, seamless=recipe.seamless)
-        self.style = [loss for region in regions for loss in self._style_losses(region, content)]
+        losses = [loss for region in regions for loss in self._style_losses(region, content)]
+        self.style = [(layer, loss) for layer, loss, _ in losses]
+        self.with_goal = [index for index, (*_, has_goal) in enumerate(losses) if has_goal]
         self.painted = sum(_area(region) for region in regions)
         self.content = list(self._content_losses(content, len(shifts)))
         self.taps = _by_layer([*self.content, *self.style])
@@ -255,14 +253,13 @@ class Objective:
         """
         recipe = self.recipe
         unit = recipe.style_strength * self.painted
-        steep = [i for i, (_, tap) in enumerate(self.style) if not isinstance(tap, NearestTap)]
-        if recipe.loss_form != "relative" or not (recipe.style_goal and steep and unit):
+        if recipe.loss_form != "relative" or not (recipe.style_goal and self.with_goal and unit):
             return parts
-        total = torch.stack([parts[i] for i in steep]).sum() / unit
+        total = torch.stack([parts[index] for index in self.with_goal]).sum() / unit
         ratio, slope = steepened(total, recipe.style_goal)
-        for i in steep:
-            self.style[i][1].weight = self.style_weights[i] * slope
-            parts[i] = parts[i] * ratio
+        for index in self.with_goal:
+            self.style[index][1].weight = self.style_weights[index] * slope
+            parts[index] = parts[index] * ratio
         return parts
 
     def _content_losses(self, content: Tensor, views: int) -> Iterator[tuple[str, LayerLoss]]:
@@ -287,7 +284,10 @@ class Objective:
             loss.weight = recipe.content_weight * weights[layer]
             yield layer, loss
 
-    def _style_losses(self, region: Region, content: Tensor) -> Iterator[tuple[str, LayerLoss]]:
+    def _style_losses(
+        self, region: Region, content: Tensor
+    ) -> Iterator[tuple[str, LayerLoss, bool]]:
+        """Yield each loss with its layer, and whether the style goal makes it steeper."""
         recipe = self.recipe
         weight = recipe.style_strength
         area = _area(region)
@@ -299,7 +299,7 @@ class Objective:
         if recipe.seamless:  # what lies around the picture is in it already, and counts there
             mask = framed(mask, content)
         shape = self._shown(content).shape
-        gathered: dict[Key, list[tuple[MomentsTap | Sampler, float]]] = defaultdict(list)
+        gathered: dict[Key, list[tuple[Tap, float]]] = defaultdict(list)
         for style in region.styles:
             taps = self._gather(style, list(layer_weights), list(kinds))
             for key, tap in taps.items():
@@ -309,13 +309,12 @@ class Objective:
             if mask is not None and guide is None:
                 continue  # too small a region to be seen there
             for kind, share in kinds.items():
-                loss = style_loss(kind, recipe.loss_form, gathered[layer, kind], guide)
+                family = style_loss(kind)
+                loss = family.layer_loss(gathered[layer, kind], recipe.loss_form, guide)
                 loss.weight = weight * area * layer_weights[layer] * share
-                yield layer, loss
+                yield layer, loss, family.has_goal
 
-    def _gather(
-        self, style: Style, layers: Sequence[str], kinds: Sequence[str]
-    ) -> dict[Key, MomentsTap | Sampler]:
+    def _gather(self, style: Style, layers: Sequence[str], kinds: Sequence[str]) -> dict[Key, Tap]:
         """Collect the statistics of a painting for each layer and kind of loss.
 
         The zero padding at an image's border changes the features there. A seamless picture has no
@@ -324,7 +323,7 @@ class Objective:
         """
         rgb = mirrored(style.rgb) if self.recipe.seamless else style.rgb
         height, width = rgb.shape[-2:]
-        taps: dict[Key, MomentsTap | Sampler] = {}
+        taps: dict[Key, Tap] = {}
         for layer in layers:
             size = (height // reduction(layer)) * (width // reduction(layer))
             mask = style.mask_in(layer)
@@ -332,7 +331,7 @@ class Objective:
                 mask = framed(mask, style.rgb)
             guide = _guide(mask, layer, rgb.shape)
             for kind in kinds:
-                taps[layer, kind] = gatherer(kind, size, guide)
+                taps[layer, kind] = style_loss(kind).gatherer(size, guide)
         by_layer = _by_layer([(layer, tap) for (layer, _), tap in taps.items()])
         self.engine.forward(rgb, by_layer, keep=False)
         return taps

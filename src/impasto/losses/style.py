@@ -1,10 +1,15 @@
-"""The families of style losses: what each gathers of a painting, and what it makes of it."""
+"""Style losses: what each gathers of a style image, and the loss that it makes of it.
+
+A style loss is an object with the two functions of ``StyleLoss``. A loss of means and covariances
+is ``MomentsLoss`` with a plain function, see ``moments.py``. New ones are added by
+``impasto.register_loss``, or by a package in the entry point group ``impasto.losses``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,17 +25,8 @@ from impasto.losses.moments import (
 )
 from impasto.losses.nearest import NearestTap
 from impasto.losses.wasserstein import SlicedTap, gaussian_distance
-
-StyleLoss = Literal["gram", "moments", "w2", "swd", "nearest"]
-
-DISTANCES: dict[str, Callable[[Moments, Form], Distance]] = {
-    "gram": gram_distance,
-    "moments": lambda target, form: moments_distance(target),
-    "w2": lambda target, form: gaussian_distance(target),
-}
-"""The losses that see features through their moments alone."""
-SAMPLES: dict[str, int] = {"swd": 1 << 16, "nearest": 1 << 12}
-"""The losses that compare with the painting's features themselves, and with how many of them."""
+from impasto.networks.kernels.engine import Tap
+from impasto.settings.methods import STYLE_LOSSES
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,24 +82,107 @@ class Sampler:
         return torch.cat(self.parts, dim=1)
 
 
-def gatherer(kind: str, locations: int, guide: Tensor | None) -> MomentsTap | Sampler:
-    """What looks at a layer of a painting for the loss ``kind``; it has so many ``locations``."""
-    if kind in DISTANCES:
+class StyleLoss(Protocol):
+    """A way to compare the features of a layer with those of style images."""
+
+    has_goal: bool
+    """Whether ``style_goal`` makes the loss steeper. False for a loss that is far above the goal
+    even in a finished picture.
+    """
+
+    def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
+        """Return what looks at a layer while a style image goes through the encoder.
+
+        Args:
+            locations: The number of the layer's locations.
+            guide: How much each location counts, (h, w), summing to 1. None: all the same.
+        """
+        ...
+
+    def layer_loss(
+        self, gathered: Sequence[tuple[Tap, float]], form: Form, guide: Tensor | None
+    ) -> LayerLoss:
+        """Return the loss of one layer; ``LayerLoss`` says what it has to do.
+
+        Args:
+            gathered: What ``gatherer`` returned for each style image of the region, after it has
+                looked, and the style's weight. The weights sum to 1.
+            form: How the loss is written.
+            guide: How much each location of the picture counts, (h, w), summing to 1. None: all
+                the same.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class MomentsLoss:
+    """A loss that sees features through their mean and covariance alone.
+
+    ``distance`` returns, for the moments of the style, a function of other moments: how far they
+    are, a scalar that autograd can differentiate.
+    """
+
+    distance: Callable[[Moments, Form], Distance]
+    has_goal: bool = True
+
+    def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
+        """Return what gathers the moments."""
         return MomentsTap(guide=guide)
-    return Sampler(SAMPLES[kind], locations, guide)
+
+    def layer_loss(
+        self, gathered: Sequence[tuple[Tap, float]], form: Form, guide: Tensor | None
+    ) -> LayerLoss:
+        """Return the distance to the blended moments of the styles."""
+        parts = [(tap.moments, weight) for tap, weight in gathered if isinstance(tap, MomentsTap)]
+        return MomentsTap(self.distance(Moments.blend(parts), form), guide)
 
 
-def style_loss(
-    kind: str,
-    form: Form,
-    gathered: Sequence[tuple[MomentsTap | Sampler, float]],
-    guide: Tensor | None,
-) -> LayerLoss:
-    """The loss ``kind`` of one layer, from what was gathered of each style, and its weight."""
-    moments = [(tap.moments, weight) for tap, weight in gathered if isinstance(tap, MomentsTap)]
-    samples = [(tap.samples, weight) for tap, weight in gathered if isinstance(tap, Sampler)]
-    if kind in DISTANCES:
-        return MomentsTap(DISTANCES[kind](Moments.blend(moments), form), guide)
-    if kind == "swd":
-        return SlicedTap(samples, guide)
-    return NearestTap([features for features, _ in samples], guide)
+@dataclass(frozen=True)
+class SamplesLoss:
+    """A loss that compares with features of the style images themselves, ``most`` of each.
+
+    ``make`` returns the loss of a layer for the features (C, n) of each style with its weight, and
+    the guide of the picture.
+    """
+
+    make: Callable[[Sequence[tuple[Tensor, float]], Tensor | None], LayerLoss]
+    most: int
+    has_goal: bool = True
+
+    def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
+        """Return what keeps evenly spread features."""
+        return Sampler(self.most, locations, guide)
+
+    def layer_loss(
+        self, gathered: Sequence[tuple[Tap, float]], form: Form, guide: Tensor | None
+    ) -> LayerLoss:
+        """Return the loss for the styles' features."""
+        parts = [(tap.samples, weight) for tap, weight in gathered if isinstance(tap, Sampler)]
+        return self.make(parts, guide)
+
+
+GRAM = MomentsLoss(gram_distance)
+MOMENTS = MomentsLoss(lambda target, form: moments_distance(target))
+W2 = MomentsLoss(lambda target, form: gaussian_distance(target))
+SWD = SamplesLoss(SlicedTap, most=1 << 16)
+NEAREST = SamplesLoss(
+    lambda samples, guide: NearestTap([features for features, _ in samples], guide),
+    most=1 << 12,
+    has_goal=False,
+)
+
+
+def style_loss(name: str) -> StyleLoss:
+    """Return a style loss. Raises RecipeError: there is none of that name."""
+    loss: StyleLoss = STYLE_LOSSES[name]
+    return loss
+
+
+def register_loss(name: str, loss: StyleLoss) -> None:
+    """Add a style loss for this process, for the setting ``style_loss``; an installed package
+    announces its losses instead in the entry point group ``impasto.losses``.
+
+    Raises:
+        ValueError: There is a loss of this name.
+    """
+    STYLE_LOSSES.register(name, loss)
