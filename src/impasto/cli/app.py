@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from impasto.base import files
+from impasto.base import files, own_process
 from impasto.base.errors import ImpastoError, reason
 from impasto.cli.streams import standard_streams
 
@@ -87,6 +87,7 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 2 bad input in one sentence, 130 interrupted."""
+    own_process.configure()
     with standard_streams():
         sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 

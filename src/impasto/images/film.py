@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from impasto.base import extras
 from impasto.base.errors import OutputError, unknown
 
 MP4_LONG_SIDE_PX = 1920  # what every phone and browser plays smoothly, upright too
@@ -80,6 +81,7 @@ class Mp4(Film):
 
     def __init__(self) -> None:
         super().__init__()
+        extras.require("video")
         import av
 
         if H264_ENCODER not in av.codecs_available:

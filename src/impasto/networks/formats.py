@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from impasto.base import extras
 from impasto.base.errors import WeightsError
 from impasto.networks.layers import LAYER_NAMES
 from impasto.networks.weights import Format
@@ -110,7 +111,12 @@ def read_safetensors(path: Path) -> Parameters:
 
 
 def read_keras(path: Path) -> Parameters:
-    """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out)."""
+    """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out).
+
+    Raises:
+        MissingExtraError: h5py isn't installed.
+    """
+    extras.require("weights", str(path))
     import h5py
 
     parameters: Parameters = {}

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import cv2
 import numpy as np
 
+from impasto.base import own_process
 from impasto.base.errors import ImageError, ImpastoError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.opening import open_image
@@ -119,6 +120,7 @@ def write_message(stream: BinaryIO, kind: str, data: bytes) -> None:
 
 def main() -> None:
     """Serve a session until its input ends."""
+    own_process.configure()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what prints is no message
     session = Session()

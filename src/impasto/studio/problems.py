@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from impasto.base.errors import ImageError, ImpastoError, reason
+from impasto.base.errors import ImageError, ImpastoError, MissingExtraError, reason
 from impasto.studio.text import encodable, without_folders
 
 log = logging.getLogger("impasto.studio")
@@ -54,7 +54,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ImpastoError)
     async def on_impasto_error(request: Request, error: ImpastoError) -> Response:
-        status = 415 if isinstance(error, ImageError) else 422
+        status = 415 if isinstance(error, (ImageError, MissingExtraError)) else 422
         return response(status, without_folders(" ".join(str(error).split())))
 
     @app.exception_handler(HTTPException)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from impasto.base import devices, files
+from impasto.base import devices, files, own_process
 from impasto.base.errors import CheckpointError, ImpastoError
 from impasto.images.limits import LARGE
 from impasto.images.picture import Picture
@@ -326,6 +326,7 @@ def warm_up() -> None:
 
 def main() -> None:
     """Be worker number IMPASTO_STUDIO_WORKER of IMPASTO_STUDIO_WORKERS."""
+    own_process.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     number, count = (
         int(os.environ.get(f"IMPASTO_STUDIO_WORKER{end}", default))
