@@ -83,9 +83,12 @@ def test_neighbours_of_a_list_become_batches(pixels, painting_image, monkeypatch
     paint = stylizer(painting_image)
     sizes = []
     whole = paint.batches.paint
-    monkeypatch.setattr(
-        paint.batches, "paint", lambda images: sizes.append(len(images)) or whole(images)
-    )
+
+    def counted(images):
+        sizes.append(len(images))
+        return whole(images)
+
+    monkeypatch.setattr(paint.batches, "paint", counted)
     image = Image.fromarray(pixels[0])
     tensor = torch.from_numpy(pixels[0]).permute(2, 0, 1)
     small = image.resize((48, 40))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from impasto.networks.transformer import StyleTransformer
 from impasto.runs.result import Job, last
 from impasto.video.painting import InstantPainter, Key
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "the photo's colours": {"color": "content"},
     "mixed": {"mix": 0.5},
@@ -169,19 +170,21 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
     keys = [Key(0, str(painting)), Key(1, str(painting))]
     paint = InstantPainter(keys, {"precision": "float32"}, frames[0], steady=steady)
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
-    paint.jobs, paint.brushes = ([pair[index] for pair in pairs] for index in (0, 1))
+    paint.jobs = [job for job, _ in pairs]
+    paint.brushes = [brushes for _, brushes in pairs]
     pixels = {"shot": frames[0], "glance": paint.glance}
     pixels = {name: SimpleNamespace(numpy=array.copy) for name, array in pixels.items()}
     monkeypatch.setattr(paint, "_begin", lambda frame: None)
     with FAKE:
         for index, frame in enumerate(frames[:3]):
-            wait = paint.start(frame, 0.4 * index, index, object() if index else None)
+            motion: Any = object() if index else None
+            wait = paint.start(frame, 0.4 * index, index, motion)
             assert wait().shape == frame.shape
         assert (set(devices(paint.memory.known.values())) == {fake_gpu}) == steady
         state = paint.state()
         assert "fakegpu" not in str(set(devices(state["known"].values())))
         paint.restore({**state, **pixels})
-        paint.start(frames[3], 1.2, 3, object())
+        paint.start(frames[3], 1.2, 3, motion)
 
 
 def devices(known) -> list[torch.device]:

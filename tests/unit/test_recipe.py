@@ -144,7 +144,7 @@ def test_what_makes_no_sense_is_refused_in_one_sentence(settings, sentence):
 
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
-        Recipe().steps = 5
+        Recipe().steps = 5  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -217,6 +219,7 @@ def test_styles_are_blended_in_their_statistics():
     for tap, style in zip(taps, styles, strict=True):
         engine.forward(style.rgb, {"block3_conv1": [tap]}, keep=False)
     blended = Moments.blend([(tap.moments, s.weight) for tap, s in zip(taps, styles, strict=True)])
+    loss: Any
     (loss,) = (loss for layer, loss in both.style if layer == "block3_conv1")
     assert loss.distance(blended).item() == pytest.approx(0, abs=1e-9)
 

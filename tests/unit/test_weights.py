@@ -225,7 +225,8 @@ def test_other_encoders_can_be_chosen(parameters, tmp_path, monkeypatch):
         write(entry.path, parameters)
         monkeypatch.setitem(weights.CATALOGUE, name, replace(entry, digest=digest_of(entry.path)))
         encoder = load_encoder(name)
-        assert encoder.convolutions["block5_conv1"].weight.shape[0] == WIDTHS[5]
+        weight, _ = encoder.convolutions["block5_conv1"].parameters()
+        assert weight.shape[0] == WIDTHS[5]
         assert encoder.preprocessing == ("caffe" if name == "vgg19-keras" else "torchvision")
 
 
