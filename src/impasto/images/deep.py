@@ -21,20 +21,20 @@ LUMA_AND_CHROMA = re.compile(rb"colr\x01..\0\0\0\x12", re.DOTALL)
 """The color specification of JPEG 2000 (T.800, I.5.3.3) for sYCC, which Pillow converts."""
 
 
-def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
+def read_deep(data: bytes, file_type: str | None) -> np.ndarray | None:
     """Decode a file of more than 8 bits per channel.
 
     Args:
         data: The file.
-        format: Pillow's name of its type.
+        file_type: Pillow's name of its type.
 
     Returns:
         (H, W, 1 or 3 or 4) uint16, 0 to 65535, not turned upright; None for a file of 8 bits, of
         another type, or one that can't be decoded.
     """
-    if format not in MAXIMUM or (maximum := MAXIMUM[format](data)) <= 255:
+    if file_type not in MAXIMUM or (maximum := MAXIMUM[file_type](data)) <= 255:
         return None
-    samples = _decoded(data, format)
+    samples = _decoded(data, file_type)
     if samples is None or samples.dtype != np.uint16:
         return None
     if maximum < 65535:
@@ -42,10 +42,10 @@ def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
     return samples
 
 
-def _decoded(data: bytes, format: str) -> np.ndarray | None:
+def _decoded(data: bytes, file_type: str) -> np.ndarray | None:
     """Return the samples of a file (H, W, C), red first; None where it can't be decoded."""
     try:
-        samples = DECODERS[format](data)
+        samples = DECODERS[file_type](data)
     except DAMAGE:  # Pillow says what is wrong with it
         return None
     if samples is None:

@@ -82,7 +82,7 @@ class Mp4(Film):
     def __init__(self) -> None:
         super().__init__()
         extras.require("video")
-        import av
+        import av  # noqa: PLC0415 (an optional package)
 
         if H264_ENCODER not in av.codecs_available:
             raise OutputError("PyAV has no H.264 encoder here; choose .gif or .webp for the film")
@@ -100,7 +100,7 @@ class Mp4(Film):
         return super()._fitted(image, width, height)
 
     def _append(self, image: Image.Image, frames: int) -> None:
-        import av
+        import av  # noqa: PLC0415 (an optional package)
 
         if self.container is None:
             self._open(*image.size)
@@ -112,7 +112,7 @@ class Mp4(Film):
             self.container.mux(self.stream.encode(frame))
 
     def _open(self, width: int, height: int) -> None:
-        import av
+        import av  # noqa: PLC0415 (an optional package)
 
         # In a real file: ffmpeg goes back in it to put the index first, where browsers want it.
         self.folder = tempfile.TemporaryDirectory(prefix="impasto-")

@@ -37,16 +37,18 @@ UNREADABLE = (
 """Exceptions that the readers raise for a file of another kind."""
 
 
-def read(path: Path, format: Format) -> Parameters:
+def read(path: Path, file_format: Format) -> Parameters:
     """Read VGG-19's weights from ``path``.
 
     Raises:
         WeightsError: The file does not have that format, or layers are missing.
     """
     try:
-        parameters = READERS[format](path)
+        parameters = READERS[file_format](path)
     except UNREADABLE as error:
-        raise WeightsError(f"{path} isn't a readable {format} file of VGG-19's weights") from error
+        raise WeightsError(
+            f"{path} isn't a readable {file_format} file of VGG-19's weights"
+        ) from error
     missing = [name for name in CONVOLUTION_NAMES if f"{name}.weight" not in parameters]
     if missing:
         raise WeightsError(f"{path} isn't VGG-19: it has no layer {missing[0]}")
@@ -117,7 +119,7 @@ def read_keras(path: Path) -> Parameters:
         MissingExtraError: h5py isn't installed.
     """
     extras.require("weights", str(path))
-    import h5py
+    import h5py  # noqa: PLC0415 (an optional package)
 
     parameters: Parameters = {}
     with h5py.File(path, "r") as file:
@@ -170,7 +172,7 @@ def _torch_archive(path: Path) -> dict[str, Tensor]:
 
 def _datasets(group: Any) -> list[Any]:
     """Every array below an HDF5 group, however deep: the nesting differs between Keras versions."""
-    import h5py
+    import h5py  # noqa: PLC0415 (an optional package)
 
     arrays: list[Any] = []
     group.visititems(

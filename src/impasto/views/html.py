@@ -93,7 +93,7 @@ def _piece(name: str, *values: Any) -> str:
 def _templates() -> jinja2.Environment:
     """Return the templates. Raises MissingExtraError."""
     extras.require("plots")
-    import jinja2
+    import jinja2  # noqa: PLC0415 (an optional package)
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("impasto.views"),
