@@ -11,6 +11,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+# As in the processes of the command line: OpenMP reads it once, when torch is imported.
+os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
+
 import torch
 
 import impasto

@@ -357,7 +357,7 @@ def camera_raw(kind: str) -> Maker:
 def animation(format: str) -> Maker:
     def make(rgb: Picture) -> bytes:
         first, *rest = (Image.fromarray(np.roll(rgb, shift, axis=1)) for shift in (0, 20, 40))
-        options = {"lossless": True} if format == "WEBP" else {}
+        options: dict[str, object] = {"lossless": True} if format == "WEBP" else {}
         if format == "AVIF":
             options["quality"] = 95
         return saved(first, format, save_all=True, append_images=rest, duration=100, **options)

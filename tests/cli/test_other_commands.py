@@ -14,7 +14,7 @@ from weight_files import digest_of, seeing_only, serve, write_torchvision
 import impasto as package
 from impasto.cli.app import COMMANDS
 from impasto.cli.commands import doctor
-from impasto.networks import download, weights
+from impasto.networks import weights
 from impasto.settings.build import build
 
 SLOW_IMPORTS = ("torch", "numpy", "PIL", "av", "cv2", "matplotlib", "fastapi")
@@ -228,10 +228,10 @@ def test_doctor_reports_the_selection_and_clears_it(impasto, monkeypatch):
 def test_doctor_clears_downloaded_weights(impasto):
     path = weights.find("vgg19-keras").path
     path.parent.mkdir(parents=True, exist_ok=True)
-    for file in (path, download.partial_path(path)):
+    for file in (path, weights.partial_path(path)):
         file.touch()
     deleted = json.loads(impasto("doctor", "--clear", "--json").out)["deleted"]
-    assert deleted == [str(path), str(download.partial_path(path))]
+    assert deleted == [str(path), str(weights.partial_path(path))]
     assert not path.exists()
 
 

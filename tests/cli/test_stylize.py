@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -201,7 +202,8 @@ def test_several_weighted_styles(impasto, photo, painting, tmp_path):
     odd.write_bytes(painting.read_bytes())
     out = tmp_path / "o.png"
     assert impasto(photo, f"{painting}:3", odd, *QUICK, "-o", out).code == 0
-    note = json.loads(Image.open(out).text["impasto"])
+    image: Any = Image.open(out)
+    note = json.loads(image.text["impasto"])
     assert [style["weight"] for style in note["styles"]] == [0.75, 0.25]
     assert [style["name"] for style in note["styles"]] == [painting.name, odd.name]
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import av
 import numpy as np
@@ -36,7 +37,7 @@ def test_a_film_from_the_photo_to_the_picture(name, impasto, photo, painting, tm
         assert len(frames) == 240
         first, last = frames[0], frames[-1]
     else:
-        image = Image.open(film)
+        image: Any = Image.open(film)
         assert image.n_frames == 5
         first = np.asarray(image.convert("RGB"))
         image.seek(4)
@@ -68,7 +69,8 @@ def test_it_goes_with_a_picture_on_standard_output(photo, painting, tmp_path):
         check=True,
     )
     assert ran.stdout.startswith(b"\x89PNG")
-    assert Image.open(film).n_frames == 5
+    image: Any = Image.open(film)
+    assert image.n_frames == 5
 
 
 def test_what_is_wrong_with_the_file_is_said_before_the_work(impasto, photo, painting, tmp_path):
@@ -97,7 +99,8 @@ def test_a_dry_run_makes_none(impasto, photo, painting, tmp_path):
 def test_a_resumed_run_is_filmed_too(impasto, photo, painting, tmp_path):
     impasto(photo, painting, *QUICK, "--checkpoint", "run")
     assert impasto("--resume", "run", "--steps", "6", "--timelapse", "a.gif").code == 0
-    assert Image.open(tmp_path / "a.gif").n_frames == 3  # steps 4, 5 and 6
+    image: Any = Image.open(tmp_path / "a.gif")
+    assert image.n_frames == 3  # steps 4, 5 and 6
 
 
 def test_a_film_that_cannot_be_written_does_not_cost_the_picture(

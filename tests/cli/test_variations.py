@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,8 @@ def test_a_grid_over_two_settings(grid, first, impasto, photo, painting, tmp_pat
     ]  # fmt: skip
     sheet = tmp_path / "photo_painting_grid.png"
     assert all(shows(sheet, picture) for picture in folder.iterdir())
-    note = json.loads(Image.open(folder / "6_content_weight=1e5_seed=3.png").text["impasto"])
+    image: Any = Image.open(folder / "6_content_weight=1e5_seed=3.png")
+    note = json.loads(image.text["impasto"])
     assert (note["recipe"]["content_weight"], note["recipe"]["seed"]) == (1e5, 3)
 
 
@@ -243,7 +245,7 @@ def test_ctrl_c_before_the_first_picture_is_done_leaves_nothing(photo, painting,
 
 
 def test_variations_in_python(photo_image, painting_image):
-    settings = {"preset": "tutorial", "size": 48, "steps": 1}
+    settings: dict[str, Any] = {"preset": "tutorial", "size": 48, "steps": 1}
     grid = {"content_weight": [0, 1e5], "seed": range(2)}
     settings["init"] = "noise"
     done = list(library.variations(photo_image, painting_image, grid=grid, **settings))

@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import film_files as files
 import numpy as np
 import pytest
-from film_files import animation, containing, cut, film, folder, mirrored, replaced, with_sound
+from film_files import (
+    Maker,
+    animation,
+    containing,
+    cut,
+    film,
+    folder,
+    mirrored,
+    replaced,
+    with_sound,
+)
 from PIL import Image, features
 
 from impasto.base.errors import ImageError
@@ -59,11 +71,22 @@ TEXT = Refused("isn't a film but text")
 ANEW = Read(note="is encoded anew for a .mp4 file")
 
 
+FOLDERS: dict[str, dict[str, Any]] = {
+    "jpg": {"quality": 95}, "webp": {"lossless": True}, "tif": {}, "bmp": {}, "gif": {},
+    "jp2": {}, "ppm": {}, "avif": {"quality": 90},
+}  # fmt: skip
+"""Types of images, with the options that Pillow saves them with."""
+
+
+def numbered_as(pattern: str) -> Callable[[int], str]:
+    return pattern.format
+
+
 def numbered(index: int) -> str:
     return f"f{index:04d}.png"
 
 
-FILMS = {
+FILMS: dict[str, tuple[Maker, Read | Refused]] = {
     # name: how to make the file, what becomes of it
     "film.mp4": (film(), Read(seconds=USUAL)),
     "film.mov": (film(), Read(seconds=USUAL)),
@@ -129,13 +152,8 @@ FILMS = {
     ),
     "folder with a hidden image": (folder(numbered, ".trash.png"), Read(LOSSLESS)),
     **{
-        f"folder of {kind}": (
-            folder(lambda index, kind=kind: f"f{index}.{kind}", **options), Read(PALETTE),
-        )
-        for kind, options in {
-            "jpg": {"quality": 95}, "webp": {"lossless": True}, "tif": {}, "bmp": {}, "gif": {},
-            "jp2": {}, "ppm": {}, "avif": {"quality": 90},
-        }.items()
+        f"folder of {kind}": (folder(numbered_as("f{}." + kind), **options), Read(PALETTE))
+        for kind, options in FOLDERS.items()
     },
 }  # fmt: skip
 

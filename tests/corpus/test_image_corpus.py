@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import image_files as files
 import numpy as np
 import pytest
-from image_files import animation, cut, oriented, pillow, png, tiff
+from image_files import Maker, animation, cut, oriented, pillow, png, tiff
 from PIL import Image, features
 
 import impasto
@@ -62,7 +62,7 @@ FIRST_FRAME = Painted(LOSSY, note="only its first frame is used")
 RAW = Refused("raw camera file")
 HALF = Refused("damaged or cut short")
 
-IMAGES = {
+IMAGES: dict[str, tuple[Maker, Painted | Flat | Refused]] = {
     # Everyday files
     "PNG": (pillow("PNG"), Painted()),
     "JPEG": (pillow("JPEG", quality=92), Painted(LOSSY)),

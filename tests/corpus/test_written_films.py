@@ -8,7 +8,7 @@ import av
 import film_files as files
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from impasto.video.film import Film
 from impasto.video.frames import Cut
@@ -46,7 +46,7 @@ def test_the_last_picture_stays_as_long(suffix, frames, tmp_path):
     assert times[-1][1] == pytest.approx(5, abs=0.02)
     if suffix == ".gif":
         with Image.open(output) as image:
-            durations = [image.seek(n) or image.info["duration"] for n in range(image.n_frames)]
+            durations = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
         assert durations == [100, 100, 100, 5000]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from typing import Any
 
 import nbformat
 import numpy as np
@@ -15,7 +16,7 @@ import impasto
 from impasto.views import notebook, plots
 
 NOTEBOOK = ROOT / "examples/tutorial.ipynb"
-QUICK = {"preset": "draft", "size": 48, "steps": 6}
+QUICK: dict[str, Any] = {"preset": "draft", "size": 48, "steps": 6}
 TOY_SETTINGS = {"size=256": "size=96", "size=192": "size=64", "steps=80": "steps=10"}
 """Replacements that make the notebook's own settings quick."""
 

@@ -14,8 +14,8 @@ from impasto.images.read import read_batch
 from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
 from impasto.methods.instant import batches
-from impasto.methods.instant.plan import batch_size
 from impasto.methods.instant.batches import BatchPainter
+from impasto.methods.instant.plan import batch_size
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.settings.recipe import Recipe
 
@@ -41,7 +41,7 @@ def pixels(photo_image) -> np.ndarray:
 
 @pytest.fixture
 def in_twos(monkeypatch):
-    monkeypatch.setattr(instant, "batch_size", lambda *_: 2)
+    monkeypatch.setattr(batches, "batch_size", lambda *_: 2)
 
 
 @pytest.mark.parametrize("settings", SETTINGS)
@@ -58,7 +58,7 @@ def test_a_picture_by_itself_has_the_same_bytes(settings, pixels, painting_image
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_pictures_of_a_batch_are_as_by_themselves(settings, pixels, painting_image, monkeypatch):
-    monkeypatch.setattr(instant, "batch_size", lambda *_: 8)
+    monkeypatch.setattr(batches, "batch_size", lambda *_: 8)
     paint = stylizer(painting_image, **settings)
     shade = np.broadcast_to(np.arange(96, dtype=np.uint8)[:, None], (3, 64, 96, 1))
     for images in (pixels, np.concatenate([pixels, shade], axis=3), pixels / np.float32(255)):
@@ -84,9 +84,12 @@ def test_neighbours_of_a_list_become_batches(pixels, painting_image, monkeypatch
     paint = stylizer(painting_image)
     sizes = []
     whole = paint.batches.paint
-    monkeypatch.setattr(
-        paint.batches, "paint", lambda images: sizes.append(len(images)) or whole(images)
-    )
+
+    def counted(images):
+        sizes.append(len(images))
+        return whole(images)
+
+    monkeypatch.setattr(paint.batches, "paint", counted)
     image = Image.fromarray(pixels[0])
     tensor = torch.from_numpy(pixels[0]).permute(2, 0, 1)
     small = image.resize((48, 40))
@@ -119,7 +122,7 @@ def test_what_is_no_batch_is_read_as_ever(pixels, painting_image, photo):
 
 def test_a_batch_fits_into_the_memory(monkeypatch):
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    monkeypatch.setattr(instant.memory, "memory_available_mb", lambda _: 80_000)
+    monkeypatch.setattr("impasto.runs.plan.memory_available_mb", lambda _: 80_000)
     assert batch_size(Recipe(), gpu, 1080, 1920) == 8
     assert batch_size(Recipe(), cpu, 1080, 1920) == 1
     assert batch_size(Recipe(), gpu, 3000, 4000) == 1, "in bands"

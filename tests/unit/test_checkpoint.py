@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from impasto.base.errors import CheckpointError, RecipeError
 from impasto.runs import checkpoint
 from impasto.runs.progress import last
 
-RECIPES = {
+RECIPES: dict[str, dict[str, Any]] = {
     "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},
     "lbfgs": {"preset": "gatys", "size": 48, "steps": 8, "trace_every": 3},
     "scales": {"preset": "studio", "size": 96, "scales": 2, "steps": 8, "trace_every": 3},
@@ -45,7 +47,12 @@ def test_any_progress_of_a_finished_run_can_be_saved(name, photo, painting, tmp_
 
 @pytest.mark.parametrize("stop", [12, 21, 22])
 def test_a_resumed_run_converges_at_the_same_step(stop, photo, painting, tmp_path):
-    settings = {**RECIPES["lbfgs"], "steps": 300, "until": "converged", "tolerance": 0.3}
+    settings: dict[str, Any] = {
+        **RECIPES["lbfgs"],
+        "steps": 300,
+        "until": "converged",
+        "tolerance": 0.3,
+    }
     whole = impasto.stylize(photo, painting, **settings)
     assert stop <= whole.steps < 300
     for progress in impasto.iterate(photo, painting, **settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,13 +20,13 @@ from impasto.methods.optimize.setup import make_engine
 from impasto.runs import checkpoint
 from impasto.settings.build import build
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "preset": "tutorial", "size": 48, "steps": 6, "solver": "lbfgs", "loss_form": "relative",
     "unit_activations": True, "style_layers": "block1_conv1,block2_conv1",
     "content_layers": "block2_conv2", "content_weight": 0.1, "style_weight": 1, "tv_weight": 0.1,
     "tv_norm": "l2",
 }  # fmt: skip
-FLAT = {
+FLAT: dict[str, Any] = {
     **SMALL, "style_layers": "block1_conv1", "content_weight": 0.02, "solver": "adam", "lr": 0.05,
     "adam_beta1": 0.9, "adam_epsilon": 1e-8, "steps": 10,
 }  # fmt: skip
@@ -140,7 +141,7 @@ def test_a_painting_shrinks_with_the_picture_from_scale_to_scale(photo, painting
 
 def test_the_finished_picture_has_the_paintings_palette(photo, painting):
     """By its mean and spread of colours, of all and of half of it."""
-    settings = {**SMALL, "steps": 2, "preset": "studio"}
+    settings: dict[str, Any] = {**SMALL, "steps": 2, "preset": "studio"}
 
     def distance(**more):
         result = impasto.stylize(photo, painting, **settings, **more)
@@ -184,7 +185,7 @@ def test_outside_of_the_mask_the_photo_stays_to_the_bit(settings, photo, paintin
 
 
 def test_a_picture_at_any_moment_of_a_run_is_masked(photo, painting, left):
-    settings = {**SMALL, "size": 96, "scales": 2}
+    settings: dict[str, Any] = {**SMALL, "size": 96, "scales": 2}
     for progress in impasto.iterate(photo, painting, **settings, mask=left):
         result = progress.result()
         np.testing.assert_array_equal(result.array[:, 60:], photo_of(result)[:, 60:])
@@ -203,7 +204,7 @@ def test_what_is_outside_does_not_count_for_the_style(photo, save, left):
     """The right half is blue already, and yet the left one becomes as blue as without it."""
     half_blue = np.array(Image.open(photo))
     half_blue[:, 48:] = BLUE
-    settings = {**FLAT, "mask": left, "feather": 0}
+    settings: dict[str, Any] = {**FLAT, "mask": left, "feather": 0}
     beside_blue, beside_photo = (
         impasto.stylize(picture, flat(BLUE), **settings).array[:, :12]
         for picture in (half_blue, photo)
@@ -347,7 +348,7 @@ def test_a_recoloured_painting_paints_in_the_photos_colours(color, photo):
 
 # --- Underpainting --------------------------------------------------------------------------------
 
-UNPAINTED = {**SMALL, "style_weight": 0, "content_weight": 1, "tv_weight": 0}
+UNPAINTED: dict[str, Any] = {**SMALL, "style_weight": 0, "content_weight": 1, "tv_weight": 0}
 """All that is left of a picture is what the photo was made into."""
 
 
@@ -356,7 +357,7 @@ def test_an_underpainting_is_the_photo_in_the_paintings_palette(photo, painting)
         impasto.prepare(photo, painting, **SMALL).styles[0].rgb[0].permute(1, 2, 0).numpy()
     )
 
-    def off(**settings: float) -> float:
+    def off(**settings: Any) -> float:
         result = impasto.stylize(photo, painting, **UNPAINTED, **settings)
         return float(np.abs(lab(result.array).mean((1, 2)) - wanted.mean((1, 2))).sum())
 
@@ -373,7 +374,7 @@ def test_an_underpainting_is_the_photo_in_the_paintings_palette(photo, painting)
 
 
 def test_each_region_is_underpainted_in_its_own_paintings_colours(photo, save, left):
-    settings = {**UNPAINTED, "underpaint": 1, "feather": 0}
+    settings: dict[str, Any] = {**UNPAINTED, "underpaint": 1, "feather": 0}
     red = save(flat(RED), "red.png")
     both = impasto.stylize(photo, half_transparent(), **settings, region={left: str(red)}).array
     assert redness(both[:, :22]) > 0.5
@@ -385,7 +386,7 @@ def test_each_region_is_underpainted_in_its_own_paintings_colours(photo, save, l
 def test_what_a_mask_hides_does_not_count_for_the_underpainting(photo, painting, left):
     half_black = np.array(Image.open(photo))
     half_black[:, 48:] = 0
-    settings = {**UNPAINTED, "underpaint": 1, "mask": left, "feather": 0}
+    settings: dict[str, Any] = {**UNPAINTED, "underpaint": 1, "mask": left, "feather": 0}
     beside_black, beside_photo = (
         impasto.stylize(picture, painting, **settings).array[:, :12]
         for picture in (half_black, photo)
@@ -397,7 +398,7 @@ def test_what_a_mask_hides_does_not_count_for_the_underpainting(photo, painting,
 
 
 def test_a_resumed_run_has_its_masks_regions_and_start(photo, painting, save, left, tmp_path):
-    settings = {
+    settings: dict[str, Any] = {
         **SMALL, "size": 96, "scales": 2, "steps": 6, "mask": save(half(right=True), "right.png"),
         "feather": 30, "region": {left: str(painting)}, "style_mask": left, "color": "content",
         "init": save(flat(RED), "start.png"), "underpaint": 0.5, "detail": 0.5,
@@ -421,7 +422,12 @@ def test_a_resumed_run_has_its_masks_regions_and_start(photo, painting, save, le
 
 @pytest.mark.parametrize("style_loss", ["gram", "moments", "w2", "swd", "nearest", "w2:1,nearest"])
 def test_every_loss_paints_in_regions(style_loss, photo, painting, save, left):
-    settings = {**SMALL, "steps": 3, "style_loss": style_loss, "balance": "gradient"}
+    settings: dict[str, Any] = {
+        **SMALL,
+        "steps": 3,
+        "style_loss": style_loss,
+        "balance": "gradient",
+    }
     result = impasto.stylize(
         photo, painting, **settings, region={left: save(flat(RED), "red.png")}, feather=5
     )

@@ -82,7 +82,7 @@ def test_what_cannot_be_expressed_is_refused(script, tmp_path):
 
 
 def test_the_library_reads_what_the_script_writes(script, tmp_path):
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "b": np.arange(3, dtype=np.uint8),
         "a": np.linspace(0, 1, 6, dtype=np.float32).reshape(2, 3),
         "c": np.array([[-1, 2**30]], np.int32),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -152,7 +154,7 @@ def test_the_engine_and_autograd_agree_on_every_loss(style_loss):
 
 
 def test_a_picture_can_be_painted_by_autograd(photo, painting):
-    settings = {"size": 64, "steps": 4, "scales": 1, "precision": "float32"}
+    settings: dict[str, Any] = {"size": 64, "steps": 4, "scales": 1, "precision": "float32"}
     ours = impasto.stylize(photo, painting, **settings)
     reference = impasto.stylize(photo, painting, kernel="autograd", **settings)
     assert reference.recipe.kernel == "autograd"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from impasto.images.sizes import resize
 from impasto.methods.optimize.plan import plan_scales
 from impasto.settings.build import build
 
-SMALL = {"preset": "tutorial", "steps": 3}
+SMALL: dict[str, Any] = {"preset": "tutorial", "steps": 3}
 
 
 @pytest.fixture(scope="module")

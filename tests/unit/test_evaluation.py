@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
+from typing import Any
 
 import pytest
 import torch
@@ -192,7 +193,8 @@ def test_ssim_of_two_flat_images_is_the_papers_brightness_term():
 
 def test_ssim_falls_with_noise_and_is_negative_for_a_negative(photo_128, noise):
     photo = luma(photo_128.rgb)
-    grain = luma(resize(noise, *photo.shape[-2:], "antialias")) - 0.5
+    height, width = photo.shape[-2:]
+    grain = luma(resize(noise, height, width, "antialias")) - 0.5
     assert 1 > ssim(photo, photo + 0.05 * grain) > ssim(photo, photo + 0.2 * grain) > 0
     texture = luma(noise)
     assert ssim(texture, 1 - texture) < -0.5
@@ -220,7 +222,7 @@ def test_the_border_of_an_even_texture_does_not_stand_out(noise):
 
 
 def test_costs_are_what_the_preset_gatys_minimises(photo_image, painting_image):
-    size = {"size": 64, "steps": 3, "precision": "float32", "device": "cpu"}
+    size: dict[str, Any] = {"size": 64, "steps": 3, "precision": "float32", "device": "cpu"}
     result = impasto.stylize(photo_image, painting_image, preset="gatys", trim=0, **size)
     found = impasto.costs(result.array, photo_image.resize((64, 43)), painting_image)
     # The photo is brought to the size by another filter than the run's own.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,15 +21,16 @@ import impasto
 from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
-from impasto.methods.instant.run import paint
 from impasto.methods.instant.batches import BatchPainter
 from impasto.methods.instant.brushes import Brush
+from impasto.methods.instant.brushes import brushes as brushes_of
+from impasto.methods.instant.run import paint
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
 from impasto.runs.progress import last
 from impasto.video.painting import Key, frame_painter
 
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
     "the photo's colours": {"color": "content"},
     "mixed": {"mix": 0.5},
@@ -63,7 +65,7 @@ def _fake(monkeypatch):
         return np.zeros(download.host.shape, str(download.host.dtype).removeprefix("torch."))
 
     monkeypatch.setattr(Download, "array", zeros)
-    monkeypatch.setattr(instant, "WHOLE_PIXELS", 1_200_000)
+    monkeypatch.setattr("impasto.methods.instant.run.WHOLE_PIXELS", 1_200_000)
     color._kept.cache_clear()
     yield
     color._kept.cache_clear()
@@ -73,7 +75,7 @@ def on_gpu(job: Job, gpu: torch.device) -> tuple[Job, list[Brush]]:
     """A job for the GPU and its brushes there; its images stay on the CPU."""
     brushes = [
         Brush(fake_network(brush.network, gpu), fake(brush.style, gpu), brush.cover)
-        for brush in instant.brushes(job)
+        for brush in brushes_of(job)
     ]
     regions = tuple(
         (fake(mask), replace(style, rgb=fake(style.rgb))) for mask, style in job.regions
@@ -170,19 +172,21 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
     keys = [Key(0, str(painting)), Key(1, str(painting))]
     paint = frame_painter(keys, {"precision": "float32"}, frames[0], steady=steady)
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
-    paint.jobs, paint.brushes = ([pair[index] for pair in pairs] for index in (0, 1))
+    paint.jobs = [job for job, _ in pairs]
+    paint.brushes = [brushes for _, brushes in pairs]
     pixels = {"shot": frames[0], "glance": paint.glance}
     pixels = {name: SimpleNamespace(numpy=array.copy) for name, array in pixels.items()}
     monkeypatch.setattr(paint, "_begin", lambda frame: None)
     with FAKE:
         for index, frame in enumerate(frames[:3]):
-            wait = paint.start(frame, 0.4 * index, index, object() if index else None)
+            motion: Any = object() if index else None
+            wait = paint.start(frame, 0.4 * index, index, motion)
             assert wait().shape == frame.shape
         assert (set(devices(paint.memory.known.values())) == {fake_gpu}) == steady
         state = paint.state()
         assert "fakegpu" not in str(set(devices(state["known"].values())))
         paint.restore({**state, **pixels})
-        paint.start(frames[3], 1.2, 3, object())
+        paint.start(frames[3], 1.2, 3, motion)
 
 
 def devices(known) -> list[torch.device]:

@@ -7,6 +7,7 @@ devices fails, and so does every attempt to read a number.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ SHAPES = {
     name.removeprefix("convolutions."): value.shape
     for name, value in load_encoder().state_dict().items()
 }
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "tutorial": {"preset": "tutorial"},
     "gatys": {"preset": "gatys"},
     "studio": {},
@@ -72,7 +73,7 @@ def fake_image(device, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("engine", ["engine", "bands", "autograd"])
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_step_stays_on_its_device(name, engine, device, numbers):
-    settings = dict(SETTINGS[name])
+    settings: dict[str, Any] = dict(SETTINGS[name])
     recipe = build(settings, preset=settings.pop("preset", None))
     with FAKE:
         encoder = fake_encoder(device, unit_activations=recipe.unit_activations)
@@ -110,7 +111,14 @@ def test_mixed_devices_are_noticed(device):
 @pytest.mark.parametrize("name", ["tutorial", "studio", "seamless"])
 def test_a_run_stays_on_its_device(name, device, numbers, photo, painting, monkeypatch):
     colors = {"palette": 0, "underpaint": 0}  # computed on the CPU
-    settings = {**SETTINGS[name], **colors, "size": 64, "steps": 6, "scales": 1, "solver": "adam"}
+    settings: dict[str, Any] = {
+        **SETTINGS[name],
+        **colors,
+        "size": 64,
+        "steps": 6,
+        "scales": 1,
+        "solver": "adam",
+    }
     job = impasto.prepare(photo, painting, **settings)
     content, *styles = (
         replace(picture, rgb=FAKE.from_tensor(picture.rgb))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -33,7 +35,8 @@ def frames_of(path: Path) -> list[tuple[float, np.ndarray]]:
             seconds = float(1 / stream.average_rate)
             pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
             return [(seconds, picture) for picture in pictures]
-    image, frames = Image.open(path), []
+    image: Any = Image.open(path)
+    frames = []
     for index in range(image.n_frames):
         image.seek(index)
         image.load()
@@ -82,7 +85,9 @@ def test_an_mp4_plays_everywhere(tmp_path):
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         context = stream.codec_context
-        assert (context.name, context.pix_fmt, stream.average_rate) == ("h264", "yuv420p", 24)
+        assert (context.name, context.pix_fmt, stream.average_rate) == (
+            "h264", "yuv420p", Fraction(24),
+        )  # fmt: skip
         assert (stream.width, stream.height) == (64, 48)  # even
         assert (context.colorspace, context.color_range) == (1, 1)  # BT.709, and says so
     data = path.read_bytes()
@@ -121,7 +126,7 @@ def test_a_gif_has_one_palette(tmp_path, photo_image, painting_image):
     film = GifEncoder()
     film.show(np.asarray(photo_image), 2)
     film.show(np.asarray(painting_image.resize(photo_image.size)), 2)
-    image = Image.open(written(film, tmp_path / "a.gif"))
+    image: Any = Image.open(written(film, tmp_path / "a.gif"))
     palettes = []
     for index in range(image.n_frames):
         image.seek(index)
@@ -155,8 +160,13 @@ class FakeProgress:
         return FakeResult(image)
 
 
+def fake_progress(*arguments: Any, **options: Any) -> Any:
+    """A FakeProgress in the place of a Progress."""
+    return FakeProgress(*arguments, **options)
+
+
 def film_a_run(path: Path, steps: int, *, upto: int | None = None) -> list[FakeProgress]:
-    events = [FakeProgress(step, steps) for step in range((upto or steps) + 1)]
+    events: list[Any] = [FakeProgress(step, steps) for step in range((upto or steps) + 1)]
     with Timelapse(path) as film:
         for event in events:
             film.add(event)
@@ -205,8 +215,8 @@ def test_a_run_that_stops_early_leaves_a_shorter_film_that_ends_with_its_last_pi
 def test_a_run_that_converges_sooner_than_planned_has_no_jump(tmp_path):
     with Timelapse(tmp_path / "a.mp4") as film:
         for step in range(50):
-            film.add(FakeProgress(step, 1000))
-        film.add(FakeProgress(50, 50))
+            film.add(fake_progress(step, 1000))
+        film.add(fake_progress(50, 50))
     expected = 8 * math.log(1 + 49 / 20) / math.log(1 + 1000 / 20) + 2
     assert seconds_of(tmp_path / "a.mp4") == pytest.approx(expected, abs=0.2)
 
@@ -214,21 +224,21 @@ def test_a_run_that_converges_sooner_than_planned_has_no_jump(tmp_path):
 def test_a_resumed_run_is_shown_from_where_it_goes_on(tmp_path):
     with Timelapse(tmp_path / "a.gif") as film:
         for step in range(500, 601):
-            film.add(FakeProgress(step, 600))
+            film.add(fake_progress(step, 600))
     assert seconds_of(tmp_path / "a.gif") == pytest.approx(10)
 
 
 def test_transparency_becomes_white(tmp_path):
     with Timelapse(tmp_path / "a.webp") as film:
-        film.add(FakeProgress(0, 1, mode="RGBA"))
+        film.add(fake_progress(0, 1, mode="RGBA"))
     assert frames_of(tmp_path / "a.webp")[0][1].mean() > 252
 
 
 def test_an_error_in_the_block_leaves_the_film_so_far(tmp_path):
     def fail_after_two_steps():
         with Timelapse(tmp_path / "a.mp4") as film:
-            film.add(FakeProgress(0, 10))
-            film.add(FakeProgress(1, 10))
+            film.add(fake_progress(0, 10))
+            film.add(fake_progress(1, 10))
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -253,13 +263,13 @@ def test_what_cannot_be_written_is_refused_at_once(tmp_path):
         with pytest.raises(OutputError, match=words):
             Timelapse(tmp_path / name)
     with Timelapse(tmp_path / "there.gif", force=True) as film:
-        film.add(FakeProgress(0, 1))
+        film.add(fake_progress(0, 1))
     assert seconds_of(tmp_path / "there.gif") == 2
 
 
 def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path):
     with Timelapse(tmp_path / "a.gif") as film:
-        film.add(FakeProgress(0, 1))
+        film.add(fake_progress(0, 1))
         (tmp_path / "a.gif").write_text("precious")
     assert (tmp_path / "a.gif").read_text() == "precious"
     assert film.path == tmp_path / "a-2.gif"
@@ -276,8 +286,8 @@ def test_nothing_stays_in_the_temporary_folder(tmp_path, monkeypatch):
 
 def test_a_film_that_breaks_off_says_so_once(tmp_path, monkeypatch):
     film = Timelapse(tmp_path / "a.mp4")
-    film.add(FakeProgress(0, 1))
+    film.add(fake_progress(0, 1))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(OutputError, match=r"a\.mp4 can't be written"):
-        film.add(FakeProgress(1, 1))
+        film.add(fake_progress(1, 1))
     assert film.close() is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from impasto.base import folders
-from impasto.settings.recipe_files import load_preset, preset_files, user_preset_folder
+from impasto.settings.recipe_files import load_preset, presets, user_preset_folder
 
 
 @pytest.fixture(params=["no HOME", "empty HOME"])
@@ -29,7 +29,7 @@ def _no_home(request, monkeypatch):
 def test_a_user_without_a_home_has_no_presets_of_their_own():
     assert folders.home_folder() is None
     assert user_preset_folder() is None
-    assert "studio" in preset_files()
+    assert "studio" in presets()
     assert load_preset("draft")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -37,7 +39,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("style_loss", STYLE_LOSSES)
 def test_the_gpu_computes_what_the_cpu_does(style_loss, photo, painting):
-    settings = {"precision": "float32", "style_loss": style_loss}
+    settings: dict[str, Any] = {"precision": "float32", "style_loss": style_loss}
     objective, image = make_objective(photo, painting, device="cuda", **settings)
     expected_objective, _ = make_objective(photo, painting, device="cpu", **settings)
     terms, gradient = objective.evaluate(image)
@@ -82,7 +84,7 @@ def test_a_run_holds_the_memory_of_one_step(photo, painting):
 
 
 def test_out_of_memory_falls_back_to_bands_and_keeps_the_picture(photo, painting):
-    settings = {"device": "cuda", "size": 512, "steps": 5, "scales": 1, "polish": 0}
+    settings: dict[str, Any] = {"device": "cuda", "size": 512, "steps": 5, "scales": 1, "polish": 0}
     last(impasto.iterate(photo, painting, **settings))  # loads the libraries
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
@@ -103,6 +105,6 @@ def test_max_memory_holds(photo, painting):
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
     limit_gb = 1.0
-    settings = {"device": "cuda", "size": 1024, "steps": 4, "scales": 1}
+    settings: dict[str, Any] = {"device": "cuda", "size": 1024, "steps": 4, "scales": 1}
     last(impasto.iterate(photo, painting, max_memory=limit_gb, **settings))
     assert torch.cuda.max_memory_allocated() - before < limit_gb * 1e9

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_frames_of_a_film_are_those_of_the_cpu(steady, frames, painting):
     ]
     waits = []
     for index, frame in enumerate(frames[:6]):
-        motion = object() if index else None
+        motion: Any = object() if index else None
         waits.append([painter.start(frame, 0.0, index, motion) for painter in painters])
     for first, second in ([wait() for wait in pair] for pair in waits):
         assert difference(second, first) < TOLERANCE["float32"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -12,7 +14,7 @@ from impasto.images.color import to_oklab
 from impasto.methods.instant.plan import level_sizes
 from impasto.networks import styles
 
-FAST = {"method": "instant", "precision": "float32"}
+FAST: dict[str, Any] = {"method": "instant", "precision": "float32"}
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +172,7 @@ def test_strokes_have_the_same_proportion_at_any_size(cafe):
 
 
 def test_an_optimisation_may_start_from_it(photo_image, cafe):
-    settings = {"preset": "draft", "size": 64, "steps": 1}
+    settings: dict[str, Any] = {"preset": "draft", "size": 64, "steps": 1}
     fast = impasto.stylize(photo_image, cafe, **FAST, size=64)
     *_, first = [next(iter(impasto.iterate(photo_image, cafe, **settings, init="instant")))]
     assert np.abs(first.result().array - fast.array).mean() < 0.1
@@ -178,7 +180,7 @@ def test_an_optimisation_may_start_from_it(photo_image, cafe):
 
 def test_what_was_painted_small_is_enlarged_with_painted_detail(photo_image, cafe):
     photo = photo_image.resize((384, 256))
-    settings = {"preset": "draft", "size": 384, "work_size": 128, "steps": 3}
+    settings: dict[str, Any] = {"preset": "draft", "size": 384, "work_size": 128, "steps": 3}
     guided, painted = (
         impasto.stylize(photo, cafe, **settings, enlarge=how).array for how in ("guided", "instant")
     )

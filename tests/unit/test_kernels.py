@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -47,7 +47,7 @@ def probe(monkeypatch):
     kernels._measured_seconds.cache_clear()
 
 
-def selected(*request: str, **options: bool) -> tuple[str, str]:
+def selected(*request: str, **options: Any) -> tuple[str, str]:
     device = kernels.choose("cpu", *request, **options)
     return device.precision, device.kernel
 
@@ -187,7 +187,13 @@ def test_the_recipe_accepts_every_kernel():
 
 
 def test_a_picture_and_a_checkpoint_record_the_selection(probe, photo, painting, tmp_path):
-    settings = {"size": 48, "steps": 2, "scales": 1, "kernel": "plain", "precision": "float32"}
+    settings: dict[str, Any] = {
+        "size": 48,
+        "steps": 2,
+        "scales": 1,
+        "kernel": "plain",
+        "precision": "float32",
+    }
     *_, last = impasto.iterate(photo, painting, **settings)
     last.result().save(tmp_path / "art.png")
     impasto.checkpoint.save(last, tmp_path / "run.ckpt")

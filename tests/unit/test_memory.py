@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -59,7 +61,13 @@ def test_memory_that_makes_no_sense(text):
 
 def test_a_run_in_bands_makes_the_same_picture(photo, painting, monkeypatch):
     """And says, in one line, how it fits."""
-    settings = {"preset": "studio", "size": 96, "steps": 6, "scales": 2, "polish": 0}
+    settings: dict[str, Any] = {
+        "preset": "studio",
+        "size": 96,
+        "steps": 6,
+        "scales": 2,
+        "polish": 0,
+    }
     settings["precision"] = "float32"  # in bfloat16, rounding makes the two runs diverge
     whole = impasto.stylize(photo, painting, **settings)
     least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20, 560)), key=lambda p: p.needed_mb)
@@ -82,7 +90,7 @@ def test_out_of_memory_goes_on_with_less(photo, painting, monkeypatch):
         return evaluate(self, image)
 
     monkeypatch.setattr(Objective, "losses_and_gradient", failing)
-    settings = {"preset": "tutorial", "size": 96, "steps": 4}
+    settings: dict[str, Any] = {"preset": "tutorial", "size": 96, "steps": 4}
     events = list(impasto.iterate(photo, painting, **settings))
     assert len(events) == 5
     assert "out of memory at step 2; memory at 96 px" in events[2].message
@@ -110,14 +118,14 @@ def test_a_containers_limit_counts(monkeypatch):
 
 
 def test_a_painting_too_large_for_the_memory_is_refused_before_the_start(photo, painting):
-    settings = {"preset": "tutorial", "size": 512, "max_memory": 2.0}
+    settings: dict[str, Any] = {"preset": "tutorial", "size": 512, "max_memory": 2.0}
     impasto.prepare(photo, painting, **settings)
     with pytest.raises(DeviceError, match="choose a smaller style_scale"):
         impasto.prepare(photo, painting, **settings, style_scale=8)
 
 
 def test_what_a_picture_is_enlarged_to_counts(photo, painting):
-    settings = {"preset": "draft", "work_size": 64, "max_memory": 1.2}
+    settings: dict[str, Any] = {"preset": "draft", "work_size": 64, "max_memory": 1.2}
     impasto.prepare(photo, painting, **settings, size=512)
     with pytest.raises(DeviceError, match="GB of memory"):
         impasto.prepare(photo, painting, **settings, size=4096)

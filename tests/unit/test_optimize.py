@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from impasto.methods.optimize.setup import make_engine
 from impasto.runs.progress import last
 from impasto.settings.build import build
 
-SMALL = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
+SMALL: dict[str, Any] = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
 
 
 def test_progress_counts_from_the_initial_image_to_the_finished_one(photo, painting):
@@ -42,7 +43,7 @@ def test_the_trace_has_the_first_every_other_and_the_last_row(photo, painting):
 
 
 def test_the_same_seed_gives_the_same_bytes(photo, painting):
-    settings = {**SMALL, "init": "noise"}
+    settings: dict[str, Any] = {**SMALL, "init": "noise"}
     first, again = (impasto.stylize(photo, painting, seed=3, **settings) for _ in range(2))
     other = impasto.stylize(photo, painting, seed=4, **settings)
     assert first.encode() == again.encode()
@@ -53,7 +54,7 @@ def test_the_same_seed_gives_the_same_bytes(photo, painting):
 @pytest.mark.parametrize("form", ["tutorial", "paper"])
 def test_every_solver_and_form_lowers_the_loss_and_stays_in_range(solver, form, photo, painting):
     weights = {"content_weight": 1e-3, "style_weight": 1, "unit_activations": True}
-    chosen = {} if form == "tutorial" else weights
+    chosen: dict[str, Any] = {} if form == "tutorial" else weights
     result = impasto.stylize(
         photo, painting, **{**SMALL, **chosen}, solver=solver, loss_form=form, tv_norm="l2"
     )
@@ -220,7 +221,7 @@ def test_a_loss_that_explodes_is_rolled_back(photo, painting):
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_weights_whose_gradient_overflows_are_an_error(solver, photo, painting):
-    settings = {"preset": "gatys", "size": 48, "steps": 2, "solver": solver}
+    settings: dict[str, Any] = {"preset": "gatys", "size": 48, "steps": 2, "solver": solver}
     with pytest.raises(DivergenceError, match="gradient of the loss is too large"):
         impasto.stylize(photo, painting, style_weight=1e30, **settings)
 
@@ -231,7 +232,7 @@ def test_a_loss_that_is_never_finite_is_an_error(photo, painting):
 
 
 def test_stopping_early_keeps_the_picture(photo, painting):
-    events = impasto.iterate(photo, painting, **SMALL)
+    events: Any = impasto.iterate(photo, painting, **SMALL)
     for progress in events:
         if progress.step == 3:
             break
@@ -259,7 +260,14 @@ def test_what_a_result_offers(photo, painting, tmp_path):
 def test_a_coarse_scale_never_hands_on_a_bad_image(photo, painting, monkeypatch):
     """The coarse scale's last step leads over the cliff; the next one starts from the best."""
     monkeypatch.setattr("impasto.methods.optimize.Objective", Cliff)
-    settings = {"size": 96, "scales": 2, "steps": 3, "step_ratio": 0.5, "solver": "adam", "lr": 0.9}
+    settings: dict[str, Any] = {
+        "size": 96,
+        "scales": 2,
+        "steps": 3,
+        "step_ratio": 0.5,
+        "solver": "adam",
+        "lr": 0.9,
+    }
     events = list(impasto.iterate(photo, painting, preset="tutorial", **settings))
     assert all(event.losses.finite for event in events)
 
@@ -280,7 +288,7 @@ def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch
 
 
 def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
-    settings = {**SMALL, "steps": 12}
+    settings: dict[str, Any] = {**SMALL, "steps": 12}
     exact, rough = (
         impasto.stylize(photo, painting, **settings, precision=p) for p in ("float32", "bfloat16")
     )
@@ -296,7 +304,7 @@ def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
 
 
 def test_until_converged_stops_when_the_loss_hardly_falls(photo, painting):
-    settings = {**SMALL, "steps": 400, "solver": "lbfgs"}
+    settings: dict[str, Any] = {**SMALL, "steps": 400, "solver": "lbfgs"}
     rough, fine = (
         list(impasto.iterate(photo, painting, **settings, until="converged", tolerance=tolerance))
         for tolerance in (0.2, 0.05)
@@ -310,7 +318,13 @@ def test_until_converged_stops_when_the_loss_hardly_falls(photo, painting):
 
 
 def test_a_time_budget_is_kept_and_ends_at_the_full_size(photo, painting):
-    settings = {"preset": "studio", "size": 96, "steps": 100_000, "scales": 2, "polish": 0}
+    settings: dict[str, Any] = {
+        "preset": "studio",
+        "size": 96,
+        "steps": 100_000,
+        "scales": 2,
+        "polish": 0,
+    }
     events = list(impasto.iterate(photo, painting, **settings, time_budget=6.0))
     assert {event.scale for event in events} == {48, 96}
     assert 3 < events[-1].seconds < 9
@@ -319,7 +333,7 @@ def test_a_time_budget_is_kept_and_ends_at_the_full_size(photo, painting):
 
 
 def test_lbfgs_ends_on_its_best_image(photo, painting):
-    settings = {**SMALL, "solver": "lbfgs", "lr": 3}
+    settings: dict[str, Any] = {**SMALL, "solver": "lbfgs", "lr": 3}
     for steps in (3, 5, 9, 14):
         events = list(impasto.iterate(photo, painting, **{**settings, "steps": steps}))
         assert events[-1].losses.total == min(event.losses.total for event in events)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
 import impasto
 
-QUICK = {"size": 64, "steps": 2}
+QUICK: dict[str, Any] = {"size": 64, "steps": 2}
 
 
 def flat(level: int) -> Image.Image:
@@ -108,7 +110,7 @@ def test_flat_pictures_have_colours_too(color, photo_image):
 @pytest.mark.parametrize("style_loss", ["gram", "moments", "swd", "nearest"])
 def test_every_loss_bears_flat_pictures(style_loss, photo_image):
     for photo, painting in ((flat(0), photo_image), (photo_image, flat(0))):
-        settings = {"style_loss": style_loss, "content_loss": "self-similarity"}
+        settings: dict[str, Any] = {"style_loss": style_loss, "content_loss": "self-similarity"}
         result = impasto.stylize(photo, painting, **QUICK, **settings)
         check_sane(result)
 
@@ -137,5 +139,6 @@ def test_masks_of_every_kind(kind, name, photo_image, painting_image, painting, 
     path = tmp_path / "mask.png"
     MASKS[name].save(path)
     value = {str(path): str(painting)} if kind == "region" else str(path)
-    result = impasto.stylize(photo_image, painting_image, **QUICK, **{kind: value})
+    settings: dict[str, Any] = {kind: value}
+    result = impasto.stylize(photo_image, painting_image, **QUICK, **settings)
     check_sane(result)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -70,11 +71,11 @@ def test_adam_with_tensorflows_epsilon():
 
 def test_the_two_epsilons_differ():
     gradient = torch.full(SHAPE, 0.01)
-    steps = [
+    first, second = (
         Adam(0.02, 0.99, 0.999, 0.1, form).step(torch.full(SHAPE, 0.5), 0.0, gradient)
         for form in ("tensorflow", "torch")
-    ]
-    assert not torch.allclose(*steps)
+    )
+    assert not torch.allclose(first, second)
 
 
 def test_lbfgs_solves_a_badly_scaled_bowl(problem):
@@ -184,7 +185,7 @@ def test_a_state_stays_valid_when_the_solver_goes_on(later_steps, problem):
 
 def test_nothing_is_copied_for_states_that_nobody_holds(problem):
     solver, image = LBFGS(history=3), torch.full(SHAPE, 0.5)
-    states = collections.deque(maxlen=2)
+    states: collections.deque[Any] = collections.deque(maxlen=2)
     for _ in range(9):
         image = solver.step(image, *problem(image))
         states.append(solver.pairs.state())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from impasto.methods import instant, optimize
 from impasto.networks.kernels import speeds
 from impasto.runs.progress import last
 
-SETTINGS = {"preset": "tutorial", "size": 256, "steps": 2, "solver": "adam"}
+SETTINGS: dict[str, Any] = {"preset": "tutorial", "size": 256, "steps": 2, "solver": "adam"}
 
 
 @pytest.fixture
@@ -85,15 +86,23 @@ def test_what_the_caller_does_between_two_steps_is_not_the_runs_time(photo, pain
 def test_the_speed_of_the_method_instant_is_measured_once(photo, painting, monkeypatch):
     calls = []
     measure = instant._measured_seconds_per_pixel
-    monkeypatch.setattr(
-        instant, "_measured_seconds_per_pixel", lambda job: (calls.append(job), measure(job))[1]
-    )
+
+    def counted(job):
+        calls.append(job)
+        return measure(job)
+
+    monkeypatch.setattr(instant, "_measured_seconds_per_pixel", counted)
     job = impasto.prepare(photo, painting, method="instant", size=64)
     assert impasto.estimate(job).seconds == impasto.estimate(job).seconds > 0
     assert len(calls) == 1
 
 
 def test_autograd_keeps_all_features_or_is_refused(photo, painting):
-    settings = {"size": 1024, "kernel": "autograd", "precision": "float32", "max_memory": 1.0}
+    settings: dict[str, Any] = {
+        "size": 1024,
+        "kernel": "autograd",
+        "precision": "float32",
+        "max_memory": 1.0,
+    }
     with pytest.raises(DeviceError, match=r"need at least [2-9]\.\d GB of memory, and 1\.0 GB"):
         impasto.prepare(photo, painting, **settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -22,7 +24,7 @@ from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
 from impasto.settings.build import build
 
-QUICK = {"steps": 12, "scales": 1}
+QUICK: dict[str, Any] = {"steps": 12, "scales": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +69,7 @@ def test_seamless_variation_counts_the_step_over_the_seam(norm):
 @pytest.mark.parametrize("bands", [(KEEP,) * 5, (3, 2, 2, 1, 1)])
 def test_the_gradient_of_a_seamless_picture_is_its_slope(bands):
     """With content, a mask and bands; in float64, against the losses' difference."""
-    settings = {
+    settings: dict[str, Any] = {
         "seamless": True, "balance": "gradient", "loss_form": "relative",
         "content_weight": 1, "tv_weight": 2, "content_layers": "block3_conv2",
         "style_layers": "block1_conv1,block3_conv1",
@@ -131,7 +133,12 @@ def test_the_edges_of_a_seamless_texture_fit_together(painting):
     def jump_over_neighbours(seamless: bool) -> float:
         """Differences over the seams, over those between neighbours near them."""
         layers = "block1_conv1,block2_conv1,block3_conv1"
-        settings = {"seamless": seamless, "scales": 2, "steps": 40, "style_layers": layers}
+        settings: dict[str, Any] = {
+            "seamless": seamless,
+            "scales": 2,
+            "steps": 40,
+            "style_layers": layers,
+        }
         pixels = library.texture(painting, 80, 64, **settings).array
         over = [np.abs(pixels[0] - pixels[-1]), np.abs(pixels[:, 0] - pixels[:, -1])]
         near = [
@@ -153,8 +160,9 @@ def test_the_edges_of_a_seamless_texture_fit_together(painting):
     ["content_weight", "color", "mask", "underpaint", "detail", "size", "enlarge", "method"],
 )
 def test_a_texture_has_no_photo_to_ask_about(setting, painting):
+    settings: dict[str, Any] = {setting: 1}
     with pytest.raises(RecipeError, match=f"{setting} can't be set for a texture"):
-        library.texture(painting, 64, 64, **{setting: 1})
+        library.texture(painting, 64, 64, **settings)
 
 
 def test_a_texture_has_no_photo_to_begin_with(painting):
@@ -191,7 +199,7 @@ def test_a_reconstruction_of_style_forgets_where_things_are(painting):
 
 def test_reconstructing_from_something_else(photo):
     with pytest.raises(RecipeError, match="from content or from style, not 'colour'"):
-        library.reconstruct(photo, "colour", layers="block1_conv1")
+        library.reconstruct(photo, "colour", layers="block1_conv1")  # type: ignore[arg-type]
 
 
 def test_the_figure_is_the_papers():

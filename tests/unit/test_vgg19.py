@@ -30,7 +30,8 @@ def test_the_first_layer_is_a_convolution_of_the_preprocessed_image(image):
     encoder = load_encoder()
     bgr = image[:, [2, 1, 0]] * 255 - torch.tensor([103.939, 116.779, 123.68]).view(3, 1, 1)
     first = encoder.convolutions["block1_conv1"]
-    expected = functional.relu(functional.conv2d(bgr, first.weight, first.bias, padding=1))
+    weight, bias = first.parameters()
+    expected = functional.relu(functional.conv2d(bgr, weight, bias, padding=1))
     torch.testing.assert_close(encoder(image, ["block1_conv1"])["block1_conv1"], expected)
 
 

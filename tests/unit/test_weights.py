@@ -225,7 +225,8 @@ def test_other_encoders_can_be_chosen(parameters, tmp_path, monkeypatch):
         write(entry.path, parameters)
         monkeypatch.setitem(weights.CATALOGUE, name, replace(entry, digest=digest_of(entry.path)))
         encoder = load_encoder(name)
-        assert encoder.convolutions["block5_conv1"].weight.shape[0] == WIDTHS[5]
+        weight, _ = encoder.convolutions["block5_conv1"].parameters()
+        assert weight.shape[0] == WIDTHS[5]
         assert encoder.preprocessing == ("caffe" if name == "vgg19-keras" else "torchvision")
 
 
@@ -332,7 +333,7 @@ def test_a_broken_download_goes_on_where_it_stopped(fault, server, target):
     with pytest.raises(WeightsError, match="it will go on from here"):
         fetch(server + fault, target)
     assert not target.exists()
-    assert 0 < download.partial_path(target).stat().st_size < len(CONTENT)
+    assert 0 < weights.partial_path(target).stat().st_size < len(CONTENT)
     fetch(server + "/good", target)
     assert target.read_bytes() == CONTENT
     assert Server.requests[-1].startswith("bytes="), "it should ask for the rest only"
@@ -340,14 +341,14 @@ def test_a_broken_download_goes_on_where_it_stopped(fault, server, target):
 
 def test_a_server_without_ranges_starts_anew(server, target):
     target.parent.mkdir()
-    download.partial_path(target).write_bytes(b"the beginning of something else")
+    weights.partial_path(target).write_bytes(b"the beginning of something else")
     fetch(server + "/no-ranges", target)
     assert target.read_bytes() == CONTENT
 
 
 def test_a_download_that_was_complete_is_only_checked(server, target):
     target.parent.mkdir()
-    download.partial_path(target).write_bytes(CONTENT)
+    weights.partial_path(target).write_bytes(CONTENT)
     fetch(server + "/good", target)
     assert target.read_bytes() == CONTENT
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_a_picture_is_written_without_a_second_copy(format, tmp_path):
 
 
 def test_tiff_is_tiled(picture):
-    image = Image.open(io.BytesIO(encode(picture, Encoding("tiff"))))
+    image: Any = Image.open(io.BytesIO(encode(picture, Encoding("tiff"))))
     assert image.tag_v2[322] == image.tag_v2[323] == 256
 
 

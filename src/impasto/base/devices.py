@@ -185,7 +185,7 @@ def peak_rss_mb() -> float:
     if status.exists():  # what a process inherits by fork doesn't count here
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024 / BYTES_PER_MB
-    import resource
+    import resource  # noqa: PLC0415 (Windows has none)
 
     unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / BYTES_PER_MB

@@ -10,6 +10,7 @@
     ├── DeviceError         a device or precision that this machine doesn't have, or no memory left
     ├── CheckpointError     a file that can't be resumed from
     ├── NetworkError        a proxy or a certificate that can't be used
+    ├── MissingExtraError   an optional package that isn't installed
     └── DivergenceError     an optimisation with no finite loss to go back to
 
 A front turns them into one line and exit code 2; anything else is a bug.
@@ -51,6 +52,10 @@ class CheckpointError(ImpastoError):
 
 class NetworkError(ImpastoError):
     """A proxy or a certificate that can't be used."""
+
+
+class MissingExtraError(ImpastoError, ImportError):
+    """An optional package that isn't installed. It is an ImportError too, which callers expect."""
 
 
 class DivergenceError(ImpastoError):

@@ -176,7 +176,7 @@ def _lock(descriptor: int) -> bool:
     """Lock an open file until it is closed. Returns False if it is locked, or can't be."""
     if sys.platform == "win32":
         return False
-    import fcntl
+    import fcntl  # noqa: PLC0415 (Windows has none)
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

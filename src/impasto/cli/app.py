@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from impasto.base import files
+from impasto.base import files, own_process
 from impasto.base.errors import ImpastoError, reason
 from impasto.cli.streams import standard_streams
 
@@ -94,9 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     The exit code is 0 for success, 1 for a bug, 2 for bad input or a failed run, with one sentence
     on standard error, and 130 for an interrupted run.
     """
-    # libsvtav1 reads this variable, and prints a banner for each film without it. The program may
-    # set it because the process is its own; the library leaves the environment alone.
-    os.environ.setdefault("SVT_LOG", "1")
+    own_process.configure()
     with standard_streams():
         sys.exit(_run(sys.argv[1:] if arguments is None else arguments))
 

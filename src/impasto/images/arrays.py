@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,8 @@ from impasto.base.errors import ImageError
 from impasto.images.picture import Picture
 
 OUT_OF_RANGE = "a float image must be between 0 and 1 everywhere; divide by its maximum"
+BAND_ROWS = 8
+"""Rows of a reduced picture that are computed at a time."""
 
 
 def from_array(array: np.ndarray, name: str) -> Picture:
@@ -60,23 +64,40 @@ def reduced(array: np.ndarray, factor: int) -> np.ndarray:
     Returns:
         The same type, integers rounded; float32 for any floating point.
     """
-    import cv2  # takes time to import, and is rarely needed here
-
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32)
-    size = max(1, round(array.shape[1] / factor)), max(1, round(array.shape[0] / factor))
-    if array.shape[2] < 4:
-        small = cv2.resize(array, size, interpolation=cv2.INTER_AREA)
-        small = small.reshape(size[1], size[0], -1)
-    else:
-        weighted = array.astype(np.float32)
-        weighted[..., :3] *= weighted[..., 3:]
-        small = cv2.resize(weighted, size, interpolation=cv2.INTER_AREA)
-        small[..., :3] = small[..., :3] / np.maximum(small[..., 3:], 1e-6)
+    height, width = (max(1, round(side / factor)) for side in array.shape[:2])
+    has_alpha = array.shape[2] == 4
+    small = np.empty((height, width, array.shape[2]), np.float32)
+    rows = np.linspace(0, array.shape[0], height + 1)
+    columns = np.linspace(0, array.shape[1], width + 1)
+    for top in range(0, height, BAND_ROWS):  # band by band: a copy in float would be large
+        edges = rows[top : top + BAND_ROWS + 1]
+        first = int(edges[0])
+        band = array[first : math.ceil(edges[-1])].astype(np.float32)
+        if has_alpha:
+            band[..., :3] *= band[..., 3:]
+        small[top : top + BAND_ROWS] = _averaged(_averaged(band, edges - first, 0), columns, 1)
+    if has_alpha:
+        small[..., :3] /= np.maximum(small[..., 3:], 1e-6)
     if array.dtype.kind == "f":  # averages may be a rounding error outside
-        values: np.ndarray = np.clip(small, array.min(), array.max())
-        return values
+        return np.clip(small, array.min(), array.max())
     return np.rint(small).astype(array.dtype)
+
+
+def _averaged(array: np.ndarray, edges: np.ndarray, axis: int) -> np.ndarray:
+    """Average the parts of an axis between consecutive edges.
+
+    A sample on an edge counts for both parts, by its share in each.
+    """
+    # Not by a product of matrices: its threads would wait actively for cores that others use.
+    first = edges[:-1].astype(int)
+    average: np.ndarray | float = 0.0
+    for offset in range(int((np.ceil(edges[1:]) - first).max())):
+        index = first + offset
+        overlap = np.minimum(edges[1:], index + 1) - np.maximum(edges[:-1], index)
+        weights = (np.maximum(overlap, 0) / np.diff(edges)).astype(np.float32)
+        shape = [-1 if each == axis else 1 for each in range(array.ndim)]
+        average = average + array.take(index, axis, mode="clip") * weights.reshape(shape)
+    return np.asarray(average)
 
 
 def unit_range(array: np.ndarray) -> np.ndarray:

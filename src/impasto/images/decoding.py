@@ -6,7 +6,6 @@ import hashlib
 import io
 import math
 import struct
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -152,9 +151,7 @@ def _guarded(
 ) -> Picture:
     """``_from_pil``, with every damage told in one way."""
     try:
-        with warnings.catch_warnings():  # about oddities in a file that is read all the same
-            warnings.simplefilter("ignore")
-            return _from_pil(image, data, name, needed_side)
+        return _from_pil(image, data, name, needed_side)
     except Image.DecompressionBombError as error:  # some plug-ins check by themselves
         raise ImageError(f"{name} has too many pixels for a file of its type") from error
     except DAMAGE as error:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import re
-from typing import Any
+from collections.abc import Callable
 
+import imagecodecs
 import numpy as np
 
 from impasto.images import png_chunks
+from impasto.images.opening import DAMAGE
 
 HEADER_BYTES = 1 << 16
 """Number of bytes at the start of a file that hold its depth."""
+PPM_SPACE = rb"(?:\s|#[^\n]*\n)+"
+PPM_HEADER = re.compile(PPM_SPACE.join([rb"(P[36])", rb"(\d+)", rb"(\d+)", rb"(\d+)"]) + rb"\s")
+WITHOUT_COMMENTS = re.compile(rb"#[^\n]*")
+LUMA_AND_CHROMA = re.compile(rb"colr\x01..\0\0\0\x12", re.DOTALL)
+"""The color specification of JPEG 2000 (T.800, I.5.3.3) for sYCC, which Pillow converts."""
 
 
-def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
+def read_deep(data: bytes, file_type: str | None) -> np.ndarray | None:
     """Decode a file of more than 8 bits per channel.
 
     Args:
         data: The file.
-        format: Pillow's name of its type.
+        file_type: Pillow's name of its type.
 
     Returns:
         (H, W, 1 or 3 or 4) uint16, 0 to 65535, not turned upright; None for a file of 8 bits, of
-        another type, or one that OpenCV can't decode.
+        another type, or one that can't be decoded.
     """
-    maximum = MAXIMUM[format](data) if format in MAXIMUM else 255
-    if maximum <= 255:
+    if file_type not in MAXIMUM or (maximum := MAXIMUM[file_type](data)) <= 255:
         return None
-    samples = _decoded(data)
+    samples = _decoded(data, file_type)
     if samples is None or samples.dtype != np.uint16:
         return None
     if maximum < 65535:
@@ -35,25 +42,41 @@ def read_deep(data: bytes, format: str | None) -> np.ndarray | None:
     return samples
 
 
-def _decoded(data: bytes) -> np.ndarray | None:
-    """Return the samples of a file (H, W, C), red first; None where OpenCV can't decode it."""
-    import cv2  # takes time to import, and is rarely needed here
-
-    log: Any = cv2.utils.logging
-    level = log.getLogLevel()
-    log.setLogLevel(log.LOG_LEVEL_SILENT)  # the caller's ImageError says what is wrong
+def _decoded(data: bytes, file_type: str) -> np.ndarray | None:
+    """Return the samples of a file (H, W, C), red first; None where it can't be decoded."""
     try:
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
+        samples = DECODERS[file_type](data)
+    except DAMAGE:  # Pillow says what is wrong with it
         return None
-    finally:
-        log.setLogLevel(level)
     if samples is None:
         return None
     samples = samples.reshape(*samples.shape[:2], -1)
-    if samples.shape[2] >= 3:  # OpenCV puts blue first
-        samples[..., [0, 2]] = samples[..., [2, 0]]
+    if samples.shape[2] == 2:  # grey and alpha
+        samples = samples[..., [0, 0, 0, 1]]
     return samples
+
+
+def _decode_jpeg_2000(data: bytes) -> np.ndarray | None:
+    if LUMA_AND_CHROMA.search(data, 0, HEADER_BYTES):
+        return None
+    samples: np.ndarray = imagecodecs.jpeg2k_decode(data)
+    return samples
+
+
+def _decode_ppm(data: bytes) -> np.ndarray:
+    """Decode a PPM file of 16-bit samples: P3 has them as text, P6 as big-endian numbers."""
+    kind, width, height, _, *pixels = _ppm_parts(data)
+    shape = int(height), int(width), 3
+    if kind == b"P6":
+        return np.frombuffer(pixels[0], ">u2", math.prod(shape)).reshape(shape).astype(np.uint16)
+    words = WITHOUT_COMMENTS.sub(b" ", pixels[0]).split()
+    return np.array(words[: math.prod(shape)], np.uint16).reshape(shape)
+
+
+def _ppm_parts(data: bytes) -> tuple[bytes, ...]:
+    """Return kind, width, height, maximum and pixels of a PPM file; () where that isn't one."""
+    found = PPM_HEADER.match(data)
+    return () if found is None else (*found.groups(), data[found.end() :])
 
 
 def _png_maximum(data: bytes) -> int:
@@ -77,9 +100,8 @@ def _jpeg_2000_maximum(data: bytes) -> int:
 
 
 def _ppm_maximum(data: bytes) -> int:
-    header = re.sub(rb"#[^\n]*", b"", data[:1024]).split(None, 4)
-    is_color = header[0] in (b"P3", b"P6") and len(header) > 3 and header[3].isdigit()
-    return int(header[3]) if is_color else 255
+    parts = _ppm_parts(data)
+    return int(parts[3]) if parts else 255
 
 
 MAXIMUM = {
@@ -89,3 +111,10 @@ MAXIMUM = {
     "PPM": _ppm_maximum,
 }
 """Functions of a file that return its highest value, by Pillow's names of their types."""
+DECODERS: dict[str, Callable[[bytes], np.ndarray | None]] = {
+    "PNG": lambda data: imagecodecs.png_decode(data),  # loads the decoder when it is used
+    "AVIF": lambda data: imagecodecs.avif_decode(data, index=0),
+    "JPEG2000": _decode_jpeg_2000,
+    "PPM": _decode_ppm,
+}
+"""Decoders by the same names. Samples are as high as the file has them."""

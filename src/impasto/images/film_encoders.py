@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from impasto.base import extras
 from impasto.base.errors import OutputError, unknown
 
 MP4_LONG_SIDE_PX = 1920  # phones and browsers play it smoothly, upright too
@@ -90,7 +91,8 @@ class Mp4Encoder(FilmEncoder):
 
     def __init__(self) -> None:
         super().__init__()
-        import av
+        extras.require("video")
+        import av  # noqa: PLC0415 (an optional package)
 
         if H264_ENCODER not in av.codecs_available:
             raise OutputError("PyAV has no H.264 encoder here; choose .gif or .webp for the film")
@@ -108,7 +110,7 @@ class Mp4Encoder(FilmEncoder):
         return super()._fitted(image, width, height)
 
     def _append(self, image: Image.Image, frames: int) -> None:
-        import av
+        import av  # noqa: PLC0415 (an optional package)
 
         if self.container is None:
             self._open(*image.size)
@@ -120,7 +122,7 @@ class Mp4Encoder(FilmEncoder):
             self.container.mux(self.stream.encode(frame))
 
     def _open(self, width: int, height: int) -> None:
-        import av
+        import av  # noqa: PLC0415 (an optional package)
 
         # In a file on disk, because FFmpeg seeks in it to put the index first, as browsers need it.
         self.folder = tempfile.TemporaryDirectory(prefix="impasto-")

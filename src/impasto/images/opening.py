@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import io
 import struct
-import warnings
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from impasto.base import extras
 from impasto.base.errors import ImageError
 from impasto.images import png_chunks
 from impasto.images.limits import Limits
@@ -20,6 +21,9 @@ PIXELS_PER_MPX = 1_000_000
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM", "JPEG2000")
 """Pillow knows more, but some of them run other programs (EPS), and nobody photographs in them."""
 
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx",
+               b"hevm", b"hevs", b"mif1", b"msf1")  # fmt: skip
+"""Brands of files with HEVC pictures (ISO/IEC 23008-12, annex B). AVIF files have other ones."""
 PREFIX_BYTES = 16
 NOT_OF_THIS_TYPE = (SyntaxError, IndexError, TypeError, struct.error)
 """Exceptions of a Pillow plug-in for a file of another type."""
@@ -28,6 +32,8 @@ DAMAGE = (
     ArithmeticError, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow raises for a damaged file depends on where in the file the damage is."""
+Accept = Callable[[bytes], bool | str]
+"""A function of a file's first bytes that says whether a plug-in of Pillow can read it."""
 
 
 def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
@@ -38,18 +44,16 @@ def open_image(file: BinaryIO, name: str, limits: Limits) -> Image.Image:
     Raises:
         ImageError: It isn't an image, or has more pixels than the limit.
     """
-    _register_plugins()
     try:
         if png_chunks.is_png_file(file):
             png_chunks.check_chunks(file, name)
             file = io.BytesIO(png_chunks.prepared(file.read()))
-        with warnings.catch_warnings():  # about oddities in a file that is read all the same
-            warnings.simplefilter("ignore")
-            image = opened(file)
+        image = opened(file)
     except UnidentifiedImageError as error:
+        if _is_heic(file):
+            raise extras.missing_error("heic", name) from error
         raise ImageError(
-            f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF; HEIC"
-            " with the package pillow-heif)"
+            f"{name} isn't an image of a known type (JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC)"
         ) from error
     except Image.DecompressionBombError as error:  # some plug-ins check by themselves
         raise ImageError(f"{name} has too many pixels for a file of its type") from error
@@ -71,10 +75,11 @@ def opened(file: BinaryIO) -> Image.Image:
     Image.init()
     start = file.tell()
     prefix = file.read(PREFIX_BYTES)
+    plugins = {**Image.OPEN, **_heic_plugin()}
     for name in FORMATS:
-        if name not in Image.OPEN:
+        if name not in plugins:
             continue
-        factory, accept = Image.OPEN[name]
+        factory, accept = plugins[name]
         accepted = accept is None or accept(prefix)
         if not accepted or isinstance(accepted, str):  # a string says why not
             continue
@@ -100,9 +105,24 @@ def check_pixels(width: int, height: int, name: str, limits: Limits) -> None:
         )
 
 
-def _register_plugins() -> None:
-    """Let Pillow read HEIC where its plug-in is installed."""
+def _heic_plugin() -> dict[str, tuple[Callable[[BinaryIO, str], Image.Image], Accept]]:
+    """Return the plug-in for HEIC, if it is installed, as an entry of ``Image.OPEN``.
+
+    It isn't registered there, which would change what Pillow reads for all of the process.
+    """
     try:
-        importlib.import_module("pillow_heif").register_heif_opener()
+        plugin = importlib.import_module("pillow_heif").HeifImageFile
     except ImportError:
-        return
+        return {}
+    return {"HEIF": (plugin, lambda prefix: _heic_brand(prefix) in HEIC_BRANDS)}
+
+
+def _is_heic(file: BinaryIO) -> bool:
+    """Return whether a file says of itself that it is HEIC."""
+    file.seek(0)
+    return _heic_brand(file.read(PREFIX_BYTES)) in HEIC_BRANDS
+
+
+def _heic_brand(prefix: bytes) -> bytes:
+    """Return the brand in a FileTypeBox (ISO/IEC 14496-12, section 4.3); b"" without such a box."""
+    return prefix[8:12] if prefix[4:8] == b"ftyp" else b""

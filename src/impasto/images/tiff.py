@@ -7,7 +7,6 @@ decodes the other kinds: fewer bits, palettes, LAB, YCbCr, JPEG inside of TIFF.
 from __future__ import annotations
 
 import io
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,10 @@ import tifffile
 from PIL import Image
 
 from impasto.base.errors import ImageError
+from impasto.base.logs import quiet_logger
 from impasto.images import icc
 from impasto.images.limits import Limits
 from impasto.images.opening import check_pixels, damaged
-
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-"""Without a handler, tifffile writes warnings about damaged files to standard error."""
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 DNG_VERSION, ORIENTATION, ICC_PROFILE = 50706, 274, 34675
@@ -71,6 +68,12 @@ def read_tiff(data: bytes, name: str, limits: Limits) -> TiffImage:
     Raises:
         ImageError: A raw camera file, damaged, or with more pixels than the limit.
     """
+    with quiet_logger("tifffile"):  # it warns about damage, which the errors below say
+        return _read_tiff(data, name, limits)
+
+
+def _read_tiff(data: bytes, name: str, limits: Limits) -> TiffImage:
+    """Do what ``read_tiff`` does."""
     try:
         file = tifffile.TiffFile(io.BytesIO(data))
         pages: list[Any] = list(file.pages)

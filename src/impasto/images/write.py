@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
+import tifffile
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from impasto.base.errors import OutputError, unknown
@@ -161,8 +162,6 @@ def _png_chunks(encoding: Encoding) -> list[Chunk]:
 
 def _write_tiff(file: BinaryIO, pixels: np.ndarray, encoding: Encoding) -> None:
     """In tiles, as programs for large pictures like it."""
-    import tifffile
-
     height, width, channels = pixels.shape
 
     def tiles() -> Iterator[np.ndarray]:

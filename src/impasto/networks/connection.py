@@ -8,9 +8,13 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
-
+from impasto.base import extras
 from impasto.base.errors import NetworkError, reason
+
+try:
+    import httpx
+except ImportError as error:
+    raise extras.missing_error("weights") from error
 
 PROXY_VARIABLES = ("all_proxy", "http_proxy", "https_proxy")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")

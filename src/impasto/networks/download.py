@@ -5,29 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
-
-from impasto.base import files
+from impasto.base import extras, files
 from impasto.base.errors import WeightsError, reason
 from impasto.networks.connection import open_client
-from impasto.networks.weights import matches
+from impasto.networks.weights import matches, partial_path
+
+try:
+    import httpx
+except ImportError as error:
+    raise extras.missing_error("weights") from error
 
 CHUNK_BYTES = 1 << 18
 STALL_SECONDS = 30.0
 """A source that sends nothing for that long is given up; what came is kept for the next try."""
-
-
-def partial_path(path: Path) -> Path:
-    """Where the bytes of an unfinished download wait."""
-    return path.with_name(f"{path.name}.part")
-
-
-def remove(path: Path) -> list[Path]:
-    """Delete a downloaded file and what an unfinished download left. Returns the deleted files."""
-    found = [file for file in (path, partial_path(path)) if files.is_file(file)]
-    for file in found:
-        file.unlink()
-    return found
 
 
 def fetch(

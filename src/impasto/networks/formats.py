@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from impasto.base import extras
 from impasto.base.errors import WeightsError
 from impasto.networks.layers import LAYER_NAMES
 from impasto.networks.weights import Format
@@ -36,16 +37,18 @@ UNREADABLE = (
 """Exceptions that the readers raise for a file of another kind."""
 
 
-def read(path: Path, format: Format) -> Parameters:
+def read(path: Path, file_format: Format) -> Parameters:
     """Read VGG-19's weights from ``path``.
 
     Raises:
         WeightsError: The file does not have that format, or layers are missing.
     """
     try:
-        parameters = READERS[format](path)
+        parameters = READERS[file_format](path)
     except UNREADABLE as error:
-        raise WeightsError(f"{path} isn't a readable {format} file of VGG-19's weights") from error
+        raise WeightsError(
+            f"{path} isn't a readable {file_format} file of VGG-19's weights"
+        ) from error
     missing = [name for name in CONVOLUTION_NAMES if f"{name}.weight" not in parameters]
     if missing:
         raise WeightsError(f"{path} isn't VGG-19: it has no layer {missing[0]}")
@@ -110,8 +113,13 @@ def read_safetensors(path: Path) -> Parameters:
 
 
 def read_keras(path: Path) -> Parameters:
-    """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out)."""
-    import h5py
+    """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out).
+
+    Raises:
+        MissingExtraError: h5py isn't installed.
+    """
+    extras.require("weights", str(path))
+    import h5py  # noqa: PLC0415 (an optional package)
 
     parameters: Parameters = {}
     with h5py.File(path, "r") as file:
@@ -164,7 +172,7 @@ def _torch_archive(path: Path) -> dict[str, Tensor]:
 
 def _datasets(group: Any) -> list[Any]:
     """Every array below an HDF5 group, however deep: the nesting differs between Keras versions."""
-    import h5py
+    import h5py  # noqa: PLC0415 (an optional package)
 
     arrays: list[Any] = []
     group.visititems(

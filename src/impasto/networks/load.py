@@ -77,7 +77,7 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
     if file is not None:
         if not files.is_file(file):
             raise WeightsError(f"{file}: there is no such weights file")
-        path, format = file, formats.format_of(file)
+        path, file_format = file, formats.format_of(file)
     else:
         with_top = [entry for entry in weights.CATALOGUE.values() if entry.has_top]
         present = [entry for entry in with_top if files.is_file(entry.path)]
@@ -87,13 +87,13 @@ def load_classifier(file: Path | None = None) -> VGG19Classifier:
                 f" with: impasto models pull {with_top[0].name} ({with_top[0].size / 1e6:.0f} MB),"
                 " or give a file with --weights"
             )
-        path, format = weights.verified_path(present[0]), present[0].format
-    parameters = formats.read(path, format)
+        path, file_format = weights.verified_path(present[0]), present[0].format
+    parameters = formats.read(path, file_format)
     if "predictions.weight" not in parameters:
         raise WeightsError(f"{path} holds VGG-19 without its top; classifying needs the top")
     classes = len(parameters["predictions.weight"])
     if classes != len(class_names()):
         raise WeightsError(f"{path} knows {classes} classes, not those of ImageNet")
     return VGG19Classifier(
-        parameters, preprocessing="torchvision" if format == "torchvision" else "caffe"
+        parameters, preprocessing="torchvision" if file_format == "torchvision" else "caffe"
     )

@@ -201,6 +201,19 @@ def _pull(weights: Weights) -> str:
     return f"impasto models pull {weights.name}"
 
 
+def partial_path(path: Path) -> Path:
+    """Return where the bytes of an unfinished download of ``path`` are."""
+    return path.with_name(f"{path.name}.part")
+
+
+def remove(path: Path) -> list[Path]:
+    """Delete a downloaded file and what an unfinished download left. Returns the deleted files."""
+    found = [file for file in (path, partial_path(path)) if files.is_file(file)]
+    for file in found:
+        file.unlink()
+    return found
+
+
 def matches(path: Path, digest: str) -> bool:
     """Whether the file has this ``algorithm:hexadecimal`` hash. Raises WeightsError: unreadable."""
     algorithm, expected = digest.split(":")

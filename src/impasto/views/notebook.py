@@ -11,7 +11,6 @@ import base64
 import importlib
 import time
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -72,11 +71,8 @@ def _state(progress: Progress, history: History, word: str = "") -> str:
     image.thumbnail((WATCHED_PX, WATCHED_PX))
     eta = "" if word or progress.eta == float("inf") else f", {progress.eta:.0f} s left"
     words = f"{word}step {progress.step} of {progress.steps}, {progress.seconds:.1f} s{eta}"
-    cells = [html.picture(image, words)]
-    if len(history.points) > 1:
-        figure = plots.losses(history, width=4.5)
-        cells.append(html.chart(figure, "the losses so far"))
-    return f'<div style="display:flex;gap:16px;align-items:start">{"".join(cells)}</div>'
+    has_curve = len(history.points) > 1
+    return html.progress(image, words, plots.losses(history, width=4.5) if has_curve else None)
 
 
 def side_by_side(*images: Source, titles: Iterable[str] = ()) -> Html:
@@ -104,8 +100,8 @@ def download(result: Result, name: str = "stylized.png") -> Html | None:
         colab = importlib.import_module("google.colab.files")
     except ImportError:
         address = f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
-        words = f"{escape(name)} ({len(data) / 1e6:.1f} MB)"
-        return Html(f'<a download="{escape(name)}" href="{address}">Download {words}</a>')
+        text = f"Download {name} ({len(data) / 1e6:.1f} MB)"
+        return Html(html.download_link(address, name, text))
     path.write_bytes(data)
     colab.download(name)
     return None

@@ -6,9 +6,7 @@ Images are Pictures, or anything that ``impasto.read`` takes.
 from __future__ import annotations
 
 import io
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -16,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.base import extras
+from impasto.base.logs import quiet_logger
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.losses.total_variation import deltas
@@ -24,22 +24,10 @@ from impasto.runs.history import History
 from impasto.settings.objective import ObjectiveSettings
 from impasto.settings.recipe import Recipe
 
-
-@contextmanager
-def _quiet_logger(name: str) -> Iterator[None]:
-    """Let a logger say nothing but errors while this lasts."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 # Where the home folder can't be written to, matplotlib keeps its fonts in a temporary folder. It
 # says so at length, and there is nothing that the user should do about it.
-with _quiet_logger("matplotlib"):
+extras.require("plots")
+with quiet_logger("matplotlib"):
     from matplotlib.figure import Figure, SubFigure
 
 INCHES_PER_PANEL = 4.0

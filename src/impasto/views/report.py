@@ -33,42 +33,42 @@ class Run:
 
 
 def run_report(run: Run) -> str:
-    """The page: inputs, picture, wipe, settings, losses, timings, machine."""
-    made = shown(run.picture)
-    parts = []
-    inputs = {} if run.content is None else {"content": shown(run.content)}
+    """Return the page about a run: inputs, picture, wipe, settings, losses, timings, machine."""
+    picture = shown(run.picture)
+    content = None if run.content is None else shown(run.content)
+    inputs = {} if content is None else {"content": content}
     inputs |= {f"style {index + 1}": shown(style) for index, style in enumerate(run.styles)}
-    if inputs:
-        parts.append(html.section("Inputs", html.side_by_side(inputs)))
-    parts.append(html.section("Picture", html.picture(made)))
-    if run.content is not None:
-        parts.append(html.section("Before and after", html.wipe(shown(run.content), made)))
-    if run.history.points:
-        parts.append(html.section("Losses", *_curves(run.history)))
-    measured = [(name.replace("_", " "), value) for name, value in run.measured.items()]
-    if measured:
-        parts.append(html.section("Measured", html.table(measured)))
-    settings = run.note.get("recipe", {})
-    parts.append(html.section("Settings", html.table(sorted(settings.items()))))
-    about = [
+    versions = [
         (f"{kind} {name}", value)
         for kind in ("computed", "versions")
         for name, value in run.note.get(kind, {}).items()
     ]
-    parts.append(html.section("Made with", html.table(about)))
-    names = [
-        part.get("name") for part in (run.note.get("content", {}), *run.note.get("styles", []))
-    ]
-    title = " + ".join(Path(name).name for name in names if name) or "A picture"
-    return html.page(title, *parts)
+    return html.page(
+        "run.html",
+        title=_title(run.note),
+        inputs=inputs,
+        picture=picture,
+        before=None if content is None else html.same_size(content, picture),
+        curves=_curves(run.history) if run.history.points else {},
+        measured=[(name.replace("_", " "), value) for name, value in run.measured.items()],
+        settings=sorted(run.note.get("recipe", {}).items()),
+        versions=versions,
+    )
 
 
-def _curves(history: History) -> list[str]:
-    return [
-        html.chart(plots.losses(history, over="steps"), "losses over steps"),
-        html.chart(plots.losses(history, over="seconds"), "losses over seconds"),
-        html.chart(plots.losses(history, by="layer"), "losses by layer"),
-    ]
+def _title(note: Mapping[str, Any]) -> str:
+    """Return the names of the images that a picture was made from."""
+    names = [part.get("name") for part in (note.get("content", {}), *note.get("styles", []))]
+    return " + ".join(Path(name).name for name in names if name) or "A picture"
+
+
+def _curves(history: History) -> dict[str, Any]:
+    """Return matplotlib Figures by their captions."""
+    return {
+        "losses over steps": plots.losses(history, over="steps"),
+        "losses over seconds": plots.losses(history, over="seconds"),
+        "losses by layer": plots.losses(history, by="layer"),
+    }
 
 
 @dataclass(frozen=True)
@@ -86,28 +86,32 @@ class Pair:
 def comparison_report(
     pairs: Sequence[Pair], means: Sequence[Mapping[str, Any]], machine: Mapping[str, str]
 ) -> str:
-    """The page: of each pair the pictures, the table and the curves; means and ranks of several."""
-    parts = []
-    if len(pairs) > 1:
-        parts.append(html.section("All pairs: means, and mean ranks", rows_table(means)))
-    for pair in pairs:
-        images = {"content": pair.content, "style": pair.style, **pair.pictures}
-        parts.append(
-            html.section(
-                pair.name,
-                html.chart(plots.contact_sheet(images), "the pictures"),
-                rows_table(pair.rows),
-                html.chart(plots.convergence(pair.histories), "convergence over seconds"),
-            )
-        )
-    parts.append(html.section("Machine", html.table(machine.items())))
-    return html.page("Methods compared", *parts)
+    """Return the page about several methods: of each pair the pictures, the table and the curves;
+    means and ranks of several pairs.
+    """
+    return html.page(
+        "comparison.html",
+        title="Methods compared",
+        means=_table(means) if len(pairs) > 1 else None,
+        pairs=[
+            {
+                "name": pair.name,
+                "sheet": plots.contact_sheet(
+                    {"content": pair.content, "style": pair.style, **pair.pictures}
+                ),
+                "table": _table(pair.rows),
+                "convergence": plots.convergence(pair.histories),
+            }
+            for pair in pairs
+        ],
+        machine=machine.items(),
+    )
 
 
-def rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Mappings with the same keys as a table."""
+def _table(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Return mappings with the same keys as the header and the rows of a table."""
     header = list(rows[0]) if rows else []
-    return html.table([[row.get(name, "") for name in header] for row in rows], header)
+    return {"header": header, "rows": [[row.get(name, "") for name in header] for row in rows]}
 
 
 def markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -63,7 +63,7 @@ def main(sources: Path) -> None:
         chosen[styles.NAMES.index(name)] = 1
         (picture,) = multistyle.run(None, {"image": content, "style_weights": chosen})
         pictures[name] = sampled(picture)
-    np.savez_compressed(REFERENCE, **pictures)
+    np.savez_compressed(REFERENCE, allow_pickle=False, **pictures)
 
 
 if __name__ == "__main__":

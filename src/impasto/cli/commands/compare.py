@@ -94,10 +94,11 @@ def compare(
     if files.is_folder(output) and any(output.iterdir()) and not force:
         raise OutputError(f"{output} isn't empty; choose another folder, or --force")
     _check(chosen_pairs)
-    files.make_folder(output)
 
     from impasto.base import devices
     from impasto.views import report
+
+    files.make_folder(output)
 
     done = []
     for content, style in chosen_pairs:

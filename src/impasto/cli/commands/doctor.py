@@ -6,23 +6,22 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 
-from impasto.base import devices, files
+from impasto.base import devices, extras, files
 from impasto.base.errors import DeviceError
+from impasto.base.extras import EXTRAS, installed_version
 from impasto.base.folders import cache_folder, home_folder, preset_folder
 from impasto.cli.options import debug_option, json_option
-from impasto.networks import download, weights
+from impasto.networks import weights
 from impasto.networks.kernels import selection, speeds
 from impasto.studio.server.settings import default_data_folder
 
 PACKAGES = ("impasto", "torch", "numpy", "pillow", "av", "opencv-python-headless", "fastapi")
-EXTRAS = {"pillow-heif": "needed to read HEIC photos; install impasto[heic]"}
 
 
 @click.command
@@ -50,7 +49,7 @@ def delete_cached_files() -> list[Path]:
     deleted = selection.forget_measurements()
     for entry in weights.CATALOGUE.values():
         if not entry.is_bundled:
-            deleted += download.remove(entry.path)
+            deleted += weights.remove(entry.path)
     return deleted
 
 
@@ -86,7 +85,12 @@ def build_report() -> dict[str, Any]:
             "python": platform.python_version(),
             **{package: installed_version(package) for package in PACKAGES},
         },
-        "extras": {package: installed_version(package) for package in EXTRAS},
+        "extras": {
+            package: installed_version(package)
+            for extra in EXTRAS.values()
+            for package in extra.packages
+        },
+        "missing_extras": [name for name, extra in EXTRAS.items() if extra.missing()],
         "weights": {name: weights.state(entry) for name, entry in weights.CATALOGUE.items()},
         "folders": {
             name: {"path": without_user_name(path), "is_writable": is_writable(path)}
@@ -119,8 +123,10 @@ def format_report(report: dict[str, Any]) -> Iterator[str]:
     yield row("memory", f"{report['memory_available_gb']} GB available")
     versions = [f"{name} {number or 'missing'}" for name, number in report["versions"].items()]
     yield row("versions", ", ".join(versions))
-    for name, number in report["extras"].items():
-        yield row("extras", f"{name} {number or f'missing ({EXTRAS[name]})'}")
+    for extra_name, extra in EXTRAS.items():
+        is_missing = extra_name in report["missing_extras"]
+        state = f"missing; {extras.install_command(extra_name)}" if is_missing else "installed"
+        yield row("extra", f"{extra_name} ({extra.purpose}): {state}")
     for state in ("ok", "missing", "damaged"):
         names = [name for name, its_state in report["weights"].items() if its_state == state]
         if names:
@@ -130,14 +136,6 @@ def format_report(report: dict[str, Any]) -> Iterator[str]:
         yield row("folder", f"{name}: {folder['path']} ({access})")
     for name, value in report["environment"].items():
         yield row("environment", f"{name}={value}")
-
-
-def installed_version(package: str) -> str | None:
-    """Return the version of a package, or None if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def without_user_name(path: Path) -> str:

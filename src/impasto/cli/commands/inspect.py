@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from impasto.base import files
+from impasto.base import extras, files
 from impasto.base.errors import OutputError
 from impasto.cli.options import (
     FILE,
@@ -102,6 +102,7 @@ def _figure_paths(figure: Path | None, features: bool, gram: bool) -> dict[str, 
         if features or gram:
             raise OutputError("--features and --gram need --figure OUT.png, to know where to draw")
         return {}
+    extras.require("plots")
     if figure.suffix.lower() != ".png":
         raise OutputError(f"{figure} should end in .png; figures are drawn as PNG")
     paths = {"overview": figure}

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from impasto.base.errors import WeightsError
 from impasto.cli.options import debug_option, json_option
-from impasto.networks import download, weights
+from impasto.networks import weights
 
 
 @click.group
@@ -90,6 +90,8 @@ def pull(name: str, force: bool, debug: bool) -> None:
             f"{name} can't be fetched: IMPASTO_OFFLINE forbids the network; unset it, or put the"
             f" file at {entry.path} yourself"
         )
+    from impasto.networks import download
+
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
@@ -107,6 +109,6 @@ def rm(name: str, debug: bool) -> None:
     entry = weights.find(name)
     if entry.url is None:
         raise WeightsError(f"{name} comes with impasto and can't be removed")
-    if not download.remove(entry.path):
+    if not weights.remove(entry.path):
         raise WeightsError(f"the weights {name} aren't here; there is nothing to remove")
     click.echo(f"removed {entry.path}")

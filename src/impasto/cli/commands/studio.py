@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from impasto.base import extras
 from impasto.cli.options import debug_option
 from impasto.studio.server.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, default_data_folder
 
@@ -96,6 +97,8 @@ def studio(
         data.absolute(), host, port, token, names, workers, queue,
         keep_days=keep_days, keep_gigabytes=keep_gigabytes, https=https, certificate=certificate,
     )  # fmt: skip
+
+    extras.require("studio")
 
     from impasto.studio.server.serve import serve
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from impasto.base.errors import ImageError, ImpastoError, reason
+from impasto.base.errors import ImageError, ImpastoError, MissingExtraError, reason
 from impasto.studio.jobs.errors import BRIEF_RETRY, ProblemError
 from impasto.studio.jobs.text import encodable, without_folders
 
@@ -85,7 +85,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ImpastoError)
     async def on_impasto_error(request: Request, error: ImpastoError) -> Response:
-        status = 415 if isinstance(error, ImageError) else 422
+        status = 415 if isinstance(error, (ImageError, MissingExtraError)) else 422
         return response(status, without_folders(" ".join(str(error).split())))
 
     @app.exception_handler(HTTPException)

@@ -10,6 +10,7 @@ import sys
 import cv2
 import numpy as np
 
+from impasto.base import own_process
 from impasto.base.errors import ImageError, ImpastoError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.opening import open_image
@@ -143,6 +144,7 @@ def _style(given: JsonObject) -> str | os.PathLike[str] | Picture:
 
 def main() -> None:
     """Serve a session until standard input ends."""
+    own_process.configure()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints must not get between the messages
     session = LiveSession()

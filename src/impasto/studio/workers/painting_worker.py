@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from impasto.base import devices
+from impasto.base import devices, own_process
 from impasto.base.errors import (
     CheckpointError,
     DeviceError,
@@ -224,6 +224,7 @@ def warm_up() -> None:
 
 def main() -> None:
     """Run worker number IMPASTO_STUDIO_WORKER of IMPASTO_STUDIO_WORKERS."""
+    own_process.configure()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the server's
     number, count = (
         int(os.environ.get(f"IMPASTO_STUDIO_WORKER{end}", default))
