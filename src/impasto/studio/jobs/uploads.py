@@ -215,11 +215,11 @@ def whole_recipe(
             if name in FOR_INSTANT and name != "method"
         }
         preset = None
-    has_built_in = any(style.built_in for style in styles)
-    if instant or (has_built_in and preset is None and "method" not in settings):
+    built_in = any(style.built_in for style in styles)
+    if instant or (built_in and preset is None and "method" not in settings):
         settings["method"] = "instant"
     recipe = build(settings, preset=preset)
-    if has_built_in and recipe.method != "instant":
+    if built_in and recipe.method != "instant":
         name = next(style.name for style in styles if style.built_in)
         raise RecipeError(f"{name} is a style of the method instant, not of {recipe.method}")
     return StoredRecipe.model_validate(recipe.model_dump(mode="json"))
