@@ -336,7 +336,7 @@ def test_a_data_folder_is_for_one_server(tmp_path, monkeypatch):
     from impasto.studio.server import lock
 
     held = lock.hold(tmp_path)
-    monkeypatch.setattr(lock, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(lock, "WAIT_S", 0.2)
     with pytest.raises(OutputError, match="another studio uses"):
         lock.hold(tmp_path)
     assert held is not None

@@ -50,8 +50,8 @@ FORM_PICTURES = 2
 MEMORY_SHARE = 0.5
 """Share of the memory that reading the pictures of a form may take."""
 BYTES_PER_PIXEL = 24
-"""At the peak, while a picture is read in full: measured with 98 megapixels, 2.1 GB. One that is
-reduced while it is read takes a third of it.
+"""Peak memory while a picture is read in full, measured with 98 megapixels (2.1 GB). A picture that
+is reduced while it is read takes a third of that.
 """
 MAX_STYLES = 4
 MAX_NAME_LETTERS = 80
@@ -61,8 +61,8 @@ NO_FILE = ("", "-")
 """The values of a setting that names nothing but files, which mean no file."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
-"""``devices.DEVICE_TYPES``, whose module imports torch. Whether there is the device, the worker
-knows.
+"""A copy of ``devices.DEVICE_TYPES``, whose module imports torch. The worker checks whether the
+device exists.
 """
 ENCODERS = tuple(name for name, weights in CATALOGUE.items() if weights.is_encoder)
 
@@ -245,8 +245,10 @@ def _for_preview(settings: JsonObject, preset: str | None) -> tuple[JsonObject, 
 
 
 def _check_names(settings: JsonObject) -> None:
-    """Raise RecipeError for text that isn't Unicode, and for unknown devices and weights, which a
-    recipe takes as free text.
+    """Check the settings that a recipe takes as free text.
+
+    Raises:
+        RecipeError: A text isn't Unicode, or there is no such device or weights file.
     """
     try:
         check_unicode(settings)

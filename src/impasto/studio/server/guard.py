@@ -237,5 +237,5 @@ def _browser_scheme(scope: Scope, headers: Headers) -> str | None:
 
 
 def _as_utf_8(header: str) -> str:
-    """Return a header's text, which was decoded as Latin-1. Raises ValueError: it isn't UTF-8."""
+    """Return the UTF-8 text of a header, decoded as Latin-1. Raise ValueError if it is none."""
     return header.encode("latin-1").decode()

@@ -1,4 +1,8 @@
-"""One server for a data folder, and none while a worker of an earlier one still paints in it."""
+"""The lock on a data folder.
+
+One server holds it, and its workers inherit it. So a new server can't start while a worker of an
+earlier one still writes to the folder.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +12,19 @@ from pathlib import Path
 
 from impasto.base.errors import OutputError, reason
 
-PATIENCE_S = 15
+WAIT_S = 15
+"""How long a server waits for the workers of an earlier one."""
 
 
 def hold(data: Path) -> int | None:
-    """Lock the folder as long as this process, or a child that inherits the descriptor, lives.
+    """Lock a data folder as long as this process, or a child that inherits the lock, lives.
 
-    Raises OutputError: it is in use. Returns None on Windows, which has no such locks.
+    Returns:
+        The descriptor of the lock, for children to inherit, or None on Windows, which has no such
+        locks.
+
+    Raises:
+        OutputError: The folder is in use, or can't be written.
     """
     if sys.platform == "win32":
         return None
@@ -28,7 +38,7 @@ def hold(data: Path) -> int | None:
             f"{data / 'lock'} can't be written: {reason(error)}; choose another place with --data"
         ) from error
     os.set_inheritable(descriptor, True)
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + WAIT_S
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -42,7 +42,7 @@ class StyleInfo(BaseModel):
 
 
 class StyleList(BaseModel):
-    """What there is to paint like."""
+    """All built-in paintings and styles."""
 
     styles: list[StyleInfo]
 
@@ -55,7 +55,7 @@ class ExampleInfo(BaseModel):
 
 
 class ExampleList(BaseModel):
-    """Photos to try it with."""
+    """All example photos."""
 
     examples: list[ExampleInfo]
 
@@ -69,7 +69,7 @@ class PresetInfo(BaseModel):
 
 
 class PresetList(BaseModel):
-    """The looks."""
+    """All presets."""
 
     presets: list[PresetInfo]
 
@@ -94,7 +94,7 @@ class RecipeSchema(BaseModel):
 
 
 class RecipeInside(BaseModel):
-    """What a picture says of how it was made."""
+    """The recipe inside a picture, and the names of the images that it was made from."""
 
     recipe: JsonValue
     content: JsonValue
@@ -102,7 +102,7 @@ class RecipeInside(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the studio takes jobs, and what it does."""
+    """The state of the studio: whether it takes jobs, and how many it has."""
 
     status: Literal["ok", "starting"]
     version: str

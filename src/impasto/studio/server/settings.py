@@ -35,7 +35,7 @@ def default_data_folder() -> Path:
 
 
 def prepare_data_folder(data: Path) -> None:
-    """Make the data folder unless it is there. Nobody else may read a folder of the studio's own.
+    """Make the data folder if it is missing, and let nobody else read a folder of the studio's own.
 
     Raises:
         OutputError: The folder can't be made or can't be written to.

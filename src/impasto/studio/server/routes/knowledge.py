@@ -92,7 +92,7 @@ async def thumbnail(name: str) -> Response:
 
 @router.get("/examples")
 async def examples() -> ExampleList:
-    """Return the photos to try it with."""
+    """Return the example photos."""
     return ExampleList(
         examples=[ExampleInfo(name=name, title=gallery.title(name)) for name in gallery.photos()]
     )
@@ -112,7 +112,7 @@ async def example(name: str) -> FileResponse:
 
 @router.get("/presets")
 async def presets() -> PresetList:
-    """Return the looks, and the settings that each begins with."""
+    """Return the presets, and the settings that each begins with."""
     return PresetList(
         presets=[
             PresetInfo(
@@ -165,7 +165,7 @@ async def recipe_inside(request: Request) -> RecipeInside:
 
 @router.get("/health")
 async def health(request: Request) -> Health:
-    """Return whether the studio takes jobs, and what it does."""
+    """Return whether the studio takes jobs, and how many it has."""
     studio = studio_of(request)
     devices = {worker.device for worker in studio.pool.workers if worker.device}
     return Health(

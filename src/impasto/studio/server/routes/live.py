@@ -41,9 +41,9 @@ MAX_SESSIONS = 2
 MAX_PENDING_PICTURES = 4
 """A client with more unanswered pictures doesn't keep to the protocol."""
 MAX_MESSAGE_BYTES = 8_000_000
-"""Of a client's message."""
+"""The largest message of a client."""
 MAX_FRAME_BYTES = 64_000_000
-"""Of a painted picture: far more than a JPEG of 4 megapixels can have."""
+"""The largest painted picture: far more than a JPEG of 4 megapixels can have."""
 IDLE_S = 60.0
 JPEG_FORMATS = ("JPEG", "MPO")
 SHOWN = Limits(max_megapixels=34)
@@ -97,7 +97,7 @@ async def watch(request: Request) -> StreamingResponse:
 
 @router.websocket("/live")
 async def live(socket: WebSocket) -> None:
-    """Settings as JSON text, pictures as binary messages; painted pictures back."""
+    """Take settings as JSON text and pictures as binary messages; send painted pictures."""
     studio: Studio = socket.app.state.studio
     await socket.accept()
     if studio.live_sessions >= MAX_SESSIONS:
