@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from impasto.losses.content import ContentTap
 from impasto.losses.gram import gram_matrix, style_layer_loss
 from impasto.losses.layers import shares
 from impasto.losses.objective import Objective

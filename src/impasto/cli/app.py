@@ -36,6 +36,7 @@ COMMANDS = {  # each is imported when it is used, because importing torch takes 
     "classify": "Classify a picture with VGG-19's ImageNet classes.",
     "models": "List, check, fetch and remove network weights.",
     "styles": "List the built-in styles.",
+    "methods": "List the methods and their settings.",
     "presets": "List and explain the presets.",
     "doctor": "Describe this machine and installation for a bug report.",
 }

@@ -34,15 +34,16 @@ class Snapshot(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Progress:
-    """One event of a run: the image after ``step`` of ``steps`` updates (or per cent of the work,
-    for a method that makes none), and its losses, if it has any.
+    """One event of a run: the image after ``step`` of ``steps`` updates, or per cent of the work for
+    a method that makes none.
 
     ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
     start-up; ``message`` is a sentence when something happened that a person should know.
-    ``pixels`` (1, 3, h, w) is the image; ``snapshot`` is None where a run can't be gone on with;
-    ``rows`` are the losses recorded so far.
+    ``pixels`` (1, 3, h, w) is the image. ``losses`` are None for a method without; ``rows`` are
+    those recorded so far. ``snapshot`` is None where a run can't be gone on with.
+
     A Progress stays valid when the run goes on: its picture, and as a checkpoint. While an old one
     is held, L-BFGS keeps the vectors that it needs, up to 24 bytes a pixel for each pair.
     """
@@ -50,12 +51,12 @@ class Progress:
     step: int
     steps: int
     scale: int
-    losses: Losses | None
-    seconds: float
-    eta: float
-    message: str | None
     job: Job = field(repr=False)
     pixels: Tensor = field(repr=False)
+    losses: Losses | None = None
+    seconds: float = 0.0
+    eta: float = float("inf")
+    message: str | None = None
     snapshot: Snapshot | None = field(default=None, repr=False)
     rows: tuple[Row, ...] = field(default=(), repr=False)
 
