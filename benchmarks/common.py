@@ -9,7 +9,7 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # As in the processes of the command line: OpenMP reads it once, when torch is imported.
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "10000")
@@ -25,6 +25,7 @@ from impasto.methods.optimize.setup import make_engine
 from impasto.networks.kernels.engine import FeatureEngine
 from impasto.runs.job import Job
 
+Precision = Literal["auto", "float32", "bfloat16"]
 REFERENCE = Path(__file__).parents[1] / "tests/parity/reference"
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PAIRS = {
@@ -42,7 +43,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def prepared(
-    pair: str, size: int, precision: str, device: str = "auto", **settings: Any
+    pair: str, size: int, precision: Precision, device: str = "auto", **settings: Any
 ) -> tuple[Job, Objective, FeatureEngine]:
     """Return the job, objective and engine for one of PAIRS; the preset is the tutorial's."""
     settings = {"preset": "tutorial", **settings}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import common
 
@@ -57,7 +57,12 @@ MARKS = (0.1, 0.25, 0.5, 1.0)
 
 
 def run(
-    pair: str, solver: str, size: int, seconds: float, precision: str, goal: float
+    pair: str,
+    solver: Literal["adam", "lbfgs"],
+    size: int,
+    seconds: float,
+    precision: common.Precision,
+    goal: float,
 ) -> dict[str, Any]:
     """(step, seconds, lowest total so far) of a run, which ends at the goal, by float32's count."""
     _, exactly, _ = common.prepared(pair, size, "float32", "cpu")

@@ -113,7 +113,9 @@ def main() -> None:
     common.finish(arguments, {"rows": rows, "runs": runs, "tensorflow": peer})
 
 
-def measure(preset: str, size: int, precision: str, kernel: str, device: str) -> dict[str, Any]:
+def measure(
+    preset: str, size: int, precision: common.Precision, kernel: str, device: str
+) -> dict[str, Any]:
     """Return the median times of a step, of its convolutions, and of the solver."""
     job, objective, _ = common.prepared(
         "reference", size, precision, device, preset=preset, kernel=kernel

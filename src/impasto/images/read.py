@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,11 +22,6 @@ from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.opening import check_pixels
 from impasto.images.picture import Picture
 
-Source = Any
-"""A path, ``"-"`` (standard input), NamedFile, bytes, PIL image, numpy array, torch tensor, or
-Picture.
-"""
-
 STANDARD_INPUT = "-"
 BYTES_PER_MB = 1_000_000
 
@@ -38,6 +32,10 @@ class NamedFile:
 
     path: Path
     name: str
+
+
+Source = str | Path | NamedFile | bytes | Image.Image | np.ndarray | Tensor | Picture
+"""Whatever an image is read from. The text ``"-"`` is standard input."""
 
 
 def read(

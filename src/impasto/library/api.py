@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor
 
@@ -27,18 +27,23 @@ from impasto.runs.plan import Estimate
 from impasto.runs.progress import Progress, Snapshot, last
 from impasto.runs.result import Result
 from impasto.settings.build import build
+from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.methods import method_for_built_in_styles
 from impasto.settings.recipe import Recipe
+
+WeightedStyle = tuple[Source, float]
+Styles = Source | WeightedStyle | Sequence[Source | WeightedStyle]
+"""One style, a pair (style, weight), or several of either."""
 
 
 def stylize(
     content: Source,
-    style: Source | Iterable[Source],
+    style: Styles,
     *,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Result:
     """Make a stylized image.
 
@@ -58,12 +63,12 @@ def stylize(
 
 def iterate(
     content: Source,
-    style: Source | Iterable[Source],
+    style: Styles,
     *,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Iterator[Progress]:
     """As ``stylize``, but yields a Progress for the initial image and after every step.
 
@@ -86,12 +91,12 @@ def resume(path: str | Path, *, steps: int | None = None) -> Iterator[Progress]:
 
 def prepare(
     content: Source,
-    style: Source | Iterable[Source],
+    style: Styles,
     *,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Job:
     """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
     pairs = weighted_styles(style)
@@ -147,9 +152,7 @@ def _with_selection(recipe: Recipe, device: Device) -> Recipe:
     return recipe.model_copy(update={name: selected[name] for name in selected if name in own})
 
 
-def read_styles(
-    style: Source | Iterable[Source], limits: Limits | None = None
-) -> list[tuple[Source, float]]:
+def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Source, float]]:
     """``weighted_styles``, the paintings read, for many runs; built-in styles stay names."""
     return [
         (source if is_built_in(source) else read(source, limits=limits), weight)
@@ -168,7 +171,7 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
     def needed_side(height: int, width: int) -> int:
         return _style_side(height, width, recipe, size)
 
-    if not is_built_in(source):
+    if not isinstance(source, str) or not is_built_in(source):
         try:
             return read(source, limits=limits, needed_side=needed_side)
         except ImageError as error:
@@ -206,19 +209,19 @@ def estimate(job: Job) -> Estimate:
     return method_of(job.recipe).estimate(job)
 
 
-def weighted_styles(style: Source | Iterable[Source]) -> list[tuple[Source, float]]:
-    """One style, a pair (style, weight), or a list of either → pairs."""
-
-    def is_pair(item: Any) -> bool:
-        pair = isinstance(item, (list, tuple)) and len(item) == 2
-        return pair and isinstance(item[1], (int, float))
-
-    if is_pair(style) or not isinstance(style, (list, tuple)):
-        style = [style]
-    pairs = [(item[0], float(item[1])) if is_pair(item) else (item, 1.0) for item in style]
-    if not pairs:
+def weighted_styles(style: Styles) -> list[tuple[Source, float]]:
+    """Return styles as pairs (style, weight); the weight is 1 where none is given."""
+    items: Any = style  # checkers can't tell a pair from a sequence of two
+    if _is_pair(items) or not isinstance(items, (list, tuple)):
+        items = [items]
+    if not items:
         raise RecipeError("no style image was given; at least one is needed")
-    return pairs
+    return [(item[0], float(item[1])) if _is_pair(item) else (item, 1.0) for item in items]
+
+
+def _is_pair(item: Any) -> bool:
+    is_pair = isinstance(item, (list, tuple)) and len(item) == 2
+    return is_pair and isinstance(item[1], (int, float))
 
 
 def _style_masked(

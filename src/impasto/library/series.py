@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from PIL import Image
 
@@ -20,6 +20,7 @@ from impasto.library import api
 from impasto.runs.job import Job
 from impasto.runs.progress import last
 from impasto.runs.result import Result
+from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.methods import all_settings
 from impasto.settings.recipe import Recipe
 
@@ -46,13 +47,13 @@ class Variation:
 
 def variations(
     content: Source,
-    style: Source | Iterable[Source],
+    style: api.Styles,
     *,
     grid: Grid,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Iterator[tuple[dict[str, Any], Result]]:
     """As ``stylize``, once for every combination of the values in ``grid``: one or two settings.
 
@@ -77,13 +78,13 @@ def variations(
 
 def plan(
     content: Source,
-    style: Source | Iterable[Source],
+    style: api.Styles,
     *,
     grid: Grid,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> list[Variation]:
     """What ``variations`` would run, checked. Arguments and errors as there."""
     chosen = combinations(grid)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack, overload
 
 import numpy as np
 import torch
@@ -15,14 +15,17 @@ from torch import Tensor
 
 from impasto.images.limits import Limits
 from impasto.images.picture import Picture
-from impasto.images.read import Source, read
+from impasto.images.read import NamedFile, Source, read
 from impasto.images.write import quantize
 from impasto.library import api
 from impasto.methods.base import Batches, method_of
 from impasto.runs.progress import last
 from impasto.runs.result import Result
+from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.recipe import Recipe
 
+DEFAULT_METHOD = "instant"
+"""What a Stylizer paints with where neither a method nor a preset is chosen."""
 PROBE = Picture.probe(256, 256)
 
 
@@ -45,18 +48,19 @@ class Stylizer:
 
     def __init__(
         self,
-        style: Source | Iterable[Source],
+        style: api.Styles,
         *,
-        method: str = "instant",
         preset: str | None = None,
         recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
         limits: Limits | None = None,
-        **settings: Any,
+        **settings: Unpack[SettingsKeywords],
     ) -> None:
         pairs = api.read_styles(style, limits)
         if preset is None and recipe is None:
-            settings["method"] = method
-        self.arguments = {"preset": preset, "recipe": recipe, "limits": limits, **settings}
+            settings.setdefault("method", DEFAULT_METHOD)
+        self.arguments: dict[str, Any] = {
+            "preset": preset, "recipe": recipe, "limits": limits, **settings,
+        }  # fmt: skip
         self.pairs, self.limits = pairs, limits
         self.template = api.prepare(PROBE, pairs, **self.arguments)
         self._load()
@@ -77,7 +81,25 @@ class Stylizer:
         vars(self).update(state)
         self._load()
 
+    @overload
+    def __call__(self, images: Tensor) -> Tensor: ...
+    @overload
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    @overload
+    def __call__(self, images: str | Path | bytes | NamedFile | Picture) -> Image.Image: ...
+    @overload
+    def __call__(self, images: Image.Image) -> Image.Image: ...
+    @overload
+    def __call__(self, images: list[Tensor] | tuple[Tensor, ...]) -> list[Tensor]: ...
+    @overload
+    def __call__(self, images: list[np.ndarray] | tuple[np.ndarray, ...]) -> list[np.ndarray]: ...
+    @overload
+    def __call__(
+        self, images: list[str] | list[Path] | list[Image.Image] | tuple[Image.Image, ...]
+    ) -> list[Image.Image]: ...
+
     def __call__(self, images: Any) -> Any:
+        """Return the stylized image, or those of a list."""
         if isinstance(images, (list, tuple)):
             return self._list(images)
         if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4 and not len(images):

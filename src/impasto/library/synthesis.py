@@ -4,9 +4,9 @@ image in the layers of the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from PIL import Image
 
@@ -21,6 +21,7 @@ from impasto.networks.layers import alias
 from impasto.runs.job import Job
 from impasto.runs.progress import last
 from impasto.runs.result import Result
+from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.recipe import Recipe
 
 Term = Literal["content", "style"]
@@ -69,14 +70,14 @@ ONE_TERM: dict[Term, dict[str, Any]] = {
 
 
 def texture(
-    style: Source | Iterable[Source],
+    style: api.Styles,
     width: int,
     height: int,
     *,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Result:
     """Paint ``width`` × ``height`` px of nothing but style, from noise.
 
@@ -92,14 +93,14 @@ def texture(
 
 
 def prepare_texture(
-    style: Source | Iterable[Source],
+    style: api.Styles,
     width: int,
     height: int,
     *,
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Job:
     """Check and read everything for ``texture``, for ``impasto.run``."""
     if min(width, height) < MIN_SIDE_PX:
@@ -130,7 +131,7 @@ def reconstruct(
     *,
     layers: Layers,
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Result:
     """What some layers of the network know of ``image``, made visible: noise is changed until it
     has the same features there (``from_`` content), or the same statistics (style), as in figure 1
@@ -144,7 +145,12 @@ def reconstruct(
 
 
 def prepare_reconstruction(
-    image: Source, from_: Term, layers: Layers, *, limits: Limits | None = None, **settings: Any
+    image: Source,
+    from_: Term,
+    layers: Layers,
+    *,
+    limits: Limits | None = None,
+    **settings: Unpack[SettingsKeywords],
 ) -> Job:
     """Check and read everything for ``reconstruct``, for ``impasto.run``."""
     chosen = {**_one_term(from_, settings), f"{from_}_layers": layers}
@@ -153,7 +159,11 @@ def prepare_reconstruction(
 
 
 def plan_figure(
-    image: Source, from_: Term, *, limits: Limits | None = None, **settings: Any
+    image: Source,
+    from_: Term,
+    *,
+    limits: Limits | None = None,
+    **settings: Unpack[SettingsKeywords],
 ) -> list[series.Variation]:
     """The reconstructions of the paper's figure, checked; see FIGURE for their layers."""
     grid = {f"{from_}_layers": FIGURE[from_]}

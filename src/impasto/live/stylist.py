@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import cv2
 import numpy as np
 
 from impasto.base.errors import RecipeError
-from impasto.images.read import Source
+from impasto.library import api
+from impasto.settings.keywords import FrameKeywords
 from impasto.settings.methods import bounds
 from impasto.video.painting import Key, frame_painter
 from impasto.video.stability import MotionTracker, Stabiliser
@@ -51,14 +51,15 @@ class Stylist:
 
     def __init__(
         self,
-        style: Source | Sequence[Any],
+        style: api.Styles,
         *,
         size: int = 0,
         rate: float = 0.0,
         stability: float = 0.9,
-        **settings: Any,
+        **settings: Unpack[FrameKeywords],
     ) -> None:
-        self.style, self.settings = style, settings
+        self.style = style
+        self.settings: dict[str, Any] = {**settings}
         self.rate, self.stability = rate, stability
         self.max_side = self.side = size or SIDES[0]
         self.tracker, self.stabiliser = MotionTracker(), Stabiliser(stability)

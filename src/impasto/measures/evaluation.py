@@ -179,7 +179,7 @@ def costs(
 def _read_all(
     result: Source, content: Source, styles: Source | Iterable[Source], limits: Limits | None
 ) -> tuple[Picture, Picture, list[Picture]]:
-    sources = list(styles) if isinstance(styles, (list, tuple)) else [styles]
+    sources: list[Source] = list(styles) if isinstance(styles, (list, tuple)) else [styles]  # type: ignore[list-item]
     if not sources:
         raise ImageError("no style image was given; at least one is needed")
     made, photo, *paintings = (

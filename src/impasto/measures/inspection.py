@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from impasto.networks.layers import LAYER_NAMES, alias
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
 from impasto.settings.build import build
+from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.objective import ObjectiveSettings
 from impasto.views import html
 
@@ -113,7 +114,7 @@ def look(
     stylized: Source | None = None,
     preset: str = "tutorial",
     limits: Limits | None = None,
-    **settings: Any,
+    **settings: Unpack[SettingsKeywords],
 ) -> Look:
     """Look at two images (anything that ``impasto.read`` takes) with the network of a preset, as
     large as it asks for; ``settings`` are recipe keys, such as ``size=256``.

@@ -36,8 +36,9 @@ class Snapshot(Protocol):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Progress:
-    """One event of a run: the image after ``step`` of ``steps`` updates, or per cent of the work for
-    a method that makes none.
+    """One event of a run: the image after ``step`` of ``steps`` updates.
+
+    For a method that makes no updates, they are per cent of the work.
 
     ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
     start-up; ``message`` is a sentence when something happened that a person should know.

@@ -92,10 +92,9 @@ def all_settings() -> dict[str, FieldInfo]:
 
     found = dict(Recipe.model_fields)
     for _, method in METHODS.usable():
-        found = {**method.settings.model_fields, **found}
-    shared = Recipe.model_fields
-    own = {name: field for name, field in found.items() if name not in shared}
-    return {**shared, **own}
+        for name, field in method.settings.model_fields.items():
+            found.setdefault(name, field)
+    return found
 
 
 def settings_schema() -> dict[str, Any]:

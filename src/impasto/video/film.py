@@ -8,14 +8,15 @@ from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError
-from impasto.images.read import Source
+from impasto.library import api
 from impasto.methods.base import FramePainter
+from impasto.settings.keywords import FrameKeywords
 from impasto.video.compositing import Compositor
 from impasto.video.containers import STANDARD_STREAM
 from impasto.video.frames import Cut, Frame, last_duration
@@ -81,7 +82,7 @@ class Film:
     def __init__(
         self,
         source: str | Path,
-        style: Source | Sequence[Any],
+        style: api.Styles | None,
         output: str | Path,
         *,
         stability: float = 0.9,
@@ -93,12 +94,13 @@ class Film:
         rate: Fraction | None = None,
         resume: bool = False,
         force: bool = False,
-        **settings: Any,
+        **settings: Unpack[FrameKeywords],
     ) -> None:
         self.cut = cut or Cut()
         if not 0 <= stability <= 1:
             raise RecipeError(f"stability is from 0 to 1, not {stability:g}")
-        self.stability, self.settings = stability, settings
+        self.stability = stability
+        self.settings: dict[str, Any] = {**settings}
         self.output, self.force = Path(output), force
         if str(output) == STANDARD_STREAM:
             raise OutputError("a film can't go to standard output; give the name of a file")

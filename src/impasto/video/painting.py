@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from impasto.images.picture import Picture
-from impasto.images.read import Source
 from impasto.library import api
 from impasto.methods.base import FilmStyles, FramePainter, method_of
 from impasto.runs.job import Job
@@ -24,7 +23,7 @@ class Key:
     """From ``time`` on, seconds, these styles; those between two keys are blended."""
 
     time: float
-    styles: Source | list[tuple[Source, float]]
+    styles: api.Styles
 
 
 def frame_painter(

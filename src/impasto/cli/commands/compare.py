@@ -188,7 +188,7 @@ def _compared(
         row |= {f"{term}_cost": value for term, value in costs.items()}
         row |= evaluation.evaluate(stylized, content, style).as_dict()
         rows.append(row)
-    shown = {"content": content, "style": style, **pictures}
+    shown: dict[str, Any] = {"content": content, "style": style, **pictures}
     sheet, curves = plots.contact_sheet(shown), plots.convergence(histories)
     files.write_atomically(folder / "contact_sheet.png", plots.as_png(sheet))
     files.write_atomically(folder / "convergence.png", plots.as_png(curves))

@@ -6,6 +6,7 @@ import base64
 import io
 import os
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ class LiveSession:
             RecipeError: A setting makes no sense.
         """
         given = wanted.given()
-        settings: dict[str, float] = {}
+        settings: dict[str, object] = {}
         for name in ORDERS:
             if name in given:
                 settings |= setting(name, given[name])
@@ -70,13 +71,12 @@ class LiveSession:
         if self.stylist is None:
             if style is None:
                 raise RecipeError("choose a style first")
-            self.stylist = Stylist(style, size=MAX_SIDE_PX, rate=rate or DEFAULT_RATE, **settings)
-        else:
-            if style is not None:
-                self.stylist.change(style=style, **settings)
-            elif settings:
-                self.stylist.change(**settings)
-            self.stylist.rate = rate or self.stylist.rate
+            self.stylist = Stylist(style, size=MAX_SIDE_PX, rate=DEFAULT_RATE)
+        elif style is not None:
+            settings["style"] = style
+        if settings:
+            self.stylist.change(**settings)
+        self.stylist.rate = rate or self.stylist.rate
         return LiveReady()
 
     def paint(self, data: bytes) -> bytes:
@@ -122,7 +122,7 @@ def _check_live_picture(data: bytes) -> None:
             raise ImageError(f"a live picture needs at least {MIN_SIDE_PX} px a side")
 
 
-def _style(given: JsonObject) -> str | os.PathLike[str] | Picture:
+def _style(given: JsonObject) -> str | Path | Picture:
     """Return the style that settings choose.
 
     A built-in style or painting is chosen by name, another painting is sent in base64. A name never
