@@ -37,7 +37,8 @@ def test_a_stylizer_returns_the_type_that_it_takes(photo_image, painting_image):
     paint = impasto.Stylizer(painting_image, size=48)
     array = np.asarray(photo_image)
     tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)
-    assert isinstance(assert_type(paint(photo_image), Image.Image), Image.Image)
+    photo: Image.Image = photo_image
+    assert isinstance(assert_type(paint(photo), Image.Image), Image.Image)
     assert isinstance(assert_type(paint(array), np.ndarray), np.ndarray)
     assert isinstance(assert_type(paint(tensor), torch.Tensor), torch.Tensor)
     assert isinstance(assert_type(paint([array]), list[np.ndarray]), list)

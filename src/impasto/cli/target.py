@@ -121,7 +121,7 @@ class OutputTarget:
         """
         if path is None:
             assert isinstance(data, bytes)
-            write_to_standard_output(data)
+            _write_to_standard_output(data)
             return STANDARD_STREAM
         if not self.should_replace:
             path = files.free_name(path)
@@ -140,7 +140,7 @@ def short_stem(path: Path) -> str:
     return files.shortened(path.stem[:MAX_STEM], MAX_STEM_BYTES)
 
 
-def write_to_standard_output(data: bytes) -> None:
+def _write_to_standard_output(data: bytes) -> None:
     """Write a picture to standard output.
 
     Raises:

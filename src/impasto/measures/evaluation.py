@@ -24,7 +24,7 @@ from impasto.losses.objective import Objective
 from impasto.methods.optimize.regions import regions_at
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
-from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels import selection
 from impasto.networks.load import load_encoder
 from impasto.runs.job import Job
 from impasto.settings.build import build
@@ -169,7 +169,7 @@ def costs(
         content=replace(photo, rgb=resize(photo.rgb, height, width, "antialias"), alpha=None),
         styles=tuple(replace(p, rgb=_fitted(p, long_side), alpha=None) for p in paintings),
         style_weights=(1 / len(paintings),) * len(paintings),
-        device=kernels.choose("cpu", "float32", "guess"),
+        device=selection.choose("cpu", "float32", "guess"),
     )
     objective = Objective(make_engine(job), recipe, job.content.rgb, regions_at(job, height, width))
     losses = objective.losses(image)
@@ -210,7 +210,7 @@ class _Look:
         """The fields of an Evaluation that are about the style."""
         pairs = [(self.layers[layer], painting.layers[layer]) for layer in STYLE_LAYERS]
         return {
-            "style_covariance": _mean(covariance_distance(a, b) for a, b in pairs),
+            "style_covariance": _mean(_covariance_distance(a, b) for a, b in pairs),
             "style_wasserstein": _mean(sliced_wasserstein(a, b) / b.spread for a, b in pairs),
             "palette": sliced_wasserstein(self.colours, painting.colours),
             "roughness": _ratio(self.roughness, painting.roughness),
@@ -255,7 +255,7 @@ def _quantiles(values: Tensor) -> Tensor:
     return values[:, below].lerp(values[:, above], (places - below).float())
 
 
-def covariance_distance(a: Distribution, b: Distribution) -> float:
+def _covariance_distance(a: Distribution, b: Distribution) -> float:
     """‖A − B‖² / ‖B‖² of the covariances (Frobenius norms)."""
     difference = (a.covariance - b.covariance).square().sum()
     return float(difference / b.covariance.square().sum().clamp_min(FLAT**4))

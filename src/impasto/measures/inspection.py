@@ -46,7 +46,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerSummary:
     """One layer of the network: its names, and its output's shape for the content image."""
 
     name: str
@@ -63,7 +63,7 @@ class Inspection:
     variation of the content image, or ``stylized`` of the stylized one. Shapes are (N, C, H, W).
     """
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerSummary, ...]
     content_image: Statistics
     style_image: Statistics
     style_layer_outputs: Mapping[str, Statistics]
@@ -195,7 +195,7 @@ def inspect(
     return numbers, Representations(style_features, grams)
 
 
-def _layer(encoder: VGG19, name: str, output: Tensor) -> Layer:
+def _layer(encoder: VGG19, name: str, output: Tensor) -> LayerSummary:
     own = encoder.convolutions[name].parameters() if name in encoder.convolutions else ()
     parameters = sum(parameter.numel() for parameter in own)
-    return Layer(name, alias(name), tuple(output.shape), parameters)
+    return LayerSummary(name, alias(name), tuple(output.shape), parameters)

@@ -112,7 +112,7 @@ def read_safetensors(path: Path) -> Parameters:
     return {name: torch.from_numpy(values) for name, values in decoded.items()}
 
 
-def read_keras(path: Path) -> Parameters:
+def _read_keras(path: Path) -> Parameters:
     """A Keras HDF5 file: a group per layer, kernels (rows, columns, in, out).
 
     Raises:
@@ -140,7 +140,7 @@ def read_keras(path: Path) -> Parameters:
     return parameters
 
 
-def read_torchvision(path: Path) -> Parameters:
+def _read_torchvision(path: Path) -> Parameters:
     """A torchvision state dict: convolutions and linear layers numbered by their place."""
     archive = _torch_archive(path)
 
@@ -158,8 +158,8 @@ def read_torchvision(path: Path) -> Parameters:
 
 READERS: dict[Format, Callable[[Path], Parameters]] = {
     "safetensors": read_safetensors,
-    "keras": read_keras,
-    "torchvision": read_torchvision,
+    "keras": _read_keras,
+    "torchvision": _read_torchvision,
 }
 
 

@@ -39,7 +39,7 @@ class StylePredictor(nn.Module):
         def add(name: str, weights: str = "weights", *, stride: int = 1) -> None:
             weight = parameters[f"{name}/{weights}"]
             bias = parameters[f"{name}/{'depthwise' if 'depth' in weights else 'Conv2D'}_bias"]
-            self.convolutions.append(_Convolution(weight, bias, stride))
+            self.convolutions.append(_PaddedConvolution(weight, bias, stride))
 
         add("MobilenetV2/Conv", stride=2)
         index, before = 0, 32
@@ -73,7 +73,7 @@ class StylePredictor(nn.Module):
         return vector.flatten(1)
 
 
-class _Convolution(nn.Module):
+class _PaddedConvolution(nn.Module):
     """As in TensorFlow with ``SAME`` padding; depthwise where each kernel sees one channel."""
 
     def __init__(self, weight: Tensor, bias: Tensor, stride: int) -> None:

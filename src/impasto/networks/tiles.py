@@ -41,7 +41,7 @@ BYTES_PER_PIXEL = 200
 MIN_BAND_ROWS = 64
 
 
-def band_rows(width: int) -> int:
+def _band_rows(width: int) -> int:
     """How many rows of the picture a band has, a multiple of 8."""
     return max(MIN_BAND_ROWS, int(BAND_BYTES / BYTES_PER_PIXEL / width) // 8 * 8)
 
@@ -60,7 +60,7 @@ def paint_in_bands(
 
     ``statistics`` of another size of the picture spare gathering its own.
     """
-    run = _Run(network, image, style, statistics, rows or band_rows(image.shape[-1]))
+    run = _Run(network, image, style, statistics, rows or _band_rows(image.shape[-1]))
     yield from run.paint(picture)
 
 

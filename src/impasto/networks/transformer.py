@@ -106,9 +106,9 @@ class StyleTransformer(nn.Module):
             weight = parameters[f"{layer.name}.weight"]
             of_phases = layer.padding == "phases"
             if layer.phases > 1 or of_phases:
-                weight = phased(weight, of_phases=of_phases, phases=layer.phases)
+                weight = _phased(weight, of_phases=of_phases, phases=layer.phases)
             bias = parameters.get(f"{layer.name}.bias")
-            bias = None if bias is None else per_phase(layer, bias)
+            bias = None if bias is None else _per_phase(layer, bias)
             self.convolutions[layer.name] = _convolution(weight, bias, layer.stride)
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
@@ -198,7 +198,7 @@ def normalised(
     """
 
     def for_each(value: Tensor) -> Tensor:  # (N or 1, C) → (N, C·phases)
-        return per_phase(layer, value.expand(len(x), -1))
+        return _per_phase(layer, value.expand(len(x), -1))
 
     if known is None and layer.phases == 1:
         return _batch_norm(x, for_each(gain), for_each(shift))
@@ -225,7 +225,7 @@ def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
     return mean, variance
 
 
-def per_phase(layer: Layer, value: Tensor) -> Tensor:
+def _per_phase(layer: Layer, value: Tensor) -> Tensor:
     """Repeat a value of each channel for its phases: (…, C) → (…, C·phases)."""
     return value.repeat_interleave(layer.phases, dim=-1) if layer.phases > 1 else value
 
@@ -263,7 +263,7 @@ def shuffled(layer: Layer, x: Tensor) -> Tensor:
     return functional.pixel_shuffle(x, 2) if layer.shuffle else x
 
 
-def phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:
+def _phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:
     """A kernel (O, I, k, k) for a picture of twice the size → one that yields its phases; with
     ``phases`` 1 the first alone, which is a stride of 2.
 

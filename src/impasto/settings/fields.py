@@ -42,7 +42,7 @@ def layer_weights(value: Any) -> Any:
     return value
 
 
-def path_as_text(value: Any) -> Any:
+def _path_as_text(value: Any) -> Any:
     """Convert a path to text; return other values as they are."""
     return str(value) if isinstance(value, Path) else value
 
@@ -85,6 +85,6 @@ def gigabytes(value: Any) -> Any:
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LayerWeights = Annotated[dict[str, Weight], BeforeValidator(layer_weights), Field(min_length=1)]
 Regions = Annotated[dict[str, str], BeforeValidator(_regions)]
-Text = Annotated[str, BeforeValidator(path_as_text)]
+Text = Annotated[str, BeforeValidator(_path_as_text)]
 """Text, or a path that becomes text."""
 Paths = Annotated[tuple[str, ...], BeforeValidator(_paths)]

@@ -122,11 +122,6 @@ def bounds(setting: str) -> tuple[float, float]:
     return max(lowest, default=-math.inf), min(highest, default=math.inf)
 
 
-def methods_with(setting: str) -> list[str]:
-    """Return the names of the methods that have a setting."""
-    return [name for name, method in METHODS.usable() if setting in method.settings.model_fields]
-
-
 def method_for_built_in_styles() -> str:
     """Return the first method that knows styles by name."""
     return next(name for name, method in METHODS.usable() if method.accepts.built_in_styles)

@@ -26,7 +26,7 @@ def _style_losses(value: Any) -> Any:
 StyleLosses = Annotated[dict[str, Weight], BeforeValidator(_style_losses), Field(min_length=1)]
 
 
-def weights_of_blocks(*weights: float) -> dict[str, float]:
+def _weights_of_blocks(*weights: float) -> dict[str, float]:
     """Return weights for the first layers of the encoder's blocks, from block 1 on."""
     return {f"block{block}_conv1": weight for block, weight in enumerate(weights, start=1)}
 
@@ -47,11 +47,11 @@ class ObjectiveSettings(Recipe):
         {"block4_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
     )
     style_layers: LayerWeights = Field(
-        weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
+        _weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
         description="layers that represent style, with weights: a,b:0.5",
     )
     plain_style_layers: Annotated[dict[str, Weight], BeforeValidator(layer_weights)] = Field(
-        weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
+        _weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
         description="style layers' weights, on the scale of style_layers, for paintings in which"
         " nothing is to be recognised; in between, a mixture. By default the same",
     )

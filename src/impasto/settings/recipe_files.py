@@ -26,7 +26,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
     if files.is_folder(path):
         raise RecipeError(f"{path} is a folder, not a recipe")
     if path.suffix.lower() == ".toml":
-        return read_toml(path)
+        return _read_toml(path)
     from impasto.images import metadata
 
     def found(name: str) -> str:
@@ -86,7 +86,7 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
     return {**settings, **{name: changed(settings[name], words) for name, words in named.items()}}
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> dict[str, Any]:
     """The settings in a TOML file, without its ``about``. Raises RecipeError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -123,7 +123,7 @@ def presets() -> dict[str, Preset]:
     """
     files_by_name = {
         path.stem: path
-        for folder in (built_in_preset_folder(), user_preset_folder())
+        for folder in (_built_in_preset_folder(), user_preset_folder())
         if folder is not None
         for path in sorted(folder.glob("*.toml"))
     }
@@ -154,21 +154,21 @@ def load_preset(name: str) -> dict[str, Any]:
         if file is None:
             return {"method": name}
         path = file
-    values = read_toml(path)
+    values = _read_toml(path)
     base = values.pop("preset", None)
-    if base is None and path.parent != built_in_preset_folder():
+    if base is None and path.parent != _built_in_preset_folder():
         base = DEFAULT_PRESET
-    return values if base is None else {**load_built_in_preset(str(base)), **values}
+    return values if base is None else {**_load_built_in_preset(str(base)), **values}
 
 
-def load_built_in_preset(name: str) -> dict[str, Any]:
+def _load_built_in_preset(name: str) -> dict[str, Any]:
     """Return the settings of a preset that comes with impasto. Raises RecipeError."""
-    known = [path.stem for path in sorted(built_in_preset_folder().glob("*.toml"))]
+    known = [path.stem for path in sorted(_built_in_preset_folder().glob("*.toml"))]
     if name not in known:
         raise RecipeError(unknown("built-in preset", name, known))
-    values = read_toml(built_in_preset_folder() / f"{name}.toml")
+    values = _read_toml(_built_in_preset_folder() / f"{name}.toml")
     base = values.pop("preset", None)
-    return values if base is None else {**load_built_in_preset(str(base)), **values}
+    return values if base is None else {**_load_built_in_preset(str(base)), **values}
 
 
 def _about(path: Path) -> str:
@@ -179,7 +179,7 @@ def _about(path: Path) -> str:
         return "(can't be read)"
 
 
-def built_in_preset_folder() -> Path:
+def _built_in_preset_folder() -> Path:
     """Where the presets are that come with impasto."""
     return Path(str(resources.files("impasto.settings").joinpath("presets")))
 

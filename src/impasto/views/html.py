@@ -23,7 +23,7 @@ JPEG_ABOVE_PX = 65536
 JPEG_QUALITY = 88
 
 
-def data_uri(image: Image.Image) -> str:
+def _data_uri(image: Image.Image) -> str:
     """Return an address that contains an image."""
     is_large = image.width * image.height > JPEG_ABOVE_PX and image.mode == "RGB"
     kind, options = ("jpeg", {"quality": JPEG_QUALITY}) if is_large else ("png", {})
@@ -32,7 +32,7 @@ def data_uri(image: Image.Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def figure_uri(figure: Any) -> str:
+def _figure_uri(figure: Any) -> str:
     """Return an address that contains a matplotlib Figure, as SVG."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg")
@@ -102,8 +102,8 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
     )
     environment.filters |= {
-        "data_uri": data_uri,
-        "figure_uri": figure_uri,
+        "data_uri": _data_uri,
+        "figure_uri": _figure_uri,
         "rounded": _rounded,
     }
     environment.tests["numeric"] = _is_numeric

@@ -34,17 +34,17 @@ def doctor(clear: bool, as_json: bool, debug: bool) -> None:
     Paste the output into a bug report. It contains neither your user name nor access tokens.
     """
     if clear:
-        deleted = [without_user_name(path) for path in delete_cached_files()]
+        deleted = [without_user_name(path) for path in _delete_cached_files()]
         if as_json:
             click.echo(json.dumps({"deleted": deleted}))
         else:
             click.echo("\n".join(f"deleted {path}" for path in deleted) or "nothing to delete")
         return
-    report = build_report()
-    click.echo(json.dumps(report) if as_json else "\n".join(format_report(report)))
+    report = _build_report()
+    click.echo(json.dumps(report) if as_json else "\n".join(_format_report(report)))
 
 
-def delete_cached_files() -> list[Path]:
+def _delete_cached_files() -> list[Path]:
     """Delete stored measurements and downloaded weights. Returns the deleted files."""
     deleted = selection.forget_measurements()
     for entry in weights.CATALOGUE.values():
@@ -53,7 +53,7 @@ def delete_cached_files() -> list[Path]:
     return deleted
 
 
-def build_report() -> dict[str, Any]:
+def _build_report() -> dict[str, Any]:
     """Return the report as JSON values; on a CPU, measures its kernels if that was never done."""
     try:
         selected, problem = selection.choose(), None
@@ -105,7 +105,7 @@ def build_report() -> dict[str, Any]:
     }
 
 
-def format_report(report: dict[str, Any]) -> Iterator[str]:
+def _format_report(report: dict[str, Any]) -> Iterator[str]:
     """Yield the report as lines of two columns."""
 
     def row(name: str, value: object) -> str:

@@ -71,7 +71,7 @@ def texture(
     painting's long side were the texture's; --style-scale 0.5 halves them. Several styles are
     blended. Ctrl-C stops and keeps the picture so far.
     """
-    width, height = parsed_size(size)
+    width, height = _parsed_size(size)
     target = OutputTarget(
         output,
         format,
@@ -103,7 +103,7 @@ def texture(
         return execute_run(job, None, target, run_files, stop, as_json=as_json, is_quiet=quiet)
 
 
-def parsed_size(text: str) -> tuple[int, int]:
+def _parsed_size(text: str) -> tuple[int, int]:
     """Return the size that ``"1024x512"`` or ``"512"`` stands for. Raises RecipeError."""
     match = re.fullmatch(r"\s*(\d{1,9})(?:\s*[x×*]\s*(\d{1,9}))?\s*", text, re.IGNORECASE)
     if match is None:

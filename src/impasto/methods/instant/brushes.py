@@ -56,17 +56,17 @@ def _blended(job: Job, weighted: list[tuple[Picture, float]]) -> Brush:
     device, dtype = job.device.device, job.device.dtype
     if weighted[0][0].built_in:
         fixed = load_multistyle(device, dtype)
-        style = sum_of((fixed.style(picture.name), weight) for picture, weight in weighted)
+        style = _sum_of((fixed.style(picture.name), weight) for picture, weight in weighted)
         return Brush(fixed.transformer, style.to(device), cover=job.recipe.strength)
     arbitrary = load_magenta(device, dtype)
-    style = sum_of((arbitrary.style(_opaque(picture)), weight) for picture, weight in weighted)
+    style = _sum_of((arbitrary.style(_opaque(picture)), weight) for picture, weight in weighted)
     strength = job.recipe.strength
     if strength != 1:
         style = torch.lerp(arbitrary.style(job.content.rgb), style, strength)
     return Brush(arbitrary.transformer, style.to(device))
 
 
-def sum_of(weighted: Iterator[tuple[Tensor, float]]) -> Tensor:
+def _sum_of(weighted: Iterator[tuple[Tensor, float]]) -> Tensor:
     """Return Σ weight · tensor."""
     return torch.stack([tensor * weight for tensor, weight in weighted]).sum(0)
 

@@ -54,7 +54,7 @@ class OptimizingPainter(FramePainter):
             motion = motion.scaled(*pixels.shape[:2])
             before = np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255)
             fresh = recoloured(pixels, before, motion.trust)
-            begun = as_tensor(fresh + motion.trust[..., None] * (before - fresh))
+            begun = _as_tensor(fresh + motion.trust[..., None] * (before - fresh))
             trust = torch.from_numpy(motion.trust)[None, None]
             steps = max(LEAST_STEPS, round(self.recipe.steps * LATER_STEPS))
             # A polish begins with long steps, which would differ from frame to frame.
@@ -96,6 +96,6 @@ def recoloured(pixels: np.ndarray, like: np.ndarray, trust: np.ndarray) -> np.nd
     return shown
 
 
-def as_tensor(picture: np.ndarray) -> torch.Tensor:
+def _as_tensor(picture: np.ndarray) -> torch.Tensor:
     """(H, W, 3), 0 to 255 → (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(picture).permute(2, 0, 1)[None].div(255).contiguous()

@@ -49,7 +49,7 @@ def plan_run(recipe: OptimizeSettings, device: Device, height: int, width: int) 
     """
     weights.verified_path(weights.find_encoder(recipe.weights))  # sooner rather than later
     available_mb = _available_mb(recipe, device.device, height, width)
-    demand = memory.Demand.of(recipe, *painted_size(recipe, height, width), device)
+    demand = memory.Demand.of(recipe, *_painted_size(recipe, height, width), device)
     scales = tuple(plan_scales(recipe, height, width))
     keep_all = device.kernel == "autograd"
     plan = memory.plan(demand, available_mb, keep_all=keep_all)
@@ -64,7 +64,7 @@ def plan_of(job: Job) -> OptimizePlan:
     return plan_run(OptimizeSettings.of(job.recipe), job.device, height, width)
 
 
-def painted_size(recipe: OptimizeSettings, height: int, width: int) -> tuple[int, int]:
+def _painted_size(recipe: OptimizeSettings, height: int, width: int) -> tuple[int, int]:
     """Return the largest size to work at for a result of (height, width) px."""
     short, long = sorted((height, width))
     work_size = long if recipe.work_size is None else recipe.work_size
@@ -79,7 +79,7 @@ def plan_scales(recipe: OptimizeSettings, height: int, width: int) -> list[Scale
 
     Scales too small for the network, or that would get no update, are left out.
     """
-    height, width = painted_size(recipe, height, width)
+    height, width = _painted_size(recipe, height, width)
     if recipe.keeps_photo:
         return [Scale(height, width, steps=1)]
     long_side = max(height, width)
@@ -104,7 +104,7 @@ def plan_scales(recipe: OptimizeSettings, height: int, width: int) -> list[Scale
 def _available_mb(recipe: OptimizeSettings, device: torch.device, height: int, width: int) -> float:
     """Return how much of the memory for a result of (height, width) px can be used to optimise."""
     limit = limit_mb(recipe, device)
-    if painted_size(recipe, height, width) == (height, width):
+    if _painted_size(recipe, height, width) == (height, width):
         return limit
     enlarged = ENLARGED_BYTES_PER_PIXEL * height * width / 1e6
     if enlarged >= limit:

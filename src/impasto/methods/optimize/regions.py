@@ -133,7 +133,7 @@ def suited(recipe: Settings, plain: Mapping[Picture, Tensor]) -> Settings:
     share = sum(float(mask.mean()) for mask in plain.values()) / len(plain)
     plainer = min(1.0, max(0.0, (share - LEAST_PLAIN) / (MOST_PLAIN - LEAST_PLAIN)))
     usual, other = recipe.style_layers, recipe.plain_style_layers
-    large = 1 - (1 - GREY_SHARE) * greyness(plain)
+    large = 1 - (1 - GREY_SHARE) * _greyness(plain)
     drawn = {
         layer: weight * (large if layer.startswith(("block4", "block5")) else 1.0)
         for layer, weight in usual.items()
@@ -151,7 +151,7 @@ def suited(recipe: Settings, plain: Mapping[Picture, Tensor]) -> Settings:
     return recipe.model_copy(update=changed)
 
 
-def greyness(styles: Iterable[Picture]) -> float:
+def _greyness(styles: Iterable[Picture]) -> float:
     """How close pictures are to grey ones: 0 (coloured) to 1, the mean over the pictures."""
     shares = []
     for style in styles:

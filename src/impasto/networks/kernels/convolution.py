@@ -32,10 +32,10 @@ def has_winograd() -> bool:
 def has_fast_bfloat16() -> bool:
     """Return whether oneDNN is available and the CPU has instructions for bfloat16."""
     supported = torch.cpu.get_capabilities()
-    return has_onednn() and bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
+    return _has_onednn() and bool(supported.get("avx512_bf16") or supported.get("amx_bf16"))
 
 
-def has_onednn() -> bool:
+def _has_onednn() -> bool:
     """Return whether this PyTorch has oneDNN's fused convolutions."""
     operators = ("_convolution_pointwise", "_reorder_convolution_weight")
     is_built_in = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
@@ -50,7 +50,7 @@ def has_cudnn() -> bool:
 IS_AVAILABLE = {
     "plain": lambda: True,
     "winograd": has_winograd,
-    "onednn": has_onednn,
+    "onednn": _has_onednn,
     "cudnn": has_cudnn,
 }
 

@@ -122,7 +122,7 @@ class Settings:
         Raises:
             ValueError: The text can't be a host name.
         """
-        name = canonical_host(name)
+        name = _canonical_host(name)
         own = {self.host.lower(), *self.names}
         if self.is_local:
             return name in {*own, *LOOPBACK_NAMES}
@@ -130,7 +130,7 @@ class Settings:
         return name in {*own, machine, f"{machine}.local", *LOOPBACK_NAMES} or _is_number(name)
 
 
-def canonical_host(name: str) -> str:
+def _canonical_host(name: str) -> str:
     """Return a host name as browsers send it: lower case, in ASCII, without a final dot.
 
     Raises:
@@ -144,7 +144,7 @@ def canonical_host(name: str) -> str:
 
 def _own_name(name: str) -> str:
     try:
-        return canonical_host(name)
+        return _canonical_host(name)
     except ValueError:
         raise RecipeError(
             f"a name is that of a host, as in studio.example, without a port; not {name!r}"

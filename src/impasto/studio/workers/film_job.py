@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from impasto.base.errors import CheckpointError
-from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels import selection
 from impasto.studio.jobs.models import FilmRequest, FinalProgress, PictureSize, StepProgress
 from impasto.studio.workers.picture_job import Send, write_end
 from impasto.studio.workers.previews import (
@@ -49,7 +49,7 @@ class FilmJob:
             1,
             settings.pop("size", 0),
         )
-        self.device = kernels.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
+        self.device = selection.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
         arguments = {"cut": cut, "device": str(self.device.device), **settings}
         source, output = self.folder / request.content.file, self.folder / RESULT
         try:

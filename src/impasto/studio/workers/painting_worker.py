@@ -32,7 +32,7 @@ from impasto.base.errors import (
 )
 from impasto.images.picture import Picture
 from impasto.library import api
-from impasto.networks.kernels import selection as kernels
+from impasto.networks.kernels import selection
 from impasto.runs.progress import last
 from impasto.studio.jobs.models import PREVIEW_METHOD, EstimateResponse, FilmRequest
 from impasto.studio.workers.picture_job import PictureJob, prepare_job, run_whole
@@ -96,7 +96,7 @@ class PaintingWorker:
 
     def run(self) -> None:
         """Work on orders until the server is gone."""
-        device = kernels.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
+        device = selection.choose(os.environ.get("IMPASTO_STUDIO_DEVICE", "auto"))
         self.send(WorkerReady(device=f"{device.device}, {device.precision}", reason=device.why))
         threading.Thread(target=self.receive_orders, daemon=True).start()
         self._attempt(None, warm_up)

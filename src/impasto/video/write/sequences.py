@@ -28,7 +28,7 @@ def check_sequence(output: Path, inputs: Sequence[Path], *, should_replace: bool
         OutputError: There are images of that name, these are among the inputs, or the folder can't
             be written to.
     """
-    pattern = pattern_of(output)
+    pattern = _pattern_of(output)
     if pattern.parent.is_dir():
         existing = image_files(str(pattern))
         input_paths = {path.resolve() for path in inputs}
@@ -48,7 +48,7 @@ def is_sequence(output: Path) -> bool:
 
 def clear_sequence(output: Path) -> None:
     """Remove existing images, so that none of them is left among the new ones."""
-    pattern = pattern_of(output)
+    pattern = _pattern_of(output)
     for path in image_files(str(pattern)):
         path.unlink()
 
@@ -60,7 +60,7 @@ def numbered(pattern: Path, number: int) -> Path:
     )
 
 
-def pattern_of(output: Path) -> Path:
+def _pattern_of(output: Path) -> Path:
     """Return the pattern of an output, which for a folder is the default pattern in it."""
     return output / DEFAULT_PATTERN if output.is_dir() else output
 
@@ -74,7 +74,7 @@ class SequenceWriter:
     """
 
     def __init__(self, output: Path, count: int) -> None:
-        self.pattern, self.count = pattern_of(output), count
+        self.pattern, self.count = _pattern_of(output), count
         files.make_folder(self.pattern.parent)
 
     def write(self, pixels: np.ndarray, pts: int) -> None:

@@ -85,7 +85,7 @@ class FilmWriter:
     def __init__(self, path: Path, codec: Codec, clip: Clip) -> None:
         self.codec, self.clip, self.path = codec, clip, path
         self.width, self.height = codec.fitted(clip.width, clip.height)
-        self.colour = output_colour(clip)
+        self.colour = _output_colour(clip)
         if codec.is_rgb:
             self.colour = Colour(BT709, SRGB, 0, JPEG_RANGE)
         self.times = DecodingTimes(clip)
@@ -205,7 +205,7 @@ class DecodingTimes:
         packet.dts = self.pts[index] if index >= 0 else self.pts[0] + index * self.step
 
 
-def output_colour(clip: Clip) -> Colour:
+def _output_colour(clip: Clip) -> Colour:
     """Return the film's own colours; those of RGB and HDR films become BT.709."""
     if clip.is_hdr or clip.colour.matrix == 0:
         return Colour(BT709, BT709, BT709, MPEG_RANGE)
