@@ -85,6 +85,10 @@ def test_a_preset_of_ones_own_may_have_settings_of_the_other_method(address, pos
         ({"method": ["instant"]}, "harvest", "there is no method"),
         ({"preset": "studio"}, "starry-swirl", "is a style of the method instant, not of optimize"),
         ({"preset": "studio", "method": "instant"}, "harvest", "isn't for the method instant"),
+        ({"init": "/etc/passwd"}, "harvest", "init is one of content, noise, style, instant here"),
+        ({"init": "-"}, "harvest", "init is one of content, noise, style, instant here"),
+        ({"init": ""}, "harvest", "init is one of content, noise, style, instant here"),
+        ({"mask": "-"}, "harvest", "mask can't name a file here"),
     ],
 )
 def test_settings_that_dont_fit_the_method_are_refused(recipe, style, sentence, post_job):

@@ -58,7 +58,7 @@ MAX_NAME_LETTERS = 80
 RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 NO_FILE = ("", "-")
-"""The values of a setting that names nothing but files, which mean no file."""
+"""The values of settings that name files, which mean no file, or standard input."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 """``devices.DEVICE_TYPES``, whose module imports torch. Whether there is the device, the worker
@@ -205,11 +205,12 @@ def whole_recipe(
     _check_names(settings)
     for name, words in file_settings().items():
         value = settings.get(name)
-        if words == NO_FILE and value:
+        choices = [word for word in words if word not in NO_FILE]
+        if not choices and value:
             raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
-        if words != NO_FILE and value is not None and value not in words:
-            choices = ", ".join(word for word in words if word not in NO_FILE)
-            raise RecipeError(f"{name} is one of {choices} here, not a file")
+        # "-" would be the standard input of the worker, from which it reads its orders.
+        if choices and value is not None and value not in choices:
+            raise RecipeError(f"{name} is one of {', '.join(choices)} here, not a file")
     settings = dict(settings)
     value = settings.pop("preset", None)
     preset = None if value is None else str(value)
