@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -195,8 +196,8 @@ def test_all_flags_are_in_the_help(impasto):
 
 
 def test_the_help_shows_what_each_flag_takes(impasto):
-    lines = [line.split() for line in impasto("stylize", "--help").out.splitlines()]
-    shown = {words[0]: words[1] for words in lines if len(words) > 1 and words[0].startswith("--")}
+    # Descriptions, which may mention other flags, are indented further.
+    shown = dict(re.findall(r"^  (--\S+) (\S+)", impasto("stylize", "--help").out, re.MULTILINE))
     assert shown["--region"] == "MASK=PAINTING"
     assert shown["--style-layers"] == shown["--content-layers"] == shown["--style-loss"] == "NAMES"
     assert (shown["--steps"], shown["--strength"]) == ("N", "X")

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 
+from impasto.base.errors import RecipeError
 from impasto.settings.methods import METHODS, MethodInfo, bounds
 
 MAX_QUICK_S = 5.0
@@ -52,10 +53,11 @@ class StoredRecipe(BaseModel):
 
     @property
     def method_info(self) -> MethodInfo | None:
-        """The method, or None if the package that it came with is gone."""
-        if self.method not in METHODS:
+        """The method, or None if the package that it came with is gone or can't be imported."""
+        try:
+            return METHODS[self.method]
+        except RecipeError:
             return None
-        return METHODS[self.method]
 
     @property
     def is_quick(self) -> bool:
