@@ -13,7 +13,9 @@ from studio_server import png, served
 
 from impasto.base.folders import preset_folder
 from impasto.images import metadata
+from impasto.settings.build import build
 from impasto.settings.methods import METHODS, all_settings
+from impasto.studio.jobs.uploads import whole_recipe
 from impasto.studio.server.settings import Settings
 
 
@@ -95,6 +97,43 @@ def test_settings_that_dont_fit_the_method_are_refused(recipe, style, sentence, 
     answer = post_job(recipe, style)
     assert answer.status_code == 422
     assert sentence in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {},
+        {"strength": 0.5},
+        {"preset": "gatys", "steps": 9, "solver": "adam"},
+        {"preset": "studio", "method": "instant"},
+        {"preset": "instant", "method": "optimize", "steps": 9},
+        {"method": "instant", "statistics": "thumbnail"},
+        DRAFT_RECIPE,
+        INSTANT_RECIPE,
+    ],
+)
+def test_a_preview_has_the_settings_that_the_method_instant_knows(recipe):
+    made = whole_recipe({**recipe, "size": 96}, for_preview=True, styles=[]).settings()
+    assert (made["preset"], made["method"], made["size"]) == ("instant", "instant", 96)
+    own = METHODS["instant"].settings.model_fields
+    assert set(made) == set(own)
+    changed = {name: recipe[name] for name in recipe if name in own}
+    assert {**made, "preset": "", "method": "", "size": 0} == {
+        **build(preset="instant").model_dump(mode="json"),
+        **changed,
+        "preset": "",
+        "method": "",
+        "size": 0,
+    }
+
+
+def test_a_preview_of_a_quick_preset_starts_from_it():
+    folder = preset_folder()
+    assert folder is not None
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text('method = "instant"\nstrength = 0.5\nsteps = 50\n')
+    made = whole_recipe({"preset": "mine"}, for_preview=True, styles=[]).settings()
+    assert (made["preset"], made["strength"]) == ("mine", 0.5)
 
 
 def test_the_schema_tells_which_settings_each_method_has(address):

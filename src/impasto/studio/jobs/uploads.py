@@ -233,16 +233,13 @@ def whole_recipe(
 
 def _for_preview(settings: JsonObject, preset: str | None) -> tuple[JsonObject, str | None]:
     """Return the settings and the preset of a preview."""
-    chosen = settings.get("method") or load_preset(preset or DEFAULT_PRESET).get("method")
-    method = METHODS[str(chosen or DEFAULT_METHOD)]
+    method_of_preset = load_preset(preset or DEFAULT_PRESET).get("method", DEFAULT_METHOD)
+    method = METHODS[str(settings.get("method", method_of_preset))]
     if not is_quick(method):
-        method, preset, settings = (
-            METHODS[PREVIEW_METHOD],
-            None,
-            {**settings, "method": PREVIEW_METHOD},
-        )
+        method = METHODS[PREVIEW_METHOD]
     own = method.settings.model_fields
-    return {name: value for name, value in settings.items() if name in own}, preset
+    known = {name: value for name, value in settings.items() if name in own}
+    return {**known, "method": method.name}, preset if method.name == method_of_preset else None
 
 
 def _check_names(settings: JsonObject) -> None:
