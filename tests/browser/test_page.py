@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browser_page import chromium, until
-from PIL import Image
+from old_recipes import INSTANT_RECIPE
+from PIL import Image, PngImagePlugin
 from playwright.sync_api import Page, expect
 from studio_server import running
 
@@ -17,6 +18,7 @@ from impasto.images import metadata
 
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SECOND, MINUTE = 1000, 60_000
+DETAILS = ("instant", "draft", "studio", "poster")
 
 pytestmark = pytest.mark.skipif(
     chromium() is None, reason="there is no Chromium here; make test installs it where it can"
@@ -307,6 +309,56 @@ def test_without_the_token_it_says_so(open_page, tmp_path):
         page.wait_for_load_state("networkidle")
         assert page.locator("#gallery button").count() > 8
         assert "token" not in page.url
+
+
+def test_an_old_picture_brings_back_the_settings_of_its_method(open_page, files, studio, tmp_path):
+    note = {
+        "recipe": {**INSTANT_RECIPE, "size": 64, "strength": 0.5, "steps": 33},
+        "content": {"name": "cat.png"},
+        "styles": [{"name": "starry-swirl", "weight": 1.0}],
+    }
+    text = PngImagePlugin.PngInfo()
+    text.add_text(metadata.PNG_KEY, metadata.to_text(note))
+    Image.new("RGB", (64, 64)).save(tmp_path / "old.png", pnginfo=text)
+    page = open_page()
+    page.set_input_files("#recipe-input", tmp_path / "old.png")
+    expect(page.locator("#strength")).to_have_value("0.5")
+    expect(page.locator("#size")).to_have_value("64")
+    expect(page.locator("input[name=detail][value=instant]")).to_be_checked()
+    page.set_input_files("#photo-input", files[0])
+    page.click("#paint")
+    state(page, "done")
+    recipe = studio.get(page.url.partition("#job=")[2])["recipe"]
+    assert (recipe["method"], recipe["strength"], recipe["size"]) == ("instant", 0.5, 64)
+    assert "steps" not in recipe
+
+
+def test_a_built_in_style_selects_the_method_that_knows_it(open_page, files, studio):
+    page = open_page()
+    choose(page, files)
+    set_steps(page, 20)
+    steps = page.locator("#setting-steps")
+    statistics = page.locator("#setting-statistics")
+    detail = {name: page.locator(f"input[name=detail][value={name}]") for name in DETAILS}
+    expect(steps).to_be_enabled()
+    expect(statistics).to_be_disabled()
+    page.locator("[data-style=starry-swirl]").click()
+    expect(detail["instant"]).to_be_checked()
+    for name in DETAILS:
+        expect(detail[name]).to_be_enabled(enabled=name == "instant")
+    expect(steps).to_be_disabled()
+    expect(statistics).to_be_enabled()
+    expect(page.locator("#estimate")).to_contain_text("64 × 43 px")
+    page.click("#paint")
+    state(page, "done")
+    job = studio.get(page.url.partition("#job=")[2])
+    assert (job["method"], job["styles"][0]["name"]) == ("instant", "starry-swirl")
+    assert "steps" not in job["recipe"]
+    expect(page.locator("#progress-text")).not_to_contain_text("Step")
+    expect(page.locator("#continue")).to_be_disabled()
+    page.locator("[data-style=harvest]").click()  # a painting, for every method
+    expect(detail["draft"]).to_be_checked()
+    expect(steps).to_have_value("20")
 
 
 @pytest.mark.parametrize("width", [1000, 800, 390])

@@ -4,9 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from old_recipes import INSTANT_RECIPE
+from PIL import Image, PngImagePlugin
 
+from impasto.base.folders import preset_folder
+from impasto.images import metadata
 from impasto.networks.styles import NAMES
+from impasto.settings.methods import METHODS
 
 
 def test_fast_is_the_method_instant(impasto, photo, painting):
@@ -71,8 +75,11 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
     [
         (["--fast", "--method", "optimize"], "exclude each other"),
         (["--fast", "--steps", "5"], "steps means nothing to the method instant"),
-        (["--fast", "--checkpoint", "run.ckpt"], "needs no --checkpoint"),
-        (["--fast", "--save-every", "5"], "needs no --save-every"),
+        (["--fast", "--checkpoint", "run.ckpt"], "can't be gone on with; leave out --checkpoint"),
+        (
+            ["--fast", "--save-every", "5"],
+            "has no steps; leave out --save-every",
+        ),
         (["--fast", "--print", "A99"], "a paper size is like"),
         (["--fast", "--print", "A4", "--dpi", "5"], "dpi should be"),
         (["--style", "terracotta"], "can't be blended with a painting"),
@@ -81,7 +88,7 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
         (["--fast", "--preset", "studio"], "isn't for the method instant"),
         (["--weights", "magenta-predict"], "isn't an encoder"),
         (["--style", "mona-lisa"], "nor a built-in style"),
-        (["--method", "magic"], "method should be"),
+        (["--method", "magic"], "there is no method 'magic'; choose one of: optimize, instant"),
         (["--fast", "--size", "20"], "size should be at least 32"),
     ],
 )
@@ -92,3 +99,67 @@ def test_bad_input_gets_one_sentence(arguments, sentence, impasto, photo, painti
 def test_a_grid_of_a_built_in_style(impasto, photo):
     swirl = [photo, "--style", "starry-swirl", "--grid", "strength=0.5,1"]
     assert impasto(*swirl, "-o", "swirls.png").code == 0
+
+
+def test_a_picture_with_the_settings_of_all_methods_is_made_again(impasto, photo, painting):
+    assert impasto(photo, painting, "--preset", "instant", "-o", "first.png").code == 0
+    with Image.open("first.png") as picture:
+        note = json.loads(picture.text[metadata.PNG_KEY])
+        recipe = {**INSTANT_RECIPE, "precision": note["recipe"]["precision"]}
+        text = PngImagePlugin.PngInfo()
+        text.add_text(metadata.PNG_KEY, metadata.to_text({**note, "recipe": recipe}))
+        picture.save("old.png", pnginfo=text)
+    done = impasto("--recipe", "old.png", "-o", "again.png", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["recipe"] == {
+        name: recipe[name] for name in METHODS["instant"].settings.model_fields
+    }
+    first, again = Image.open("first.png"), Image.open("again.png")
+    assert (np.asarray(first) == np.asarray(again)).all()
+    refused = impasto("--recipe", "old.png", "--steps", "5", "-o", "refused.png")
+    assert "steps means nothing to the method instant" in refused.sentence()
+
+
+OWN_PRESET = """
+about = "a look of my own"
+method = "instant"
+strength = 0.5
+steps = 50
+style_layers = "block1_conv1,block2_conv1:0.5"
+init = "noise"
+"""
+
+
+@pytest.mark.parametrize("base", ["", 'preset = "draft"', 'preset = "instant"'])
+def test_a_preset_of_ones_own_may_have_settings_of_the_other_method(
+    base, impasto, photo, painting, tmp_path
+):
+    folder = preset_folder()
+    assert folder is not None
+    folder.mkdir(parents=True)
+    for path in (folder / "mine.toml", tmp_path / "mine.toml"):
+        path.write_text(base + OWN_PRESET)
+    assert "a look of my own" in impasto("presets").out
+    pictures = []
+    for preset in ("mine", "mine.toml"):
+        done = impasto(photo, painting, "--preset", preset, "-o", f"by_{preset}.png", "--json")
+        assert done.code == 0, done.err
+        recipe = json.loads(done.out)["recipe"]
+        assert (recipe["preset"], recipe["method"], recipe["strength"]) == (preset, "instant", 0.5)
+        assert set(recipe) == set(METHODS["instant"].settings.model_fields)
+        pictures.append(np.asarray(Image.open(f"by_{preset}.png")))
+    assert (pictures[0] == pictures[1]).all()
+    done = impasto(photo, painting, "--recipe", "mine.toml", "-o", "by_recipe.png", "--json")
+    assert json.loads(done.out)["recipe"]["method"] == "instant"
+    refused = impasto(photo, painting, "--preset", "mine", "--method", "optimize", "-o", "no.png")
+    assert "the preset mine isn't for the method optimize" in refused.sentence()
+
+
+def test_a_preset_of_optimize_may_have_settings_of_instant(impasto, photo, painting, tmp_path):
+    look = 'preset = "draft"\nsize = 64\nsteps = 2\nstatistics = "thumbnail"\n'
+    (tmp_path / "look.toml").write_text(look)
+    done = impasto(photo, painting, "--preset", "look.toml", "-o", "a.png", "--json")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert (report["recipe"]["method"], report["steps"]) == ("optimize", 2)
+    assert "statistics" not in report["recipe"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ import pytest
 from conftest import command
 from PIL import Image
 
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.settings.build import build
+from impasto.settings.methods import METHODS, all_settings
 from impasto.settings.recipe import Recipe
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "4")
@@ -78,7 +81,7 @@ def test_json_is_one_object_with_everything(impasto, photo, painting, tmp_path):
     assert report["steps"] == 4
     assert report["steps_per_second"] == pytest.approx(4 / report["seconds"], rel=0.05)
     assert report["peak_rss_mb"] > 100
-    assert Recipe.model_validate(report["recipe"]).steps == 4
+    assert OptimizeSettings.of(Recipe.model_validate(report["recipe"])).steps == 4
     trace = report["losses"]["trace"]
     assert [row["step"] for row in trace] == [0, 2, 4]
     assert all(set(row) == {"step", "scale", "content", "style", "tv", "total"} for row in trace)
@@ -136,7 +139,8 @@ def test_standard_streams_carry_one_thing_each(impasto, photo, painting):
     )
 
 
-def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_path):
+@pytest.mark.parametrize(("method", "preset"), [("optimize", "gatys"), ("instant", "instant")])
+def test_every_setting_of_the_recipe_is_a_flag(method, preset, impasto, photo, painting, tmp_path):
     half, other = tmp_path / "half.png", tmp_path / "other.png"
     for path, box in ((half, (0, 0, 20, 32)), (other, (0, 0, 48, 10))):
         mask = Image.new("L", (48, 32))
@@ -161,7 +165,9 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         "print": "8x8cm", "dpi": 20, "enlarge": "guided", "mix": 0.5, "statistics": "thumbnail",
         "kernel": "plain",
     }  # fmt: skip
-    assert set(settings) == set(Recipe.model_fields) - {"preset", "method"}
+    assert set(settings) == set(all_settings()) - {"preset", "method"}
+    own = METHODS[method].settings.model_fields
+    settings = {name: value for name, value in settings.items() if name in own}
     flags = []
     for name, value in settings.items():
         if name == "region":
@@ -171,14 +177,14 @@ def test_every_setting_of_the_recipe_is_a_flag(impasto, photo, painting, tmp_pat
         elif isinstance(value, tuple):
             value = value[0]
         flags += [f"--{name.replace('_', '-')}", str(value)]
-    report = json.loads(impasto(photo, painting, *flags, "--json", "--preset", "gatys").out)
-    assert report["recipe"] == build(settings, preset="gatys").model_dump(mode="json")
+    report = json.loads(impasto(photo, painting, *flags, "--json", "--preset", preset).out)
+    assert report["recipe"] == build(settings, preset=preset).model_dump(mode="json")
 
 
 def test_all_flags_are_in_the_help(impasto):
     for words in (("--help",), ("stylize", "--help"), ("-h",)):
         text = impasto(*words).out
-        for name in Recipe.model_fields:
+        for name in all_settings():
             if name not in ("preset", "method"):
                 assert f"--{name.replace('_', '-')} " in text
         for flag in (
@@ -190,8 +196,8 @@ def test_all_flags_are_in_the_help(impasto):
 
 
 def test_the_help_shows_what_each_flag_takes(impasto):
-    lines = [line.split() for line in impasto("stylize", "--help").out.splitlines()]
-    shown = {words[0]: words[1] for words in lines if len(words) > 1 and words[0].startswith("--")}
+    # Descriptions, which may mention other flags, are indented further.
+    shown = dict(re.findall(r"^  (--\S+) (\S+)", impasto("stylize", "--help").out, re.MULTILINE))
     assert shown["--region"] == "MASK=PAINTING"
     assert shown["--style-layers"] == shown["--content-layers"] == shown["--style-loss"] == "NAMES"
     assert (shown["--steps"], shown["--strength"]) == ("N", "X")

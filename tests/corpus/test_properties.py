@@ -21,7 +21,7 @@ from impasto.images import metadata
 from impasto.images.read import read
 from impasto.images.write import FORMATS, Encoding, encode
 from impasto.settings.build import build
-from impasto.settings.recipe import Recipe
+from impasto.settings.methods import METHODS, all_settings
 
 QUICK = settings(
     max_examples=200,
@@ -107,10 +107,15 @@ def test_a_recipe_inside_a_picture_is_the_recipe(asked):
 
 
 @QUICK
-@given(name=st.sampled_from(sorted(Recipe.model_fields)), value=JSON)
-def test_a_setting_is_understood_or_refused(name, value):
+@given(
+    method=st.sampled_from(METHODS.names()),
+    name=st.sampled_from(sorted(all_settings())),
+    value=JSON,
+)
+def test_a_setting_is_understood_or_refused(method, name, value):
     with suppress(RecipeError):
-        assert isinstance(build({name: value}), Recipe)
+        recipe = build({"method": method, name: value})
+        assert isinstance(recipe, METHODS[recipe.method].settings)
 
 
 @QUICK

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+import time
 
 import httpx
 import pytest
-from studio_server import served
+from old_recipes import DRAFT_RECIPE, INSTANT_RECIPE
+from studio_server import png, running, served
 from test_text import REQUEST, picture_request
 
 from impasto.base.errors import OutputError
+from impasto.settings.methods import METHODS
 from impasto.studio.jobs import migrations
 from impasto.studio.jobs.migrations import MIGRATIONS, NewerDatabaseError, migrate
-from impasto.studio.jobs.store import DATABASE, Store
+from impasto.studio.jobs.store import DAMAGED_ROW, DATABASE, Store
 from impasto.studio.server.settings import Settings
 
 SCHEMA_0 = """
@@ -158,10 +161,11 @@ def database(old_data):
 
 def test_only_the_missing_migrations_are_applied(database):
     migrate(database)
-    migrate(database, (fail, rename))  # fail would be version 1
+    one_more = (*[fail] * len(MIGRATIONS), rename)
+    migrate(database, one_more)
     assert "sentence" in columns(database)
-    migrate(database, (fail, rename))
-    assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    migrate(database, one_more)
+    assert database.execute("PRAGMA user_version").fetchone() == (len(one_more),)
     with pytest.raises(NewerDatabaseError):
         migrate(database)
 
@@ -182,3 +186,98 @@ def test_a_store_is_migrated_when_it_is_opened(old_data, monkeypatch):
     store = Store(old_data)
     assert [job.error for job in store.every()] == [None, "NO FILM"]
     store.close()
+
+
+NESTED = 20_000
+"""More levels of JSON than any parser takes."""
+DAMAGED_REQUESTS = {
+    "text": "{",
+    "list": "[]",
+    "no-recipe": "{}",
+    "recipe-is-a-list": json.dumps({**PICTURE, "recipe": ["method"]}),
+    "method-is-a-list": json.dumps({**PICTURE, "recipe": {"method": ["instant"]}}),
+    "nested": "[" * NESTED,
+}
+
+
+@pytest.fixture
+def version_1(tmp_path, photo_image, painting_image):
+    """A data folder with a database of version 1: a finished picture of each method, a film, a
+    picture of a method that isn't installed any more, and damaged rows.
+    """
+    film = {**FILM, "recipe": INSTANT_RECIPE}
+    removed = {**PICTURE, "recipe": {**INSTANT_RECIPE, "method": "removed"}}
+    requests = {
+        "instant": json.dumps({**PICTURE, "recipe": {**INSTANT_RECIPE, "size": 64}}),
+        "draft": json.dumps({**PICTURE, "recipe": {**DRAFT_RECIPE, "size": 64}}),
+        "film": json.dumps(film),
+        "removed": json.dumps(removed),
+        **DAMAGED_REQUESTS,
+    }
+    progress = json.dumps(PROGRESS)
+    with contextlib.closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        database.executescript(SCHEMA_0)
+        database.executemany(
+            "INSERT INTO job (id, state, created, request, progress) VALUES (?, ?, ?, ?, ?)",
+            [
+                (job_id, "done", time.time(), request, progress)
+                for job_id, request in requests.items()
+            ],
+        )
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    for job_id in ("instant", "draft", "removed"):
+        folder = tmp_path / "jobs" / job_id
+        folder.mkdir(parents=True)
+        (folder / "content").write_bytes(png(photo_image))
+        (folder / "style-0").write_bytes(png(painting_image))
+        (folder / "result.png").write_bytes(png(photo_image.resize((64, 43))))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("job_id", "before"),
+    [("instant", INSTANT_RECIPE), ("draft", DRAFT_RECIPE), ("film", INSTANT_RECIPE)],
+)
+def test_a_recipe_of_version_1_keeps_the_settings_of_its_method(job_id, before, version_1):
+    store = Store(version_1)
+    job = store.get(job_id)
+    store.close()
+    assert job is not None
+    recipe = job.request.recipe.settings()
+    own = METHODS[before["method"]].settings.model_fields
+    assert set(recipe) == set(own)
+    assert {**recipe, "size": None} == {name: before[name] for name in own} | {"size": None}
+    assert job.request.recipe.steps == (DRAFT_RECIPE["steps"] if job_id == "draft" else 0)
+
+
+def test_a_recipe_of_a_method_that_is_gone_stays_as_it_is(version_1):
+    with served(Settings(version_1, workers=0)) as address:
+        job = httpx.get(f"{address}/v1/jobs/removed").json()
+        again = httpx.post(f"{address}/v1/jobs/removed/continue", json={"size": 128})
+    assert (job["state"], job["unit"], job["can_continue"]) == ("done", "percent", False)
+    assert job["recipe"] == {**INSTANT_RECIPE, "method": "removed"}
+    assert again.json()["detail"].startswith("there is no method 'removed'")
+
+
+def test_damaged_rows_survive_the_migration_as_failed_jobs(version_1):
+    with served(Settings(version_1, workers=0)) as address:
+        jobs = {job["id"]: job for job in httpx.get(f"{address}/v1/jobs").json()["jobs"]}
+    for job_id in DAMAGED_REQUESTS:
+        assert (jobs[job_id]["state"], jobs[job_id]["error"]) == ("failed", DAMAGED_ROW)
+    for job_id in ("instant", "draft"):
+        assert (jobs[job_id]["state"], jobs[job_id]["error"]) == ("done", None)
+    assert version_of(version_1) == len(MIGRATIONS)
+
+
+def test_jobs_of_version_1_are_continued(version_1):
+    with running(version_1) as studio:
+        larger = studio.client.post("/v1/jobs/instant/continue", json={"size": 80}).json()
+        more = studio.client.post("/v1/jobs/draft/continue", json={"steps": 3}).json()
+        assert studio.wait(larger["id"], "done")["result"] == {"width": 80, "height": 53}
+        done = studio.wait(more["id"], "done")
+    assert set(larger["recipe"]) == set(METHODS["instant"].settings.model_fields)
+    assert (done["step"], done["result"]) == (3, {"width": 64, "height": 43})
+    changed = {"size": 64, "steps": 3, "scales": 1}
+    own = METHODS["optimize"].settings.model_fields
+    assert done["recipe"] == {name: DRAFT_RECIPE[name] for name in own} | changed

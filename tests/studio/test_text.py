@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 from studio_server import png, served
 
+from impasto.settings.methods import METHODS
 from impasto.studio.jobs.models import PictureRequest
 from impasto.studio.jobs.store import DAMAGED_ROW, Store
 from impasto.studio.jobs.text import without_folders, without_paths
@@ -141,3 +143,18 @@ def test_a_row_that_cant_be_read_is_a_failed_job(state, column, value, tmp_path)
         assert (jobs[bad.id]["state"], jobs[bad.id]["error"]) == ("failed", DAMAGED_ROW)
         assert httpx.delete(f"{address}/v1/jobs/{bad.id}").status_code == 204
         assert len(httpx.get(f"{address}/v1/jobs").json()["jobs"]) == 1
+
+
+@pytest.mark.parametrize("method", ["gone", "broken"])
+def test_a_job_of_a_method_that_cant_be_used_is_shown(method, tmp_path, monkeypatch):
+    broken = EntryPoint("broken", "no_such_package:METHOD", METHODS.group)
+    monkeypatch.setitem(METHODS._installed, "broken", broken)
+    store = Store(tmp_path)
+    good = store.add(store.new_folder(), picture_request())
+    bad = store.add(store.new_folder(), picture_request(recipe={"method": method}))
+    store.close()
+    with served(Settings(tmp_path, workers=0)) as address:
+        jobs = {job["id"]: job for job in httpx.get(f"{address}/v1/jobs").json()["jobs"]}
+        assert (jobs[good.id]["method"], jobs[good.id]["can_continue"]) == ("optimize", True)
+        assert (jobs[bad.id]["method"], jobs[bad.id]["can_continue"]) == (method, False)
+        assert jobs[bad.id]["state"] == "queued"

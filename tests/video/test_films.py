@@ -491,6 +491,23 @@ def test_an_interrupted_film_can_be_played_and_gone_on_with(clip, frames, tmp_pa
     assert not list(tmp_path.glob("*.part*"))
 
 
+def test_an_interrupted_film_of_the_method_optimize_is_resumed(
+    clip, painting, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stages, "SEGMENT_FRAMES", 2)
+    settings = {"preset": "draft", "steps": 10, "cut": Cut(0, 0.16, 1, 64), "codec": "ffv1"}
+    whole, output = tmp_path / "whole.mkv", tmp_path / "out.mkv"
+    made(clip, whole, painting, **settings)
+    film = Film(clip, painting, output, **settings)
+    for progress in film:
+        if progress.frame == 3:
+            break
+    film.finish()
+    film = made(clip, output, painting, **settings, resume=True)
+    assert (film.done, film.complete) == (4, True)
+    assert all((a == b).all() for a, b in zip(pictures(output), pictures(whole), strict=True))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_signal_leaves_what_is_done(number, frames, tmp_path):
     long = clips.write(tmp_path / "long.mp4", frames * 20, sound=True)
@@ -552,6 +569,15 @@ def test_by_preset(impasto, clip, painting, tmp_path):
     cut = ("--end", "0.1", "-o", "out.mp4")
     assert impasto("video", clip, painting, "--preset", "instant", *cut).code == 0
     assert len(pictures(tmp_path / "out.mp4")) == 3
+
+
+def test_settings_of_the_method_instant_are_flags(impasto, clip):
+    cut = ("video", clip, STYLE, "--end", "0.1", "-o", "out.mp4")
+    assert impasto(*cut, "--statistics", "thumbnail").code == 0
+    refused = impasto(*cut, "--force", "--statistics", "none").sentence()
+    assert refused == "statistics should be 'whole' or 'thumbnail', not 'none'"
+    refused = impasto(*cut, "--force", "--steps", 12).sentence()
+    assert refused == "steps means nothing to the method instant; leave it out"
 
 
 def test_by_optimisation(impasto, clip, painting, tmp_path):

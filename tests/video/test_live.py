@@ -284,7 +284,7 @@ def test_numbers_have_the_bounds_of_the_recipe(impasto, clip):
         ("--style-scale", "0.09", "0.1<=x<=8"),
     ):
         ended = impasto("live", clip, "o.mp4", "--style", STYLE, flag, value)
-        sentence = f"Invalid value for '{flag}': {float(value):g} is not in the range {allowed}."
+        sentence = f"Invalid value for '{flag}': {float(value)} is not in the range {allowed}."
         assert ended.sentence() == sentence
 
 

@@ -11,7 +11,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from impasto.images.limits import Limits
-from impasto.settings.methods import DEFAULT_METHOD, METHODS, all_settings, bounds
+from impasto.settings.methods import METHODS, all_settings, bounds
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -112,12 +112,16 @@ def recipe_options(command: Command) -> Command:
     return _add_recipe_options(command, all_settings(), ("preset",))
 
 
-def recipe_options_without(*excluded: str) -> Callable[[Command], Command]:
-    """Return the options of the default method without some settings.
+def recipe_options_without(
+    *excluded: str, method: str | None = None
+) -> Callable[[Command], Command]:
+    """Return the decorator that adds an option for every setting but some.
 
-    These have no meaning for the command, or the command defines them itself.
+    Args:
+        excluded: Settings that have no meaning for the command, or that the command defines itself.
+        method: The only method that the command runs. By default it runs any method.
     """
-    settings = METHODS[DEFAULT_METHOD].settings.model_fields
+    settings = all_settings() if method is None else METHODS[method].settings.model_fields
     return lambda command: _add_recipe_options(command, settings, ("preset", "method", *excluded))
 
 

@@ -13,6 +13,7 @@ from impasto.cli.run_files import RunFileWriter
 from impasto.cli.running import execute_run
 from impasto.cli.series import VariedSettings, execute_series
 from impasto.cli.target import OutputTarget
+from impasto.settings.methods import DEFAULT_METHOD
 
 EXCLUDED_SETTINGS = (
     "content_weight", "style_weight", "content_layers", "style_layers", "color", "mask", "region",
@@ -37,7 +38,7 @@ EXCLUDED_SETTINGS = (
     help="The layers. By default each of those in the paper's figure, on one labelled sheet.",
 )
 @picture_options
-@recipe_options_without(*EXCLUDED_SETTINGS)
+@recipe_options_without(*EXCLUDED_SETTINGS, method=DEFAULT_METHOD)
 @run_options
 def reconstruct(
     image: str,

@@ -23,10 +23,11 @@ from impasto.cli.run_files import RunFileWriter
 from impasto.cli.running import execute_run
 from impasto.cli.summaries import print_estimate
 from impasto.cli.target import OutputTarget
+from impasto.settings.methods import DEFAULT_METHOD
 
 PHOTO_SETTINGS = (
     "content_weight", "content_layers", "content_loss", "color", "mask", "underpaint", "detail",
-    "mix", "print", "enlarge", "statistics",
+    "mix", "print", "enlarge",
 )  # fmt: skip
 
 
@@ -44,7 +45,7 @@ PHOTO_SETTINGS = (
 @click.option(
     "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="Settings from a file or picture."
 )
-@recipe_options_without("size", *PHOTO_SETTINGS)
+@recipe_options_without("size", *PHOTO_SETTINGS, method=DEFAULT_METHOD)
 @click.option("--dry-run", is_flag=True, help="Only print sizes, memory and time.")
 @run_options
 def texture(

@@ -73,11 +73,10 @@ def _drop_settings_of_other_methods(database: sqlite3.Connection) -> None:
             recipe = request["recipe"]
             others = OTHER_SETTINGS[recipe["method"]]
             request["recipe"] = {name: recipe[name] for name in recipe if name not in others}
+            changed = json.dumps(request)
         except (ValueError, LookupError, TypeError, RecursionError):
             continue  # a damaged row; the store marks its job as failed
-        database.execute(
-            "UPDATE job SET request = ? WHERE number = ?", (json.dumps(request), number)
-        )
+        database.execute("UPDATE job SET request = ? WHERE number = ?", (changed, number))
 
 
 MIGRATIONS: tuple[Migration, ...] = (_create_tables, _drop_settings_of_other_methods)

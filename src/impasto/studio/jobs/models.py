@@ -10,13 +10,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 
-from impasto.settings.methods import METHODS, MethodInfo
+from impasto.base.errors import RecipeError
+from impasto.settings.methods import METHODS, MethodInfo, bounds
 
 MAX_QUICK_S = 5.0
 """A method is quick if a picture of 512 px takes at most so long on two cores. Its pictures are
 painted between two steps of other jobs, and it paints its own previews."""
 PREVIEW_METHOD = "instant"
 """Paints the previews of the methods that aren't quick."""
+MIN_STRENGTH, MAX_STRENGTH = bounds("strength")
+MIN_STYLE_SCALE, MAX_STYLE_SCALE = bounds("style_scale")
 JobState = Literal["queued", "running", "done", "stopped", "failed"]
 """The states of a job. The last three are final."""
 RecordState = Literal["queued", "running", "done", "stopped", "failed", "dropping"]
@@ -41,15 +44,20 @@ class StoredRecipe(BaseModel):
     __pydantic_extra__: dict[str, JsonValue] = Field(init=False)
 
     method: str
-    steps: int = 0
-    """0 for a method without steps."""
+
+    @property
+    def steps(self) -> int:
+        """The number of steps, or 0 for a method without steps."""
+        steps = (self.model_extra or {}).get("steps")
+        return steps if isinstance(steps, int) else 0
 
     @property
     def method_info(self) -> MethodInfo | None:
-        """The method, or None if the package that it came with is gone."""
-        if self.method not in METHODS:
+        """The method, or None if the package that it came with is gone or can't be imported."""
+        try:
+            return METHODS[self.method]
+        except RecipeError:
             return None
-        return METHODS[self.method]
 
     @property
     def is_quick(self) -> bool:
@@ -94,8 +102,8 @@ class FilmSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     stability: float | None = Field(None, ge=0, le=1)
-    strength: float | None = Field(None, ge=0, le=3)
-    style_scale: float | None = Field(None, ge=0.1, le=8)
+    strength: float | None = Field(None, ge=MIN_STRENGTH, le=MAX_STRENGTH)
+    style_scale: float | None = Field(None, ge=MIN_STYLE_SCALE, le=MAX_STYLE_SCALE)
     color: str | None = Field(None, pattern="^(style|content)$")
     size: int | None = Field(None, ge=64, le=4096)
     start: float | None = Field(None, ge=0, le=1e6)

@@ -55,7 +55,7 @@ DAMAGED_REQUEST = PictureRequest(
     name="damaged",
     content=ContentFile(file="content", name="damaged", width=0, height=0),
     styles=[],
-    recipe=StoredRecipe(method="optimize", steps=0),
+    recipe=StoredRecipe(method="optimize"),
 )
 """The request of a row that can't be read."""
 

@@ -58,7 +58,7 @@ MAX_NAME_LETTERS = 80
 RECIPE_BYTES = 1 << 20
 FORM_FIELDS = ("content", "styles", "weights", "mask", "recipe")
 NO_FILE = ("", "-")
-"""The values of a setting that names nothing but files, which mean no file."""
+"""The values of settings that name files, which mean no file, or standard input."""
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 """A copy of ``devices.DEVICE_TYPES``, whose module imports torch. The worker checks whether the
@@ -205,11 +205,12 @@ def whole_recipe(
     _check_names(settings)
     for name, words in file_settings().items():
         value = settings.get(name)
-        if words == NO_FILE and value:
+        choices = [word for word in words if word not in NO_FILE]
+        if not choices and value:
             raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
-        if words != NO_FILE and value is not None and value not in words:
-            choices = ", ".join(word for word in words if word not in NO_FILE)
-            raise RecipeError(f"{name} is one of {choices} here, not a file")
+        # "-" would be the standard input of the worker, from which it reads its orders.
+        if choices and value is not None and value not in choices:
+            raise RecipeError(f"{name} is one of {', '.join(choices)} here, not a file")
     settings = dict(settings)
     value = settings.pop("preset", None)
     preset = None if value is None else str(value)
@@ -232,16 +233,13 @@ def whole_recipe(
 
 def _for_preview(settings: JsonObject, preset: str | None) -> tuple[JsonObject, str | None]:
     """Return the settings and the preset of a preview."""
-    chosen = settings.get("method") or load_preset(preset or DEFAULT_PRESET).get("method")
-    method = METHODS[str(chosen or DEFAULT_METHOD)]
+    method_of_preset = load_preset(preset or DEFAULT_PRESET).get("method", DEFAULT_METHOD)
+    method = METHODS[str(settings.get("method", method_of_preset))]
     if not is_quick(method):
-        method, preset, settings = (
-            METHODS[PREVIEW_METHOD],
-            None,
-            {**settings, "method": PREVIEW_METHOD},
-        )
+        method = METHODS[PREVIEW_METHOD]
     own = method.settings.model_fields
-    return {name: value for name, value in settings.items() if name in own}, preset
+    known = {name: value for name, value in settings.items() if name in own}
+    return {**known, "method": method.name}, preset if method.name == method_of_preset else None
 
 
 def _check_names(settings: JsonObject) -> None:
