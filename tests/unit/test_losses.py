@@ -137,7 +137,7 @@ def test_losses_are_zero_for_equal_images(form):
     for heights in BANDS:
         loss, gradient = in_bands(ContentTap([f.detach()], form), f.detach(), heights)
         assert loss.item() == 0
-        assert not gradient.any()
+        assert gradient.abs().max() < 1e-15  # its two parts are added one by one
     assert style_layer_loss(gram_matrix(f), gram_matrix(f).detach(), form).item() == 0
 
 

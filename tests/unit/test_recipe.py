@@ -8,7 +8,7 @@ from recipes import build_optimize
 
 from impasto.base.errors import RecipeError
 from impasto.settings.build import build
-from impasto.settings.methods import bounds
+from impasto.settings.methods import METHODS, all_settings, bounds, settings_schema
 from impasto.settings.recipe import Recipe
 from impasto.settings.recipe_files import (
     load_preset,
@@ -113,6 +113,49 @@ def test_a_whole_recipe_needs_no_preset():
     assert build_optimize(recipe=whole).steps == 9
     values: dict[str, Any] = {"steps": 4}
     assert build_optimize(recipe=Recipe(**values)).steps == 4
+
+
+def test_a_recipe_has_the_settings_of_its_own_method_alone():
+    optimize, instant = build().model_dump(), build({"method": "instant"}).model_dump()
+    assert set(optimize) - set(instant) >= {"steps", "style_layers", "kernel", "seamless"}
+    assert set(instant) - set(optimize) == {"statistics"}
+    values: dict[str, Any] = {"method": "instant"}
+    for recipe in (Recipe(**values), Recipe.model_validate(values)):
+        assert set(recipe.model_dump()) == set(instant)
+
+
+@pytest.mark.parametrize("method", METHODS.names())
+def test_recipes_written_before_methods_had_settings_of_their_own_mean_the_same(method):
+    recipe = build({"method": method})
+    every = [build({"method": name}).model_dump(mode="json") for name in METHODS.names()]
+    whole = {name: value for values in every for name, value in values.items()}
+    assert build(recipe={**whole, **recipe.model_dump(mode="json")}) == recipe
+
+
+def test_a_setting_of_another_method_is_refused_where_it_is_given_explicitly():
+    with pytest.raises(RecipeError, match="steps means nothing to the method instant"):
+        build({"method": "instant", "steps": 3})
+    with pytest.raises(RecipeError, match="statistics means nothing to the method optimize"):
+        build({"statistics": "thumbnail"})
+    with pytest.raises(RecipeError, match="the preset tutorial isn't for the method instant"):
+        build({"method": "instant"}, preset="tutorial")
+
+
+@pytest.mark.parametrize("make", [build, Recipe.model_validate, lambda values: Recipe(**values)])
+@pytest.mark.parametrize("name", ["sketch", "", 3])
+def test_a_method_that_there_is_not_is_refused_in_one_sentence(make, name):
+    sentence = re.escape(f"there is no method '{name}'; choose one of: optimize, instant")
+    with pytest.raises(RecipeError, match=sentence):
+        make({"method": name})
+
+
+def test_the_schema_of_all_settings_has_those_of_every_method_once():
+    properties = settings_schema()["properties"]
+    assert list(properties) == list(all_settings())
+    assert properties["method"]["enum"] == ["optimize", "instant"]
+    for name in METHODS.names():
+        for setting, field in METHODS[name].settings.model_fields.items():
+            assert properties[setting]["description"] == field.description
 
 
 def test_layers_can_be_written_in_several_ways():
