@@ -88,7 +88,7 @@ def test_a_request_is_met(probe, monkeypatch):
 def test_the_method_instant_does_without_winograd(probe):
     probe.seconds = dict(zip(ALL, (0.3, 0.1, 0.2), strict=True))
     assert selected() == WINOGRAD
-    assert selected(method="instant") == BFLOAT16
+    assert selected(kernel=None) == BFLOAT16
 
 
 def test_a_request_that_cannot_be_met_is_reported(probe):
