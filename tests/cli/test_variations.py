@@ -15,6 +15,7 @@ from PIL import Image
 
 import impasto as library
 from impasto.base.errors import RecipeError
+from impasto.methods.optimize.settings import OptimizeSettings
 
 QUICK = ("--preset", "tutorial", "--size", "48", "--steps", "2")
 
@@ -256,7 +257,8 @@ def test_variations_in_python(photo_image, painting_image):
         {"content_weight": 1e5, "seed": 1},
     ]
     for varied, result in done:
-        assert (result.recipe.content_weight, result.recipe.seed) == tuple(varied.values())
+        recipe = OptimizeSettings.of(result.recipe)
+        assert (recipe.content_weight, recipe.seed) == tuple(varied.values())
     alone = library.stylize(photo_image, painting_image, content_weight=1e5, seed=1, **settings)
     np.testing.assert_array_equal(done[3][1].array, alone.array)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,7 +16,7 @@ from impasto.studio.server.settings import Settings
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def address(tmp_path_factory) -> Iterator[str]:
     with served(Settings(tmp_path_factory.mktemp("data"), workers=0)) as address:
         yield address
 

@@ -15,6 +15,8 @@ from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
 from impasto.methods.instant import batches
 from impasto.methods.instant.batches import BatchPainter
+from impasto.methods.instant.brushes import Brush
+from impasto.methods.instant.loaded import LoadedBrushes
 from impasto.methods.instant.plan import batch_size
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.settings.recipe import Recipe
@@ -28,8 +30,20 @@ in another order, and a value next to the middle of two levels is rounded to the
 def stylizer(painting_image, **settings) -> impasto.Stylizer:
     """A stylizer that paints batches on the CPU."""
     paint = impasto.Stylizer(painting_image, precision="float32", **settings)
-    paint.loaded.batches = BatchPainter(paint.template, paint.loaded.brushes)
+    paint.loaded.batches = BatchPainter(paint.template, brushes_of(paint))
     return paint
+
+
+def brushes_of(paint: impasto.Stylizer) -> list[Brush]:
+    """The brushes that a stylizer has loaded."""
+    assert isinstance(paint.loaded, LoadedBrushes)
+    return paint.loaded.brushes
+
+
+def painter_of(paint: impasto.Stylizer) -> BatchPainter:
+    """What paints the batches of a stylizer."""
+    assert isinstance(paint.batches, BatchPainter)
+    return paint.batches
 
 
 @pytest.fixture
@@ -108,9 +122,8 @@ def test_what_is_no_batch_is_read_as_ever(pixels, painting_image, photo):
     assert not takes(pixels[:, :20])
     assert not takes(pixels[0])
     assert not takes(torch.zeros(1, 3, 64, 96, dtype=torch.int64))
-    assert not BatchPainter(
-        paint.template, paint.loaded.brushes, Limits(max_megapixels=0.001)
-    ).takes(pixels)
+    limits = Limits(max_megapixels=0.001)
+    assert not BatchPainter(paint.template, brushes_of(paint), limits).takes(pixels)
     assert paint([photo, str(photo)])[1].size == (96, 64)
     for bad in (pixels * 2.0, torch.full((1, 3, 64, 96), torch.nan)):
         with pytest.raises(impasto.ImpastoError, match="between 0 and 1"):
@@ -139,7 +152,7 @@ def graphs_everywhere(monkeypatch):
 
 
 def test_small_batches_have_graphs_the_latest_few(painting_image, graphs_everywhere, monkeypatch):
-    painter = stylizer(painting_image).batches
+    painter = painter_of(stylizer(painting_image))
     monkeypatch.setattr(batches, "MAX_GRAPHS", 2)
     for size in (40, 48, 40, 56):
         image = torch.zeros(1, 3, size, size, dtype=torch.uint8)
@@ -158,13 +171,13 @@ def test_without_memory_for_a_graph_there_is_none(
 
     monkeypatch.setattr(FunctionGraph, "run", fails)
     assert (paint(pixels) == wanted).all()
-    assert not paint.batches.graphs
+    assert not painter_of(paint).graphs
 
 
 def test_a_limit_for_the_memory_means_no_graphs(pixels, painting_image, graphs_everywhere):
     paint = stylizer(painting_image, max_memory=8)
     paint(pixels)
-    assert not paint.batches.graphs
+    assert not painter_of(paint).graphs
 
 
 def test_bytes_are_rounded_as_files_are():

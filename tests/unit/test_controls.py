@@ -16,6 +16,7 @@ from impasto.images.color import to_oklab
 from impasto.images.write import quantize
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
 from impasto.runs import checkpoint
 from impasto.settings.build import build
@@ -134,7 +135,7 @@ def test_a_painting_shrinks_with_the_picture_from_scale_to_scale(photo, painting
         seen.append((max(content.shape), max(regions[0].styles[0].rgb.shape)))
         return make(engine, recipe, content, regions, *rest)
 
-    monkeypatch.setattr("impasto.methods.optimize.Objective", noted)
+    monkeypatch.setattr("impasto.methods.optimize.run.Objective", noted)
     impasto.stylize(photo, painting, **{**SMALL, "size": 192, "steps": 2}, scales=2, style_scale=2)
     assert seen == [(96, 192), (192, 384)]
 
@@ -257,7 +258,9 @@ def test_a_region_counts_as_much_as_its_area(photo, painting):
     mask[..., :16] = 1
     style = [Style(job.styles[0].rgb)]
     regions = [Region(style, mask), Region(style, 1 - mask)]
-    objective = Objective(make_engine(job), job.recipe, job.content.rgb, regions)
+    objective = Objective(
+        make_engine(job), OptimizeSettings.of(job.recipe), job.content.rgb, regions
+    )
     small, large = (sum(loss.weight for _, loss in objective.style[i : i + 2]) for i in (0, 2))
     assert small == pytest.approx(1 / 3)
     assert large == pytest.approx(2 / 3)

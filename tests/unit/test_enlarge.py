@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recipes import build_optimize
 
 import impasto
 from impasto.images.enlarge import enlarge
 from impasto.images.masks import luma
 from impasto.images.sizes import resize
 from impasto.methods.optimize.plan import plan_scales
-from impasto.settings.build import build
+from impasto.methods.optimize.snapshot import OptimizeSnapshot
 
 SMALL: dict[str, Any] = {"preset": "tutorial", "steps": 3}
 
@@ -59,16 +60,18 @@ def test_a_picture_painted_at_a_smaller_size_has_the_full_size(photo, painting):
     assert {event.scale for event in events} == {48}
     result = events[-1].result()
     assert (result.width, result.height) == (96, 64)
-    painted = events[-1].snapshot.image
+    snapshot = events[-1].snapshot
+    assert isinstance(snapshot, OptimizeSnapshot)
+    painted = snapshot.image
     back = resize(torch.from_numpy(result.array).permute(2, 0, 1)[None], 32, 48, "antialias")
     assert (back - painted).abs().mean() < 0.03, "it is the same picture"
 
 
 def test_a_work_size_beyond_the_size_changes_nothing():
-    small, plain = build({"work_size": 800, "size": 512}), build({"size": 512})
+    small, plain = build_optimize({"work_size": 800, "size": 512}), build_optimize({"size": 512})
     assert plan_scales(small, 340, 512) == plan_scales(plain, 340, 512)
 
 
 def test_a_panorama_is_never_painted_smaller_than_the_network_can_see():
-    (scale,) = plan_scales(build({"work_size": 64, "polish": 0}), 50, 500)
+    (scale,) = plan_scales(build_optimize({"work_size": 64, "polish": 0}), 50, 500)
     assert (scale.height, scale.width) == (32, 320)

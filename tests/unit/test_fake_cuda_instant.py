@@ -24,6 +24,7 @@ from impasto.images.transfer import Download, upload
 from impasto.methods.instant.batches import BatchPainter
 from impasto.methods.instant.brushes import Brush
 from impasto.methods.instant.brushes import brushes as brushes_of
+from impasto.methods.instant.frames import InstantPainter
 from impasto.methods.instant.run import paint
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
@@ -137,14 +138,15 @@ def test_a_batch_uses_no_operator_that_mps_lacks(name, painter, fake_gpu):
 
 def test_a_stylizer_takes_tensors_of_the_gpu_and_arrays(painter, fake_gpu, painting_image):
     paint = impasto.Stylizer(painting_image, precision="float32")
-    paint.loaded.batches = painter()
+    batches = painter()
+    paint.loaded.batches = batches
     with FAKE:
         tensors = torch.empty(5, 3, 64, 96, dtype=torch.uint8, device=fake_gpu)
         assert paint(tensors).device == paint(tensors[0]).device == fake_gpu
         assert [each.device for each in paint([tensors[0], tensors[1]])] == [fake_gpu] * 2
         assert paint(tensors.cpu()).device.type == "cpu"
         array = upload(np.zeros((3, 64, 96, 4), np.uint8), fake_gpu)
-        assert paint.batches.painted(array.permute(0, 3, 1, 2)).device == fake_gpu
+        assert batches.painted(array.permute(0, 3, 1, 2)).device == fake_gpu
 
 
 @pytest.mark.parametrize("size", [96, 1300])
@@ -171,6 +173,7 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
 ):
     keys = [Key(0, str(painting)), Key(1, str(painting))]
     paint = frame_painter(keys, {"precision": "float32"}, frames[0], steady=steady)
+    assert isinstance(paint, InstantPainter)
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
     paint.jobs = [job for job, _ in pairs]
     paint.brushes = [brushes for _, brushes in pairs]

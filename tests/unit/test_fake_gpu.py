@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from recipes import build_optimize
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
@@ -18,12 +19,13 @@ import impasto
 from impasto.base.devices import Device
 from impasto.losses.objective import Anchor, Losses, Objective
 from impasto.losses.style import Region, Style
-from impasto.methods import optimize
+from impasto.methods.optimize import setup
+from impasto.methods.optimize.run import optimize
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.kernels.engine import AutogradEngine, Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
 from impasto.runs.progress import last
-from impasto.settings.build import build
 from impasto.solvers.adam import Adam, AveragedAdam
 
 FAKE = FakeTensorMode()
@@ -74,7 +76,7 @@ def fake_image(device, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_step_stays_on_its_device(name, engine, device, numbers):
     settings: dict[str, Any] = dict(SETTINGS[name])
-    recipe = build(settings, preset=settings.pop("preset", None))
+    recipe = build_optimize(settings, preset=settings.pop("preset", None))
     with FAKE:
         encoder = fake_encoder(device, unit_activations=recipe.unit_activations)
         layers = [*recipe.style_layers, *recipe.content_layers]
@@ -129,9 +131,11 @@ def test_a_run_stays_on_its_device(name, device, numbers, photo, painting, monke
     losses = Losses(content=1.0, style=1.0, tv=1.0, total=3.0)
     monkeypatch.setattr(Objective, "read", lambda self, terms: losses)
     with FAKE:
-        encoder = fake_encoder(device, unit_activations=job.recipe.unit_activations)
-        monkeypatch.setattr(optimize, "load_encoder", lambda *_, **__: encoder)
-        event = last(optimize.optimize(job))
+        encoder = fake_encoder(
+            device, unit_activations=OptimizeSettings.of(job.recipe).unit_activations
+        )
+        monkeypatch.setattr(setup, "load_encoder", lambda *_, **__: encoder)
+        event = last(optimize(job))
         assert event.step == 6
         assert event.pixels.device.type == device.type
         assert job.finished(event.pixels).device.type == "cpu"

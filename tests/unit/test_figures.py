@@ -12,6 +12,7 @@ from impasto.images.sizes import resize
 from impasto.losses.figures import plainness
 from impasto.losses.style import Style
 from impasto.methods.optimize.regions import GREY_SHARE, plain_places, regions_at, suited
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
 from impasto.networks.load import load_encoder
 
@@ -56,8 +57,9 @@ def test_the_largest_shapes_of_a_grey_picture_of_things_count_less(tmp_path):
     grey = tmp_path / "grey.png"
     Image.open(painting("pere_tanguy")).convert("L").save(grey)
     job = impasto.prepare(PHOTO, grey, size=400)
-    recipe = suited(job.recipe, dict.fromkeys(job.styles, torch.zeros(1, 1, 8, 8)))
-    usual = job.recipe.style_layers
+    given = OptimizeSettings.of(job.recipe)
+    recipe = suited(given, dict.fromkeys(job.styles, torch.zeros(1, 1, 8, 8)))
+    usual = given.style_layers
     for layer, weight in recipe.style_layers.items():
         share = GREY_SHARE if layer in ("block4_conv1", "block5_conv1") else 1
         assert weight == pytest.approx(share * usual[layer])
@@ -66,19 +68,21 @@ def test_the_largest_shapes_of_a_grey_picture_of_things_count_less(tmp_path):
 @pytest.mark.parametrize(("name", "share"), [("pere_tanguy", 0), ("watercolour", 1)])
 def test_the_style_layers_weights_suit_the_painting(name, share):
     job = impasto.prepare(PHOTO, painting(name), size=400)
-    recipe = suited(job.recipe, plain_places(job, make_engine(job).encoder))
-    wanted = [job.recipe.style_layers, job.recipe.plain_style_layers][share]
+    given = OptimizeSettings.of(job.recipe)
+    recipe = suited(given, plain_places(job, make_engine(job).encoder))
+    wanted = [given.style_layers, given.plain_style_layers][share]
     assert recipe.style_layers == pytest.approx(wanted)
     # Both the loss and its goal are on the scale of the usual weights.
-    scale = sum(wanted.values()) / sum(job.recipe.style_layers.values())
-    assert recipe.style_weight == pytest.approx(scale * job.recipe.style_weight)
-    assert recipe.style_goal * scale == pytest.approx(job.recipe.style_goal)
+    scale = sum(wanted.values()) / sum(given.style_layers.values())
+    assert recipe.style_weight == pytest.approx(scale * given.style_weight)
+    assert recipe.style_goal * scale == pytest.approx(given.style_goal)
 
 
 def test_a_recipe_that_does_not_ask_looks_for_nothing():
     job = impasto.prepare(PHOTO, painting("harvest"), preset="gatys", size=64)
     assert plain_places(job, make_engine(job).encoder) == {}
-    assert suited(job.recipe, {}) is job.recipe
+    recipe = OptimizeSettings.of(job.recipe)
+    assert suited(recipe, {}) is recipe
 
 
 def test_things_count_less_in_the_high_layers_alone():
@@ -89,6 +93,6 @@ def test_things_count_less_in_the_high_layers_alone():
     assert style.mask_in("block3_conv1") is None
     counted = style.mask_in("block4_conv1")
     assert counted.shape[-2:] == style.rgb.shape[-2:]
-    assert counted.min() == pytest.approx(job.recipe.figures)
+    assert counted.min() == pytest.approx(OptimizeSettings.of(job.recipe).figures)
     half = torch.full_like(counted, 0.5)
     assert Style(style.rgb, half, plain=counted).mask_in("block5_conv1").max() <= 0.5

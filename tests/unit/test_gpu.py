@@ -12,6 +12,7 @@ import impasto
 from impasto.base.devices import BYTES_PER_MB
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
 from impasto.runs.progress import last
 
@@ -29,7 +30,9 @@ def make_objective(photo, painting, **settings) -> tuple[Objective, torch.Tensor
     noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(0)).to(device)
     shifts = ((0, 0), (3, -5))
     regions = [Region([Style(style)])]
-    objective = Objective(make_engine(job), job.recipe, image, regions, shifts=shifts)
+    objective = Objective(
+        make_engine(job), OptimizeSettings.of(job.recipe), image, regions, shifts=shifts
+    )
     return objective, torch.lerp(image, noise, 0.2)
 
 

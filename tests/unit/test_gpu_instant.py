@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import impasto
+from impasto.methods.instant import run
+from impasto.methods.instant.batches import BatchPainter
 from impasto.networks.kernels.graph import WARM_UP_CALLS
 
 pytestmark = [
@@ -36,6 +38,12 @@ def difference(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.abs(first.astype(float) - second).mean())
 
 
+def painter_of(paint: impasto.Stylizer) -> BatchPainter:
+    """What paints the batches of a stylizer."""
+    assert isinstance(paint.batches, BatchPainter)
+    return paint.batches
+
+
 def on_both(painting_image, **settings) -> list[impasto.Stylizer]:
     return [impasto.Stylizer(painting_image, device=d, **settings) for d in ("cpu", "cuda")]
 
@@ -51,7 +59,7 @@ def test_pictures_are_those_of_the_cpu(settings, size, photo_image, painting_ima
 
 
 def test_large_pictures_are_those_of_the_cpu(photo_image, painting_image, monkeypatch):
-    monkeypatch.setattr(impasto.methods.instant.run, "WHOLE_PIXELS", 100_000)
+    monkeypatch.setattr(run, "WHOLE_PIXELS", 100_000)
     photo = np.asarray(photo_image.resize((600, 401)))
     cpu, gpu = on_both(painting_image, precision="float32")
     assert difference(gpu(photo), cpu(photo)) < TOLERANCE["float32"]
@@ -87,12 +95,13 @@ def test_a_tensor_stays_on_the_gpu(pixels, painting_image):
 def test_a_replayed_graph_paints_what_its_function_does(pixels, painting_image, monkeypatch):
     gpu = impasto.Stylizer(painting_image, device="cuda", color="content")
     eager = impasto.Stylizer(painting_image, device="cuda", color="content")
-    monkeypatch.setattr(eager.loaded.batches, "painted", eager.batches._painted)
+    painter = painter_of(eager)
+    monkeypatch.setattr(painter, "painted", painter._painted)
     handed_out = []
     for image in [*pixels] * (WARM_UP_CALLS + 2):
         tensor = torch.from_numpy(image).permute(2, 0, 1).cuda()
         handed_out.append((gpu(tensor), eager(tensor)))
-    (graph,) = gpu.batches.graphs.values()
+    (graph,) = painter_of(gpu).graphs.values()
     assert graph.failure is None
     assert graph.graph is not None
     for painted, wanted in handed_out:  # compared at the end: none was overwritten
@@ -126,7 +135,7 @@ def test_a_gpu_does_not_wait_for_each_picture(pixels, painting_image):
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        gpu.batches._painted(tensor)
+        painter_of(gpu)._painted(tensor)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -11,11 +11,11 @@ import torch
 import impasto
 from impasto.base.devices import Kernel
 from impasto.base.errors import DeviceError
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.kernels import convolution, speeds
 from impasto.networks.kernels import selection as kernels
 from impasto.networks.kernels.convolution import Convolution
 from impasto.networks.kernels.selection import Candidate
-from impasto.settings.recipe import Recipe
 
 PLAIN = Candidate("float32", "plain")
 WINOGRAD = Candidate("float32", "winograd")
@@ -88,7 +88,7 @@ def test_a_request_is_met(probe, monkeypatch):
 def test_the_method_instant_does_without_winograd(probe):
     probe.seconds = dict(zip(ALL, (0.3, 0.1, 0.2), strict=True))
     assert selected() == WINOGRAD
-    assert selected(method="instant") == BFLOAT16
+    assert selected(kernel=None) == BFLOAT16
 
 
 def test_a_request_that_cannot_be_met_is_reported(probe):
@@ -183,7 +183,10 @@ def test_an_unknown_name_is_refused(request_, sentence):
 
 
 def test_the_recipe_accepts_every_kernel():
-    assert get_args(Recipe.model_fields["kernel"].annotation) == ("auto", *get_args(Kernel))
+    assert get_args(OptimizeSettings.model_fields["kernel"].annotation) == (
+        "auto",
+        *get_args(Kernel),
+    )
 
 
 def test_a_picture_and_a_checkpoint_record_the_selection(probe, photo, painting, tmp_path):
@@ -204,13 +207,14 @@ def test_a_picture_and_a_checkpoint_record_the_selection(probe, photo, painting,
         assert (job.device.precision, job.device.kernel) == PLAIN
     assert probe.calls == 0
     fastest = impasto.prepare(photo, painting)
-    assert (fastest.recipe.precision, fastest.recipe.kernel) == BFLOAT16
+    recipe = OptimizeSettings.of(fastest.recipe)
+    assert (recipe.precision, recipe.kernel) == BFLOAT16
 
 
 def test_a_method_without_kernels_records_none(photo, painting):
     recipe = impasto.prepare(photo, painting, method="instant").recipe
     assert recipe.precision != "auto"
-    assert recipe.kernel == "auto"
+    assert "kernel" not in recipe.model_dump()
 
 
 @pytest.mark.parametrize("missing", ["winograd", "onednn"])
@@ -283,7 +287,7 @@ def test_a_kernel_without_the_precision_is_named(probe):
 
 def test_the_method_instant_ignores_the_environments_kernel(monkeypatch, probe):
     monkeypatch.setenv("IMPASTO_KERNEL", "no such kernel")
-    assert kernels.choose("cpu", "float32", method="instant").precision == "float32"
+    assert kernels.choose("cpu", "float32", kernel=None).precision == "float32"
     monkeypatch.setenv("IMPASTO_KERNEL", "guess")
-    kernels.choose("cpu", method="instant")
+    kernels.choose("cpu", kernel=None)
     assert probe.calls == 0

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from recipes import build_optimize
 
 from impasto.losses.gram import gram_matrix, style_layer_loss
-from impasto.losses.layers import shares
+from impasto.losses.layers import Form, shares
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.losses.total_variation import deltas, total_variation
 from impasto.networks.kernels.engine import Engine
 from impasto.networks.load import load_encoder
 from impasto.networks.vgg19 import VGG19
-from impasto.settings.build import build
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,50 @@ def engine(encoder: VGG19 | None = None) -> Engine:
 
 def features(*shape) -> torch.Tensor:
     return torch.rand(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def by_equation(f: torch.Tensor, p: torch.Tensor, form: Form) -> torch.Tensor:
+    """The content loss of features F and P, written as in the papers, a scalar."""
+    squares = ((f - p) ** 2).sum()
+    return {
+        "tutorial": squares / p.numel(),  # tf.reduce_mean((F - P)**2)
+        "paper": squares / 2,  # Gatys et al. 2016, equation 1
+        "relative": squares / (p**2).sum(),
+    }[form]
+
+
+def in_bands(
+    tap: ContentTap, f: torch.Tensor, heights: list[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the loss of features F and its gradient, seen in bands of rows."""
+    tops = [sum(heights[:index]) for index in range(len(heights))]
+    gradient = torch.zeros_like(f)
+    tap.start()
+    for top, band in zip(tops, f.split(heights, dim=2), strict=True):
+        tap.look(band, top)
+    loss = tap.loss()
+    for top, band in zip(tops, f.split(heights, dim=2), strict=True):
+        tap.pull(band, gradient[:, :, top : top + band.shape[2]], top)
+    return loss, gradient
+
+
+BANDS = [[4], [3, 1]]
+"""Heights of the bands in which 4 rows are seen."""
+
+
+class ContentLoss(torch.autograd.Function):
+    """The loss and the gradient of a ContentTap as autograd takes them."""
+
+    @staticmethod
+    def forward(ctx, f, tap, heights):
+        loss, gradient = in_bands(tap, f, heights)
+        ctx.save_for_backward(gradient)
+        return loss
+
+    @staticmethod
+    def backward(ctx, slope):
+        (gradient,) = ctx.saved_tensors
+        return slope * gradient, None, None
 
 
 def test_gram_matrix_is_what_the_equation_says():
@@ -51,6 +95,36 @@ def test_gradients(form):
     )
 
 
+@pytest.mark.parametrize("heights", BANDS)
+@pytest.mark.parametrize("form", ["tutorial", "paper", "relative"])
+def test_gradient_of_the_content_loss(form, heights):
+    tap = ContentTap([features(1, 3, 4, 5).detach()], form)
+    assert torch.autograd.gradcheck(
+        lambda f: ContentLoss.apply(f, tap, heights), features(1, 3, 4, 5)
+    )
+
+
+@pytest.mark.parametrize("heights", BANDS)
+@pytest.mark.parametrize("form", ["tutorial", "paper", "relative"])
+def test_the_content_loss_is_what_the_equation_says(form, heights):
+    f, p = features(1, 3, 4, 5), features(1, 3, 4, 5).detach()
+    expected = by_equation(f, p, form)
+    (slope,) = torch.autograd.grad(expected, f)
+    tap = ContentTap([p], form)
+    tap.weight = 3.0  # a factor of the gradient alone
+    loss, gradient = in_bands(tap, f.detach(), heights)
+    torch.testing.assert_close(loss, expected.detach())
+    torch.testing.assert_close(gradient, 3 * slope)
+
+
+def test_the_content_loss_of_a_view_is_relative_to_the_image_itself():
+    f, image, view = (torch.rand(1, 3, 4, 5, dtype=torch.float64) for _ in range(3))
+    tap = ContentTap([image, view], "relative")
+    tap.begin_step(3)  # sees the second view
+    loss, _ = in_bands(tap, f, [4])
+    torch.testing.assert_close(loss, ((f - view) ** 2).sum() / (image**2).sum())
+
+
 @pytest.mark.parametrize("norm", ["l1", "l2"])
 def test_gradient_of_total_variation(norm):
     assert torch.autograd.gradcheck(lambda x: total_variation(x, norm), features(1, 3, 5, 6))
@@ -59,7 +133,10 @@ def test_gradient_of_total_variation(norm):
 @pytest.mark.parametrize("form", ["tutorial", "paper", "relative"])
 def test_losses_are_zero_for_equal_images(form):
     f = features(1, 3, 4, 5)
-    assert content_loss(f, f, form) == 0
+    for heights in BANDS:
+        loss, gradient = in_bands(ContentTap([f.detach()], form), f.detach(), heights)
+        assert loss.item() == 0
+        assert gradient.abs().max() < 1e-15  # its two parts are added one by one
     assert style_layer_loss(gram_matrix(f), gram_matrix(f).detach(), form).item() == 0
 
 
@@ -84,7 +161,8 @@ def test_deltas_are_neighbour_differences():
 
 def test_the_papers_forms():
     f, p = torch.rand(1, 3, 4, 5), torch.rand(1, 3, 4, 5)
-    assert content_loss(f, p, "paper") == pytest.approx(0.5 * (f - p).square().sum().item())
+    content_loss, _ = in_bands(ContentTap([p], "paper"), f, [4])
+    assert content_loss.item() == pytest.approx(0.5 * (f - p).square().sum().item())
     channels, places = 3, 20
     unnormalised = (gram_matrix(f) - gram_matrix(p)) * places
     expected = unnormalised.square().sum() / (4 * channels**2 * places**2)
@@ -109,9 +187,13 @@ def images():
 def test_the_objective_is_the_weighted_sum(images):
     content, style, image = images
     encoder = load_encoder()
-    recipe = build({"content_weight": 3, "style_weight": 5, "tv_weight": 7}, preset="tutorial")
+    recipe = build_optimize(
+        {"content_weight": 3, "style_weight": 5, "tv_weight": 7}, preset="tutorial"
+    )
     losses = Objective(engine(encoder), recipe, content, [Region([Style(style)])]).losses(image)
-    ones = build({"content_weight": 1, "style_weight": 1, "tv_weight": 1}, preset="tutorial")
+    ones = build_optimize(
+        {"content_weight": 1, "style_weight": 1, "tv_weight": 1}, preset="tutorial"
+    )
     plain = Objective(engine(encoder), ones, content, [Region([Style(style)])]).losses(image)
     assert losses.content == pytest.approx(3 * plain.content, rel=1e-5)
     assert losses.style == pytest.approx(5 * plain.style, rel=1e-5)
@@ -122,7 +204,7 @@ def test_the_objective_is_the_weighted_sum(images):
 def test_the_objectives_gradient_is_its_slope(images):
     content, style, image = (picture.double() for picture in images)
     encoder = load_encoder(dtype=torch.float64)
-    recipe = build({"tv_weight": 1}, preset="tutorial")
+    recipe = build_optimize({"tv_weight": 1}, preset="tutorial")
     objective = Objective(engine(encoder), recipe, content, [Region([Style(style)])])
     direction = torch.randn_like(image)
     _, gradient = objective.losses_and_gradient(image)
@@ -135,7 +217,7 @@ def test_the_objectives_gradient_is_its_slope(images):
 
 def test_content_and_style_loss_vanish_at_their_own_images(images):
     content, style, _ = images
-    recipe = build(preset="tutorial")
+    recipe = build_optimize(preset="tutorial")
     objective = Objective(engine(), recipe, content, [Region([Style(style)])])
     assert objective.losses(content).content == 0
     assert objective.losses(style).style == 0

@@ -71,7 +71,7 @@ def test_a_run_in_bands_makes_the_same_picture(photo, painting, monkeypatch):
     settings["precision"] = "float32"  # in bfloat16, rounding makes the two runs diverge
     whole = impasto.stylize(photo, painting, **settings)
     least = min(plans_for(Demand(64, 96, "block5_conv1", 4, 20, 560)), key=lambda p: p.needed_mb)
-    monkeypatch.setattr(memory, "memory_available_mb", lambda _device: least.needed_mb)
+    monkeypatch.setattr("impasto.runs.plan.memory_available_mb", lambda _device: least.needed_mb)
     events = list(impasto.iterate(photo, painting, **settings))
     assert any("computed twice in up to" in (event.message or "") for event in events)
     assert abs(events[-1].result().array - whole.array).max() < 0.02

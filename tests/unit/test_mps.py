@@ -13,6 +13,7 @@ import impasto
 from impasto.losses.objective import Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize.run import SHIFTS
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
 from impasto.runs.progress import last
 
@@ -67,7 +68,13 @@ def test_a_step_uses_no_operator_that_mps_lacks(style_loss, kernel, photo, paint
     )
     with Recorder() as recorder:
         regions = [Region([Style(job.styles[0].rgb)], job.content.rgb[:, :1])]
-        objective = Objective(make_engine(job), job.recipe, job.content.rgb, regions, shifts=SHIFTS)
+        objective = Objective(
+            make_engine(job),
+            OptimizeSettings.of(job.recipe),
+            job.content.rgb,
+            regions,
+            shifts=SHIFTS,
+        )
         objective.begin_step(1)
         objective.losses_and_gradient(job.content.rgb)
     assert lacking(recorder.names) <= ON_THE_CPU

@@ -9,17 +9,26 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from recipes import build_optimize
 
 import impasto
 from impasto.base.errors import DivergenceError, ImageError, RecipeError
 from impasto.losses.objective import Losses, Objective
 from impasto.losses.style import Region, Style
 from impasto.methods.optimize.plan import plan_scales
+from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine
-from impasto.runs.progress import last
+from impasto.methods.optimize.snapshot import OptimizeSnapshot
+from impasto.runs.progress import Progress, last
 from impasto.settings.build import build
 
 SMALL: dict[str, Any] = {"preset": "tutorial", "size": 48, "steps": 6, "trace_every": 2}
+
+
+def image_of(progress: Progress) -> torch.Tensor:
+    """The image (1, 3, h, w) that a run is at."""
+    assert isinstance(progress.snapshot, OptimizeSnapshot)
+    return progress.snapshot.image
 
 
 def test_progress_counts_from_the_initial_image_to_the_finished_one(photo, painting):
@@ -69,7 +78,7 @@ def test_initial_images(init, photo, painting, tmp_path):
         init = str(tmp_path / "start.png")
         start = np.zeros((64, 96, 3), np.uint8)
         Image.fromarray(start).save(init)
-    first = next(iter(impasto.iterate(photo, painting, **SMALL, init=init))).snapshot.image
+    first = image_of(next(iter(impasto.iterate(photo, painting, **SMALL, init=init))))
     assert first.shape == (1, 3, 32, 48)
     if init.endswith("start.png"):
         assert first.max() == 0
@@ -81,9 +90,8 @@ def test_the_style_image_as_a_start_keeps_its_aspect(photo):
     """A painting twice as tall as the picture is cut, not squeezed."""
     tall = np.zeros((192, 96, 3), np.uint8)
     tall[64:128] = 255  # the middle
-    first = next(
-        iter(impasto.iterate(photo, tall, **{**SMALL, "size": 64}, init="style"))
-    ).snapshot.image
+    settings: dict[str, Any] = {**SMALL, "size": 64, "init": "style"}
+    first = image_of(next(iter(impasto.iterate(photo, tall, **settings))))
     assert first[:, :, 6:-6].min() > 0.9
 
 
@@ -102,7 +110,7 @@ def test_coarse_to_fine_goes_through_growing_sizes(photo, painting):
 
 
 def test_steps_are_shared_out_over_scales():
-    recipe = build({"steps": 80, "scales": 3, "step_ratio": 0.6, "polish": 0})
+    recipe = build_optimize({"steps": 80, "scales": 3, "step_ratio": 0.6, "polish": 0})
     scales = plan_scales(recipe, 340, 512)
     assert [scale.long_side for scale in scales] == [128, 256, 512]
     assert sum(scale.steps for scale in scales) == 80
@@ -112,7 +120,7 @@ def test_steps_are_shared_out_over_scales():
 @pytest.mark.parametrize(("steps", "polish"), [(80, 18), (30, 10), (2, 0)])
 def test_the_last_steps_polish_at_the_full_size(steps, polish):
     """As many as the recipe says, and at most a third."""
-    scales = plan_scales(build({"steps": steps, "scales": 2, "polish": 18}), 340, 512)
+    scales = plan_scales(build_optimize({"steps": steps, "scales": 2, "polish": 18}), 340, 512)
     assert sum(scale.steps for scale in scales) == steps
     assert sum(scale.steps for scale in scales if scale.polish) == polish
     assert scales[-1].polish == (polish > 0)
@@ -121,21 +129,23 @@ def test_the_last_steps_polish_at_the_full_size(steps, polish):
 
 @pytest.mark.parametrize(("size", "polish"), [(256, 18), (512, 18), (1024, 11), (2048, 6)])
 def test_a_larger_picture_has_fewer_steps_of_polish(size, polish):
-    scales = plan_scales(build({"steps": 160, "step_ratio": 0.6, "polish": 18}), size, size)
+    scales = plan_scales(
+        build_optimize({"steps": 160, "step_ratio": 0.6, "polish": 18}), size, size
+    )
     assert sum(scale.steps for scale in scales) == 160
     assert scales[-1].steps == polish
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_few_steps_still_end_at_the_full_size(steps):
-    scales = plan_scales(build({"steps": steps, "scales": 4}), 512, 512)
+    scales = plan_scales(build_optimize({"steps": steps, "scales": 4}), 512, 512)
     assert scales[-1].long_side == 512
     assert sum(scale.steps for scale in scales) == steps
     assert all(scale.steps for scale in scales)
 
 
 def test_scales_too_small_for_the_network_are_left_out():
-    scales = plan_scales(build({"scales": 5, "polish": 0}), 64, 512)
+    scales = plan_scales(build_optimize({"scales": 5, "polish": 0}), 64, 512)
     assert [scale.height for scale in scales] == [32, 64]
 
 
@@ -196,7 +206,7 @@ class Cliff:
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_step_over_the_cliff_goes_back_and_is_shortened(solver, photo, painting, monkeypatch):
-    monkeypatch.setattr("impasto.methods.optimize.Objective", Cliff)
+    monkeypatch.setattr("impasto.methods.optimize.run.Objective", Cliff)
     events = list(
         impasto.iterate(
             photo,
@@ -240,7 +250,7 @@ def test_stopping_early_keeps_the_picture(photo, painting):
     result = progress.result()
     assert result.steps == 3
     assert result.losses.last["step"] == 3
-    np.testing.assert_array_equal(result.array, progress.snapshot.image[0].permute(1, 2, 0).numpy())
+    np.testing.assert_array_equal(result.array, image_of(progress)[0].permute(1, 2, 0).numpy())
 
 
 def test_what_a_result_offers(photo, painting, tmp_path):
@@ -248,7 +258,7 @@ def test_what_a_result_offers(photo, painting, tmp_path):
     assert result.image.size == (result.width, result.height) == (48, 32)
     assert result.array.dtype == np.float32
     assert result.steps_per_second == pytest.approx(6 / result.seconds)
-    assert result.recipe.steps == 6
+    assert OptimizeSettings.of(result.recipe).steps == 6
     assert result._repr_png_().startswith(b"\x89PNG")
     saved = result.save(tmp_path / "a.png")
     with pytest.raises(impasto.ImpastoError, match="exists already"):
@@ -259,7 +269,7 @@ def test_what_a_result_offers(photo, painting, tmp_path):
 
 def test_a_coarse_scale_never_hands_on_a_bad_image(photo, painting, monkeypatch):
     """The coarse scale's last step leads over the cliff; the next one starts from the best."""
-    monkeypatch.setattr("impasto.methods.optimize.Objective", Cliff)
+    monkeypatch.setattr("impasto.methods.optimize.run.Objective", Cliff)
     settings: dict[str, Any] = {
         "size": 96,
         "scales": 2,
@@ -280,7 +290,7 @@ def test_other_weights_have_no_unit_activations(photo, painting):
 
 
 def test_not_enough_memory_is_said_before_the_start(photo, painting, monkeypatch):
-    monkeypatch.setattr("impasto.runs.memory.memory_available_mb", lambda _device: 100.0)
+    monkeypatch.setattr("impasto.runs.plan.memory_available_mb", lambda _device: 100.0)
     with pytest.raises(
         impasto.ImpastoError, match=r"at least \d\.\d GB of memory, and 0\.1 GB may be used"
     ):
@@ -294,7 +304,10 @@ def test_bfloat16_lowers_the_float32_loss_nearly_as_far(photo, painting):
     )
     job = impasto.prepare(photo, painting, **settings, precision="float32")
     objective = Objective(
-        make_engine(job), job.recipe, job.content.rgb, [Region([Style(job.styles[0].rgb)])]
+        make_engine(job),
+        OptimizeSettings.of(job.recipe),
+        job.content.rgb,
+        [Region([Style(job.styles[0].rgb)])],
     )
     totals = [
         objective.losses(torch.from_numpy(r.array).permute(2, 0, 1)[None]).total

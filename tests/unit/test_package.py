@@ -118,7 +118,7 @@ def test_nothing_below_the_fronts_prints():
             assert not re.search(r"\bprint\(|import click|import rich", text), path
 
 
-SHARED_NAMES = {"Job", "Layer", "Worker", "_Convolution", "_Run"}
+SHARED_NAMES = {"Layer", "_Convolution"}
 """Class names that are still used more than once."""
 
 

@@ -9,8 +9,8 @@ import pytest
 
 import impasto
 from impasto.base.errors import DeviceError
-from impasto.library import api
-from impasto.methods import instant, optimize
+from impasto.methods.instant import run as instant
+from impasto.methods.optimize import plan, run, speed
 from impasto.networks.kernels import speeds
 from impasto.runs.progress import last
 
@@ -21,16 +21,14 @@ SETTINGS: dict[str, Any] = {"preset": "tutorial", "size": 256, "steps": 2, "solv
 def measurements(monkeypatch):
     """The numbers of calls that plan a run and that measure its speed."""
     calls = {"plan_run": 0, "_measured_seconds_per_pixel": 0}
-    for name in calls:
-        function = getattr(optimize, name)
+    for name, module in (("plan_run", plan), ("_measured_seconds_per_pixel", speed)):
+        function = getattr(module, name)
 
         def counted(*arguments, name=name, function=function):
             calls[name] += 1
             return function(*arguments)
 
-        monkeypatch.setattr(optimize, name, counted)
-        if hasattr(api, name):
-            monkeypatch.setattr(api, name, counted)
+        monkeypatch.setattr(module, name, counted)
     return calls
 
 
@@ -44,7 +42,7 @@ def test_a_run_is_planned_once(photo, painting, measurements):
 def test_a_speed_is_measured_once_and_then_taken_from_the_last_run(
     photo, painting, measurements, monkeypatch
 ):
-    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
+    monkeypatch.setattr(speed, "MIN_TIMED_STEPS", 1)
     job = impasto.prepare(photo, painting, **SETTINGS)
     first = impasto.estimate(job)
     assert impasto.estimate(job).seconds == first.seconds > 0
@@ -56,7 +54,7 @@ def test_a_speed_is_measured_once_and_then_taken_from_the_last_run(
 
 
 def test_small_pictures_say_nothing_about_the_speed_of_large_ones(photo, painting, monkeypatch):
-    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
+    monkeypatch.setattr(speed, "MIN_TIMED_STEPS", 1)
     last(impasto.iterate(photo, painting, **{**SETTINGS, "size": 64}))
     assert not speeds.path().exists()
 
@@ -73,9 +71,9 @@ def test_without_a_cache_folder_the_speed_is_measured_each_time(
 
 
 def test_what_the_caller_does_between_two_steps_is_not_the_runs_time(photo, painting, monkeypatch):
-    monkeypatch.setattr(optimize, "MIN_TIMED_STEPS", 1)
+    monkeypatch.setattr(speed, "MIN_TIMED_STEPS", 1)
     clock = [0.0]
-    monkeypatch.setattr(optimize.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(run.time, "perf_counter", lambda: clock[0])
     seconds = []
     for event in impasto.iterate(photo, painting, **SETTINGS):
         clock[0] += 1000.0

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from recipes import build_optimize
 
 from impasto.losses.content import self_similarity_loss
 from impasto.losses.moments import Moments, MomentsTap, gram_distance, moments_distance
@@ -20,7 +21,6 @@ from impasto.losses.wasserstein import (
 )
 from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.settings.build import build
 from impasto.settings.methods import STYLE_LOSSES
 
 KEPT, BANDS = (KEEP,) * 5, (3, 2, 2, 1, 1)
@@ -155,7 +155,7 @@ def test_self_similarity_sees_shapes_not_colours():
 def test_the_gradient_of_each_loss_is_its_slope(kind, bands, masked):
     content, style, image = pictures()
     encoder = load_encoder(dtype=torch.float64, unit_activations=True)
-    recipe = build(
+    recipe = build_optimize(
         {
             "style_loss": kind,
             "content_loss": "self-similarity" if masked else "features",
@@ -181,7 +181,7 @@ def test_the_gradient_of_each_loss_is_its_slope(kind, bands, masked):
 @pytest.mark.parametrize("kind", STYLE_LOSSES.names())
 def test_the_painting_itself_has_the_painting_style(kind):
     content, style, _ = pictures(torch.float32)
-    recipe = build({"style_loss": kind, "loss_form": "relative", "tv_weight": 0})
+    recipe = build_optimize({"style_loss": kind, "loss_form": "relative", "tv_weight": 0})
     engine = Engine(load_encoder(unit_activations=True), ["block5_conv2"])
     objective = Objective(engine, recipe, content, [Region([Style(style)])])
     assert abs(objective.losses(style).style) < 2e-3  # of w2 a thousandth is left out
@@ -193,7 +193,9 @@ def test_losses_are_mixed_by_their_weights():
     engine = Engine(load_encoder(), ["block5_conv2"])
 
     def style_of(style_loss):
-        recipe = build({"style_loss": style_loss, "loss_form": "relative", "style_goal": 0})
+        recipe = build_optimize(
+            {"style_loss": style_loss, "loss_form": "relative", "style_goal": 0}
+        )
         return Objective(engine, recipe, content, [Region([Style(style)])]).losses(image).style
 
     mixed = style_of({"gram": 2, "w2": 0.5})
@@ -206,7 +208,7 @@ def test_the_style_goal_leaves_nearest_alone():
     engine = Engine(load_encoder(), ["block5_conv2"])
 
     def style_of(style_loss, style_goal=0.03):
-        recipe = build({"style_loss": style_loss, "style_goal": style_goal})
+        recipe = build_optimize({"style_loss": style_loss, "style_goal": style_goal})
         return Objective(engine, recipe, content, [Region([Style(style)])]).losses(image).style
 
     nearest = style_of("nearest")
@@ -218,7 +220,7 @@ def test_the_style_goal_leaves_nearest_alone():
 def test_styles_are_blended_in_their_statistics():
     content, first, second = pictures(torch.float32)
     engine = Engine(load_encoder(), ["block5_conv2"])
-    recipe = build({"style_loss": "gram", "loss_form": "paper"})
+    recipe = build_optimize({"style_loss": "gram", "loss_form": "paper"})
     styles = [Style(first, weight=0.25), Style(second, weight=0.75)]
     both = Objective(engine, recipe, content, [Region(styles)])
     taps = [MomentsTap() for _ in styles]
@@ -233,7 +235,7 @@ def test_styles_are_blended_in_their_statistics():
 def test_a_region_sees_nothing_outside_of_it():
     """As in guided Gram matrices: what lies beyond the region's edge doesn't count."""
     content, style, image = pictures(torch.float32)
-    recipe = build({"style_layers": "block1_conv1", "content_weight": 0, "tv_weight": 0})
+    recipe = build_optimize({"style_layers": "block1_conv1", "content_weight": 0, "tv_weight": 0})
     engine = Engine(load_encoder(), ["block1_conv1"])
     mask = left_half(image)
     objective = Objective(engine, recipe, content, [Region([Style(style)], mask)])
@@ -248,7 +250,7 @@ def test_a_region_sees_nothing_outside_of_it():
 
 def test_a_style_mask_takes_only_that_part_of_the_painting():
     content, style, image = pictures(torch.float32)
-    recipe = build({"style_layers": "block1_conv1", "loss_form": "relative"})
+    recipe = build_optimize({"style_layers": "block1_conv1", "loss_form": "relative"})
     engine = Engine(load_encoder(), ["block5_conv2"])
     mask = left_half(style)
     masked = Objective(engine, recipe, content, [Region([Style(style, mask)])])
@@ -262,7 +264,7 @@ def test_balanced_layers_have_their_share_of_the_gradient():
     content, style, _ = pictures(torch.float32)
     weights = {"block1_conv1": 0.5, "block2_conv1": 0.3, "block4_conv1": 0.2}
     engine = Engine(load_encoder(unit_activations=True), ["block5_conv2"])
-    recipe = build({"style_layers": weights, "balance": "gradient"})
+    recipe = build_optimize({"style_layers": weights, "balance": "gradient"})
     shares = Objective(engine, recipe, content, [Region([Style(style)])]).gradient_shares(content)
     assert shares == pytest.approx(weights, abs=0.01)
     plain = recipe.model_copy(update={"balance": "weights"})

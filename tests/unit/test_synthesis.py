@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from recipes import build_optimize
 from torch.nn import functional
 
 import impasto as library
@@ -22,7 +23,6 @@ from impasto.methods.optimize.memory import Demand
 from impasto.networks.kernels import selection as kernels
 from impasto.networks.kernels.engine import KEEP, Engine
 from impasto.networks.load import load_encoder
-from impasto.settings.build import build
 
 QUICK: dict[str, Any] = {"steps": 12, "scales": 1}
 
@@ -74,7 +74,7 @@ def test_the_gradient_of_a_seamless_picture_is_its_slope(bands):
         "content_weight": 1, "tv_weight": 2, "content_layers": "block3_conv2",
         "style_layers": "block1_conv1,block3_conv1",
     }  # fmt: skip
-    recipe = build(settings, preset="gatys")
+    recipe = build_optimize(settings, preset="gatys")
     content, style, image = 0.2 + 0.6 * torch.rand(3, 1, 3, 40, 48, dtype=torch.float64)
     mask = torch.rand(1, 1, 40, 48, dtype=torch.float64)
     encoder = load_encoder(recipe.weights, pooling="avg", unit_activations=True).double()
@@ -94,7 +94,9 @@ def test_the_gradient_of_a_seamless_picture_is_its_slope(bands):
 
 def test_a_seamless_picture_ignores_the_borders_of_its_painting():
     """A painting that tiles with itself has a style loss of zero against itself."""
-    recipe = build({"seamless": True, "content_weight": 0, "tv_weight": 0, "style_goal": 0})
+    recipe = build_optimize(
+        {"seamless": True, "content_weight": 0, "tv_weight": 0, "style_goal": 0}
+    )
     quarter = torch.rand(1, 3, 32, 48)
     half = torch.cat([quarter, quarter.flip(2)], dim=2)
     tile = torch.cat([half, half.flip(3)], dim=3)  # its continuation is its reflection
@@ -105,7 +107,7 @@ def test_a_seamless_picture_ignores_the_borders_of_its_painting():
 
 
 def test_the_memory_plan_knows_what_the_network_sees():
-    plain, seamless = build({"seamless": False}), build({"seamless": True})
+    plain, seamless = build_optimize({"seamless": False}), build_optimize({"seamless": True})
     device = kernels.choose("cpu", "float32")
     ours = Demand.of(seamless, 256, 256, device).blocks()
     assert ours[0].rows == 256 + 2 * WRAP_PX
@@ -114,7 +116,7 @@ def test_the_memory_plan_knows_what_the_network_sees():
 
 def test_a_loss_of_nothing_but_smoothness_needs_no_network():
     image = torch.rand(1, 3, 32, 32)
-    recipe = build({"content_weight": 0, "style_weight": 0, "tv_weight": 1})
+    recipe = build_optimize({"content_weight": 0, "style_weight": 0, "tv_weight": 1})
     engine = Engine(load_encoder(recipe.weights), ["block1_conv1"])
     losses, gradient = Objective(engine, recipe, image, []).losses_and_gradient(image)
     assert losses.total == losses.tv > 0
