@@ -90,7 +90,7 @@ def run(
 
 
 def plot(curves: list[dict[str, Any]], path: Path) -> None:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure  # noqa: PLC0415, only with --plot
 
     pairs = list(dict.fromkeys(curve["pair"] for curve in curves))
     figure = Figure(figsize=(4.5 * len(pairs), 3.6), layout="constrained")

@@ -147,7 +147,7 @@ def example(folder: Path) -> None:
 
 
 def pictures(path: Path) -> list[np.ndarray]:
-    from impasto.video.read.opening import open_source
+    from impasto.video.read.opening import open_source  # noqa: PLC0415, after the runs
 
     return [frame.pixels for frame in open_source(str(path), None).frames()]
 

@@ -104,7 +104,7 @@ def test_a_grid_of_a_built_in_style(impasto, photo):
 def test_a_picture_with_the_settings_of_all_methods_is_made_again(impasto, photo, painting):
     assert impasto(photo, painting, "--preset", "instant", "-o", "first.png").code == 0
     with Image.open("first.png") as picture:
-        note = json.loads(picture.text[metadata.PNG_KEY])
+        note = json.loads(picture.info[metadata.PNG_KEY])
         recipe = {**INSTANT_RECIPE, "precision": note["recipe"]["precision"]}
         text = PngImagePlugin.PngInfo()
         text.add_text(metadata.PNG_KEY, metadata.to_text({**note, "recipe": recipe}))

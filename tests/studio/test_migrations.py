@@ -7,7 +7,8 @@ import json
 import sqlite3
 import time
 
-import httpx
+import httpxfrom typing import Any
+
 import pytest
 from old_recipes import DRAFT_RECIPE, INSTANT_RECIPE
 from studio_server import png, running, served
@@ -205,8 +206,8 @@ def version_1(tmp_path, photo_image, painting_image):
     """A data folder with a database of version 1: a finished picture of each method, a film, a
     picture of a method that isn't installed any more, and damaged rows.
     """
-    film = {**FILM, "recipe": INSTANT_RECIPE}
-    removed = {**PICTURE, "recipe": {**INSTANT_RECIPE, "method": "removed"}}
+    film: dict[str, Any] = {**FILM, "recipe": INSTANT_RECIPE}
+    removed: dict[str, Any] = {**PICTURE, "recipe": {**INSTANT_RECIPE, "method": "removed"}}
     requests = {
         "instant": json.dumps({**PICTURE, "recipe": {**INSTANT_RECIPE, "size": 64}}),
         "draft": json.dumps({**PICTURE, "recipe": {**DRAFT_RECIPE, "size": 64}}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -107,7 +109,8 @@ def test_neighbours_of_a_list_become_batches(pixels, painting_image, monkeypatch
     image = Image.fromarray(pixels[0])
     tensor = torch.from_numpy(pixels[0]).permute(2, 0, 1)
     small = image.resize((48, 40))
-    painted = paint([image, image, small, pixels[0], pixels[1], tensor, tensor, tensor])
+    mixed: Any = [image, image, small, pixels[0], pixels[1], tensor, tensor, tensor]
+    painted = paint(mixed)
     assert sizes == [2, 1, 2, 3]
     assert [type(each) for each in painted[:5:2]] == [Image.Image, Image.Image, np.ndarray]
     assert [each.size for each in painted[:3]] == [(96, 64), (96, 64), (48, 40)]

@@ -29,7 +29,7 @@ from impasto.measures.evaluation import (
     unit_distance,
 )
 from impasto.networks.layers import canonical
-from impasto.settings.recipe_files import read_toml
+from impasto.settings.recipe_files import _read_toml
 
 SIZE = 128
 
@@ -148,7 +148,7 @@ def test_what_is_refused(photo_128):
     [
         path.stem
         for path in (ROOT / "src/impasto/settings/presets").glob("*.toml")
-        if read_toml(path).get("method") != "instant"  # which optimises nothing
+        if _read_toml(path).get("method") != "instant"  # which optimises nothing
     ],
 )
 def test_no_preset_optimises_a_layer_that_is_measured(preset):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from recipes import build_optimize
 
+from impasto.losses.content import ContentTap
 from impasto.losses.gram import gram_matrix, style_layer_loss
 from impasto.losses.layers import Form, shares
 from impasto.losses.objective import Objective

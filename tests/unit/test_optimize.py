@@ -180,7 +180,7 @@ def test_transparency_is_put_back(photo_image, painting):
 
 def test_unknown_settings_get_a_suggestion(photo, painting):
     with pytest.raises(RecipeError, match="no setting 'stpes'; did you mean 'steps'"):
-        impasto.stylize(photo, painting, stpes=3)
+        impasto.stylize(photo, painting, stpes=3)  # type: ignore[call-arg]
 
 
 class Cliff:

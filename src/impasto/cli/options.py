@@ -42,9 +42,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 force_option = click.option("--force", is_flag=True, help="Replace files that exist.")
 
 
-def _limit_option(flag: str, default: float, help: str) -> Callable[[Command], Command]:
+def _limit_option(flag: str, default: float, help_text: str) -> Callable[[Command], Command]:
     return click.option(
-        flag, type=FiniteNumber(), metavar="N", default=default, show_default=True, help=help
+        flag, type=FiniteNumber(), metavar="N", default=default, show_default=True, help=help_text
     )
 
 

@@ -73,11 +73,11 @@ class OutputTarget:
         """Return format and depth. Raises OutputError if a file can't have them."""
         from impasto.images import write
 
-        format = self.format
-        if format is None:
-            named = self.output not in (None, STANDARD_STREAM)
-            format = write.format_for(Path(str(self.output))) if named else "png"
-        return write.Encoding(format, self.bit_depth)
+        if self.format is not None:
+            return write.Encoding(self.format, self.bit_depth)
+        has_name = self.output not in (None, STANDARD_STREAM)
+        by_name = write.format_for(Path(str(self.output))) if has_name else "png"
+        return write.Encoding(by_name, self.bit_depth)
 
     def path_for(self, job: Job) -> Path | None:
         """Return the file that will be written, or None for standard output."""

@@ -194,7 +194,7 @@ class VideoSink:
 
     Args:
         name: A file, a device or an address.
-        format: FFmpeg's name of the container; None for the one that the name asks for.
+        container: FFmpeg's name of the container; None for the one that the name asks for.
         rate: Pictures per second.
         codec: The encoder.
         should_retry: Whether a lost connection is opened again.
@@ -203,13 +203,13 @@ class VideoSink:
     def __init__(
         self,
         name: str,
-        format: str | None,
+        container: str | None,
         rate: float,
         *,
         codec: Codec = H264,
         should_retry: bool = False,
     ) -> None:
-        self.name, self.format, self.rate = name, format, rate
+        self.name, self.format, self.rate = name, container, rate
         self.codec, self.should_retry = codec, should_retry
         self.messages: deque[str] = deque()
         self.slot: Slot[tuple[np.ndarray, float]] = Slot()

@@ -87,13 +87,13 @@ def live_input(source: str) -> LiveInput:
     system = platform.system()
     kind, _, which = source.partition(":")
     if kind == "camera":
-        format, pattern = DEVICES.get(system, DEVICES["Linux"])
-        return LiveInput(pattern.format(which or "0"), format)
+        driver, pattern = DEVICES.get(system, DEVICES["Linux"])
+        return LiveInput(pattern.format(which or "0"), driver)
     if kind == "screen":
-        format, pattern = SCREENS.get(system, SCREENS["Linux"])
-        if format == "x11grab" and not which and "DISPLAY" in os.environ:
-            return LiveInput(os.environ["DISPLAY"], format)
-        return LiveInput(pattern.format(which or "0"), format)
+        driver, pattern = SCREENS.get(system, SCREENS["Linux"])
+        if driver == "x11grab" and not which and "DISPLAY" in os.environ:
+            return LiveInput(os.environ["DISPLAY"], driver)
+        return LiveInput(pattern.format(which or "0"), driver)
     if source.startswith("/dev/video"):
         return LiveInput(source, "v4l2")
     if source.lower().startswith(("http://", "https://")):

@@ -118,21 +118,21 @@ class MomentsTap(Steady):
         return loss.detach()
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
-        flat, sum = flattened(features), flattened(gradient)
+        flat, total = flattened(features), flattened(gradient)
         slope = (self.weight * self.slope).to(flat.dtype)
         mean_slope = None
         if self.mean_slope is not None:
             mean_slope = (self.weight * self.mean_slope).to(flat.dtype)[:, None]
         if self.guide is not None:
             pulled = slope @ flat if mean_slope is None else torch.addmm(mean_slope, slope, flat)
-            sum.addcmul_(pulled, self._guide(features, top))
+            total.addcmul_(pulled, self._guide(features, top))
             return
         if features.is_contiguous(memory_format=torch.channels_last):
-            sum.T.addmm_(flat.T, slope, alpha=1 / self.locations)
+            total.T.addmm_(flat.T, slope, alpha=1 / self.locations)
         else:
-            sum.addmm_(slope, flat, alpha=1 / self.locations)
+            total.addmm_(slope, flat, alpha=1 / self.locations)
         if mean_slope is not None:
-            sum.add_(mean_slope, alpha=1 / self.locations)
+            total.add_(mean_slope, alpha=1 / self.locations)
 
     def _guide(self, features: Tensor, top: int) -> Tensor:
         """The guide of these rows, (1, h·w)."""

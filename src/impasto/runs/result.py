@@ -108,8 +108,7 @@ class Result:
         Raises OutputError: the file exists (and not ``force``), or can't be written.
         """
         path = Path(path)
-        format = format or write.format_for(path)
-        encoding = self.encoding(format, bit_depth, metadata=metadata)
+        encoding = self.encoding(format or write.format_for(path), bit_depth, metadata=metadata)
         files.check_writable(path, force=force)
         files.write_atomically(path, partial(write.write, pixels=self.array, encoding=encoding))
         return path

@@ -12,7 +12,7 @@ from typing import Literal, TypedDict
 WeightedNames = str | Sequence[str] | Mapping[str, float]
 """Names with or without weights: "a,b:0.5", ["a", "b:0.5"] or {"a": 1, "b": 0.5}."""
 Paths = str | Path | Sequence[str | Path]
-Regions = str | Sequence[str] | Mapping[str | Path, str | Path]
+Regions = str | Sequence[str] | Mapping[str, str | Path] | Mapping[Path, str | Path]
 """Masks and their paintings: "sky.png=starry.jpg", several of these, or a mapping."""
 
 

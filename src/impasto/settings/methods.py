@@ -88,7 +88,7 @@ def all_settings() -> dict[str, FieldInfo]:
 
     Where two methods have a setting of one name, the first one describes it.
     """
-    from impasto.settings.recipe import Recipe  # it needs this module
+    from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
 
     found = dict(Recipe.model_fields)
     for _, method in METHODS.usable():
@@ -99,7 +99,7 @@ def all_settings() -> dict[str, FieldInfo]:
 
 def settings_schema() -> dict[str, Any]:
     """Return the JSON Schema of all settings of all methods."""
-    from impasto.settings.recipe import Recipe
+    from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
 
     whole = Recipe.model_json_schema()
     properties = whole["properties"]

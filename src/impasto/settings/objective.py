@@ -34,62 +34,65 @@ def _weights_of_blocks(*weights: float) -> dict[str, float]:
 class ObjectiveSettings(Recipe):
     """The settings of a method that minimises an ``Objective``."""
 
-    seamless: bool = Field(False, description="the picture's edges fit together, as for tiles")
-    weights: str = Field(
-        "vgg19-caffe-q8", description="the encoder's weights (impasto models list)"
+    seamless: bool = Field(
+        default=False, description="the picture's edges fit together, as for tiles"
     )
-    pooling: Literal["max", "avg"] = Field("max", description="the encoder's pooling")
+    weights: str = Field(
+        default="vgg19-caffe-q8", description="the encoder's weights (impasto models list)"
+    )
+    pooling: Literal["max", "avg"] = Field(default="max", description="the encoder's pooling")
     unit_activations: bool = Field(
-        True,
+        default=True,
         description="rescale the encoder's layers to a mean activation of 1",
     )
     content_layers: LayerWeights = Field(
-        {"block4_conv2": 1.0}, description="layers that represent content, with weights: a,b:0.5"
+        default={"block4_conv2": 1.0},
+        description="layers that represent content, with weights: a,b:0.5",
     )
     style_layers: LayerWeights = Field(
-        _weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
+        default=_weights_of_blocks(0.22, 0.35, 0.28, 0.125, 0.025),
         description="layers that represent style, with weights: a,b:0.5",
     )
     plain_style_layers: Annotated[dict[str, Weight], BeforeValidator(layer_weights)] = Field(
-        _weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
+        default=_weights_of_blocks(0.2, 0.165, 0.13, 0.1, 0.066),
         description="style layers' weights, on the scale of style_layers, for paintings in which"
         " nothing is to be recognised; in between, a mixture. By default the same",
     )
     style_loss: StyleLosses = Field(
-        {"w2": 1.0},
+        default={"w2": 1.0},
         description="what of a layer is compared, with weights: gram, moments, w2, swd, nearest",
     )
     content_loss: Literal["features", "self-similarity"] = Field(
-        "features", description="compare the features, or how they differ from each other"
+        default="features", description="compare the features, or how they differ from each other"
     )
     loss_form: Literal["tutorial", "paper", "relative"] = Field(
-        "relative",
+        default="relative",
         description="losses as in the tutorial, as in Gatys' paper, or relative to their targets",
     )
     style_goal: float = Field(
-        0.03,
+        default=0.03,
         ge=0,
         allow_inf_nan=False,
         description="style loss at which style and content pull as their weights say; a style that"
         " is harder to reach pulls harder, an easier one less. 0: always as the weights say",
     )
     figures: float = Field(
-        0.05,
+        default=0.05,
         ge=0,
         le=1,
         description="how much the things that a painting shows, such as faces, count for its large"
         " shapes: 1 as much as all else, 0 not at all",
     )
     balance: Literal["weights", "gradient"] = Field(
-        "weights",
+        default="weights",
         description="style layers' weights are those of their losses, or their shares of the"
         " gradient",
     )
-    content_weight: Weight = Field(0.065, description="weight of the content loss, alpha")
-    style_weight: Weight = Field(1.0, description="weight of the style loss, beta")
-    tv_weight: Weight = Field(0.2, description="weight of the total variation loss, gamma")
+    content_weight: Weight = Field(default=0.065, description="weight of the content loss, alpha")
+    style_weight: Weight = Field(default=1.0, description="weight of the style loss, beta")
+    tv_weight: Weight = Field(default=0.2, description="weight of the total variation loss, gamma")
     tv_norm: Literal["l1", "l2"] = Field(
-        "l2", description="total variation: sum of absolute or mean of squared differences"
+        default="l2", description="total variation: sum of absolute or mean of squared differences"
     )
 
     @model_validator(mode="after")

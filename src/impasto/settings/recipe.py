@@ -44,68 +44,88 @@ class Recipe(BaseModel):
     values_before: ClassVar[Mapping[str, Any]] = {}
     """Settings that were added later, with the values that reproduce the pictures made before."""
 
-    preset: str = Field(DEFAULT_PRESET, description="the preset that the other settings start from")
-    method: str = Field(DEFAULT_METHOD, description="the algorithm (impasto methods)")
+    preset: str = Field(
+        default=DEFAULT_PRESET, description="the preset that the other settings start from"
+    )
+    method: str = Field(default=DEFAULT_METHOD, description="the algorithm (impasto methods)")
     size: int = Field(
-        512,
+        default=512,
         ge=0,
         le=MAX_SIZE_PX,
         description="long side of the result, px; 0: as large as the photo",
     )
     print: str | None = Field(
-        None, description="size it for that paper instead: A2, 30x40cm, 8x10in"
+        default=None, description="size it for that paper instead: A2, 30x40cm, 8x10in"
     )
     dpi: int | None = Field(
-        None, ge=10, le=2400, description="dots per inch, written into the file; 300 with print"
+        default=None,
+        ge=10,
+        le=2400,
+        description="dots per inch, written into the file; 300 with print",
     )
     resize: Literal["antialias", "tutorial"] = Field(
-        "antialias", description="how images are resized: bicubic, or as TensorFlow's tutorial does"
+        default="antialias",
+        description="how images are resized: bicubic, or as TensorFlow's tutorial does",
     )
     color: Literal["style", "content", "match", "histogram"] = Field(
-        "style",
+        default="style",
         description="whose colours: the painting's, or the photo's (content: its own; match,"
         " histogram: the painting recoloured first, by covariance or distribution)",
     )
     mask: Text | None = Field(
-        None,
+        default=None,
         description="an image, white where to paint; elsewhere the photo stays",
         json_schema_extra={"file": []},
     )
     region: Regions = Field(
-        {},
+        default={},
         description="a part of the picture with a painting of its own: MASK=PAINTING",
         json_schema_extra={"file": []},
     )
     style_mask: Paths = Field(
-        (),
+        default=(),
         description="an image, white where the painting counts; one for each painting",
         json_schema_extra={"file": []},
     )
     trim: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=45,
         description="how much of a painting's edges doesn't count, % of its long side: frames, and"
         " edges of scans",
     )
     feather: float = Field(
-        1.0, ge=0, le=50, description="softness of the masks' edges, % of the long side"
+        default=1.0, ge=0, le=50, description="softness of the masks' edges, % of the long side"
     )
     strength: float = Field(
-        1.0, ge=0, le=100, description="0 is the photo, 1 the preset's look, above is wilder"
+        default=1.0,
+        ge=0,
+        le=100,
+        description="0 is the photo, 1 the preset's look, above is wilder",
     )
     mix: float = Field(
-        1.0, ge=0, le=1, description="share of the painted picture in the result; the rest is photo"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of the painted picture in the result; the rest is photo",
     )
     style_scale: float = Field(
-        1.0, ge=0.1, le=8, description="size of the painting, and its strokes, in the picture"
+        default=1.0,
+        ge=0.1,
+        le=8,
+        description="size of the painting, and its strokes, in the picture",
     )
-    device: str = Field("auto", description="where to compute: auto, cpu, cuda, cuda:N or mps")
+    device: str = Field(
+        default="auto", description="where to compute: auto, cpu, cuda, cuda:N or mps"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="what the network computes in"
+        default="auto", description="what the network computes in"
     )
     max_memory: Annotated[float | None, BeforeValidator(gigabytes)] = Field(
-        None, gt=0, allow_inf_nan=False, description="use at most so much memory, GB (or 800MB)"
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="use at most so much memory, GB (or 800MB)",
     )
 
     def __new__(cls, **values: Any) -> Recipe:

@@ -27,7 +27,7 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
         raise RecipeError(f"{path} is a folder, not a recipe")
     if path.suffix.lower() == ".toml":
         return _read_toml(path)
-    from impasto.images import metadata
+    from impasto.images import metadata  # noqa: PLC0415, help texts need no Pillow
 
     def found(name: str) -> str:
         return next(map(str, original_files(name, path)), name)

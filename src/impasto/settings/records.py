@@ -82,7 +82,7 @@ class Record(Note):
 
 def read_note(picture: Path) -> Note:
     """Return what a picture says of itself. Raises RecipeError."""
-    from impasto.images import metadata
+    from impasto.images import metadata  # noqa: PLC0415, help texts need no Pillow
 
     return _checked(Note, metadata.read_note(picture), f"{picture} holds no recipe of impasto's")
 

@@ -75,14 +75,14 @@ def _state(progress: Progress, history: History, word: str = "") -> str:
     return html.progress(image, words, plots.losses(history, width=4.5) if has_curve else None)
 
 
-def side_by_side(*images: Source, titles: Iterable[str] = ()) -> Html:
+def side_by_side(*images: Source | Result, titles: Iterable[str] = ()) -> Html:
     """Pictures (anything that ``impasto.read`` takes, or Results) in a row."""
     names = [*titles, *([""] * len(images))]
     shown = {names[index] or f"{index + 1}": _image(image) for index, image in enumerate(images)}
     return Html(html.side_by_side(shown))
 
 
-def wipe(before: Source, after: Source) -> Html:
+def wipe(before: Source | Result, after: Source | Result) -> Html:
     """Two pictures with a slider between them, which works in the saved notebook too."""
     return Html(html.wipe(_image(before), _image(after)))
 
@@ -107,7 +107,7 @@ def download(result: Result, name: str = "stylized.png") -> Html | None:
     return None
 
 
-def _image(source: Source) -> Image.Image:
+def _image(source: Source | Result) -> Image.Image:
     if isinstance(source, Result):
         image = source.image
     else:

@@ -12,8 +12,10 @@ from impasto.settings.recipe import Recipe
 class InstantSettings(Recipe):
     """Every setting of a run of the method ``instant``."""
 
-    method: Literal["instant"] = Field("instant", description="the algorithm (impasto methods)")
+    method: Literal["instant"] = Field(
+        default="instant", description="the algorithm (impasto methods)"
+    )
     statistics: Literal["whole", "thumbnail"] = Field(
-        "whole",
+        default="whole",
         description="instant: normalise by the whole picture, or quicker by a small version of it",
     )

@@ -27,95 +27,112 @@ class OptimizeSettings(ObjectiveSettings):
         "kernel": "auto",
     }
 
-    method: Literal["optimize"] = Field("optimize", description="the algorithm (impasto methods)")
+    method: Literal["optimize"] = Field(
+        default="optimize", description="the algorithm (impasto methods)"
+    )
     work_size: int | None = Field(
-        None,
+        default=None,
         ge=32,
         le=32768,
         description="long side to paint at, px, if less than size: the rest is enlarged, guided by"
         " the photo",
     )
     enlarge: Literal["guided", "instant"] = Field(
-        "guided",
+        default="guided",
         description="how what was painted at work_size is enlarged: by the photo's edges, or with"
         " finer strokes by the method instant",
     )
     init: Text = Field(
-        "content",
+        default="content",
         description="the image to start from: content, noise, style, instant, or a file",
         json_schema_extra={"file": [*INITS]},
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of the noise")
-    steps: int = Field(160, ge=1, le=1_000_000, description="updates of the image, over all scales")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="seed of the noise")
+    steps: int = Field(
+        default=160, ge=1, le=1_000_000, description="updates of the image, over all scales"
+    )
     until: Literal["steps", "converged"] = Field(
-        "steps", description="when to stop: after all steps, or as soon as the loss hardly falls"
+        default="steps",
+        description="when to stop: after all steps, or as soon as the loss hardly falls",
     )
     tolerance: float = Field(
-        0.01,
+        default=0.01,
         gt=0,
         lt=1,
         description="converged: the loss falls by less than this share in 20 steps",
     )
     time_budget: float | None = Field(
-        None,
+        default=None,
         gt=0,
         allow_inf_nan=False,
         description="stop after so many seconds of computing, if the steps aren't done before",
     )
     scales: int = Field(
-        0,
+        default=0,
         ge=0,
         le=8,
         description="sizes to go through, each half of the next; 0: from about 128 px on",
     )
     underpaint: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=1,
         description="how much of the painting's palette the photo takes before it is painted over",
     )
     palette: float = Field(
-        1.0,
+        default=1.0,
         ge=0,
         le=1,
         description="how much the colours of the finished picture are matched to the painting's,"
         " by their mean and covariance",
     )
     detail: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=1,
         description="how much of the photo's detail is there when a larger size starts",
     )
     step_ratio: float = Field(
-        0.6, gt=0, le=10, description="updates at one scale for each one at the scale before"
+        default=0.6,
+        gt=0,
+        le=10,
+        description="updates at one scale for each one at the scale before",
     )
     polish: int = Field(
-        18,
+        default=18,
         ge=0,
         le=10_000,
         description="how many of the steps, a third at most, polish the finished picture: small"
         " steps that see it shifted by a few pixels, averaged; above 512 px as many fewer as"
         " step_ratio says",
     )
-    solver: Literal["adam", "lbfgs"] = Field("lbfgs", description="how the image is updated")
+    solver: Literal["adam", "lbfgs"] = Field(
+        default="lbfgs", description="how the image is updated"
+    )
     lr: float | None = Field(
-        None,
+        default=None,
         gt=0,
         allow_inf_nan=False,
         description="step length; by default 0.02 for adam, 1 for lbfgs",
     )
-    adam_beta1: float = Field(0.9, ge=0, lt=1, description="decay of Adam's first moment")
-    adam_beta2: float = Field(0.999, ge=0, lt=1, description="decay of Adam's second moment")
-    adam_epsilon: float = Field(1e-8, gt=0, allow_inf_nan=False, description="Adam's epsilon")
+    adam_beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of Adam's first moment")
+    adam_beta2: float = Field(
+        default=0.999, ge=0, lt=1, description="decay of Adam's second moment"
+    )
+    adam_epsilon: float = Field(
+        default=1e-8, gt=0, allow_inf_nan=False, description="Adam's epsilon"
+    )
     adam_epsilon_form: Literal["tensorflow", "torch"] = Field(
-        "torch", description="epsilon added before or after the second moment's correction"
+        default="torch", description="epsilon added before or after the second moment's correction"
     )
-    lbfgs_history: int = Field(20, ge=1, le=200, description="pairs of vectors that L-BFGS keeps")
+    lbfgs_history: int = Field(
+        default=20, ge=1, le=200, description="pairs of vectors that L-BFGS keeps"
+    )
     kernel: Literal["auto", "winograd", "onednn", "cudnn", "plain", "autograd"] = Field(
-        "auto", description="how convolutions are computed; auto: the fastest way measured here"
+        default="auto",
+        description="how convolutions are computed; auto: the fastest way measured here",
     )
-    trace_every: int = Field(10, ge=1, description="record the losses every N steps")
+    trace_every: int = Field(default=10, ge=1, description="record the losses every N steps")
 
     @model_validator(mode="after")
     def _fits_together(self) -> OptimizeSettings:

@@ -21,12 +21,12 @@ MEDIA_TYPES: dict[str, str] = {
 }
 
 
-def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool) -> bytes:
+def converted(path: Path, target: Format, size: int | None, *, with_recipe: bool) -> bytes:
     """Return the picture in a PNG file as a file of another format.
 
     Args:
         path: The PNG file.
-        format: The format to convert to.
+        target: The format to convert to.
         size: The longest side in pixels. The picture is never enlarged.
         with_recipe: Keep the recipe that the file has inside.
     """
@@ -36,11 +36,11 @@ def converted(path: Path, format: Format, size: int | None, *, with_recipe: bool
         image.load()
         if size is not None:
             image.thumbnail((size, size))
-        if format == "jpeg" and image.mode == "RGBA":
+        if target == "jpeg" and image.mode == "RGBA":
             white = Image.new("RGBA", image.size, "white")
             flat = Image.alpha_composite(white, image).convert("RGB")
-            return encode_image(flat, Encoding(format, note=note, dpi=dpi))
-        return encode_image(image, Encoding(format, note=note, dpi=dpi))
+            return encode_image(flat, Encoding(target, note=note, dpi=dpi))
+        return encode_image(image, Encoding(target, note=note, dpi=dpi))
 
 
 def _note(path: Path) -> JsonObject | None:

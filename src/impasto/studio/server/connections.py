@@ -176,7 +176,7 @@ def raise_descriptor_limit() -> int:
     """
     if sys.platform == "win32":
         return MAX_CONNECTIONS
-    import resource
+    import resource  # noqa: PLC0415, Windows has none
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

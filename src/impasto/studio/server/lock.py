@@ -6,6 +6,7 @@ earlier one still writes to the folder.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -28,8 +29,7 @@ def hold(data: Path) -> int | None:
     """
     if sys.platform == "win32":
         return None
-    import fcntl
-    import os
+    import fcntl  # noqa: PLC0415, Windows has none
 
     try:
         descriptor = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)

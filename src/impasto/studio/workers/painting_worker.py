@@ -139,7 +139,7 @@ class PaintingWorker:
         """Make a picture of a quick method, or begin a job of many steps."""
         request = order.request
         if isinstance(request, FilmRequest):
-            from impasto.studio.workers.film_job import FilmJob
+            from impasto.studio.workers.film_job import FilmJob  # noqa: PLC0415, OpenCV
 
             self.current_job = FilmJob(order, request, self.send)
         elif request.recipe.is_quick:
