@@ -105,6 +105,15 @@ def test_a_checkpoint_from_before_methods_had_settings_of_their_own(photo, paint
     np.testing.assert_array_equal(resumed.result().array, events[-1].result().array)
 
 
+def test_a_checkpoint_of_a_method_that_cannot_go_on_is_refused(photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    checkpoint.save(next(iter(impasto.iterate(photo, painting, **RECIPES["adam"]))), path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "recipe": {**content["recipe"], "method": "instant"}}, path)
+    with pytest.raises(CheckpointError, match="checkpoint is of the method instant, whose runs"):
+        impasto.resume(path)
+
+
 def test_a_run_that_cannot_go_on_has_no_checkpoint(photo, painting, tmp_path):
     finished = last(impasto.iterate(photo, painting, method="instant"))
     with pytest.raises(CheckpointError, match="of the method instant can't be gone on with"):
