@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -30,13 +31,13 @@ def panning(
     radius = height // 5
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     for index in range(frames):
-        shift = np.float32([[1, 0, -1.7 * index], [0, 1, -0.4 * index]])
+        shift = np.array([[1, 0, -1.7 * index], [0, 1, -0.4 * index]], np.float32)
         frame = cv2.warpAffine(
             background, shift, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
         )
         x, y = width * 0.2 + 2.6 * index, height * 0.55
         inside = np.clip(radius - np.hypot(columns - x, rows - y) + 0.5, 0, 1)[..., None]
-        shift = np.float32([[1, 0, x - radius], [0, 1, y - radius]])
+        shift = np.array([[1, 0, x - radius], [0, 1, y - radius]], np.float32)
         disc = cv2.warpAffine(
             foreground, shift, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
         )
@@ -72,7 +73,7 @@ def write(
     """A real file. ``times``: of each frame, in milliseconds, for variable rates."""
     frames = list(frames)
     with av.open(str(path), "w", options=container or {}) as output:
-        stream = output.add_stream(codec, rate=RATE, options=options or {"crf": "12"})
+        stream: Any = output.add_stream(codec, rate=RATE, options=options or {"crf": "12"})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pix_fmt
         for name, value in settings.items():

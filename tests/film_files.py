@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import clips
@@ -20,7 +21,7 @@ Maker = Callable[[Path, Frames], None]
 LOSSLESS = {"codec": "ffv1", "pix_fmt": "bgr0", "options": {}}
 
 
-def film(**settings: object) -> Maker:
+def film(**settings: Any) -> Maker:
     """A film as ``clips.write`` makes it."""
     return lambda path, frames: void(clips.write(path, frames, **settings))
 
@@ -117,7 +118,7 @@ def with_sound(codec: str, container: str = "mov") -> Maker:
     def make(path: Path, frames: Frames) -> None:
         with av.open(str(path), "w", format=container) as output:
             stream = video_stream(output, frames)
-            audio = output.add_stream(codec, rate=48000, layout="mono")
+            audio: Any = output.add_stream(codec, rate=48000, layout="mono")
             mux(output, stream, frames)
             wave = np.sin(np.arange(24000) * 2 * np.pi * 500 / 48000).astype(np.float32) * 0.123
             sound = av.AudioFrame.from_ndarray(wave[None], "fltp", "mono")

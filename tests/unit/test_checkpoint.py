@@ -10,6 +10,7 @@ import impasto
 from impasto.base.errors import CheckpointError, RecipeError
 from impasto.runs import checkpoint
 from impasto.runs.progress import last
+from impasto.settings.build import build
 
 RECIPES: dict[str, dict[str, Any]] = {
     "adam": {"preset": "tutorial", "size": 48, "steps": 8, "trace_every": 3},
@@ -89,6 +90,35 @@ def test_transparency_survives(photo_image, painting, tmp_path):
     checkpoint.save(progress, tmp_path / "c")
     job, _ = checkpoint.load(tmp_path / "c")
     assert torch.equal(job.content.alpha, progress.job.content.alpha)
+
+
+def test_a_checkpoint_from_before_methods_had_settings_of_their_own(photo, painting, tmp_path):
+    """Its recipe has the settings of every method."""
+    path = tmp_path / "run.checkpoint"
+    events = list(impasto.iterate(photo, painting, **RECIPES["adam"]))
+    checkpoint.save(events[3], path)
+    content = torch.load(path, weights_only=True)
+    others = build({"method": "instant"}).model_dump(mode="json")
+    torch.save({**content, "recipe": {**others, **content["recipe"]}}, path)
+    resumed = last(impasto.resume(path))
+    assert resumed.job.recipe == events[-1].job.recipe
+    np.testing.assert_array_equal(resumed.result().array, events[-1].result().array)
+
+
+def test_a_checkpoint_of_a_method_that_cannot_go_on_is_refused(photo, painting, tmp_path):
+    path = tmp_path / "run.checkpoint"
+    checkpoint.save(next(iter(impasto.iterate(photo, painting, **RECIPES["adam"]))), path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "recipe": {**content["recipe"], "method": "instant"}}, path)
+    with pytest.raises(CheckpointError, match="checkpoint is of the method instant, whose runs"):
+        impasto.resume(path)
+
+
+def test_a_run_that_cannot_go_on_has_no_checkpoint(photo, painting, tmp_path):
+    finished = last(impasto.iterate(photo, painting, method="instant"))
+    with pytest.raises(CheckpointError, match="of the method instant can't be gone on with"):
+        checkpoint.save(finished, tmp_path / "run.checkpoint")
+    assert not (tmp_path / "run.checkpoint").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"PK\x03\x04"])

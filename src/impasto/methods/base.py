@@ -200,9 +200,10 @@ class Method(MethodInfo, Protocol):
             stored: The recipe in the checkpoint, where the user changed it.
 
         Raises:
-            CheckpointError: The state is damaged, or doesn't fit the job.
+            CheckpointError: The state is damaged, or doesn't fit the job. The sentence begins with
+                its verb: the checkpoint's name is put before it.
         """
-        raise CheckpointError(f"a run of the method {self.name} can't be gone on with")
+        raise CheckpointError(f"is of the method {self.name}, whose runs can't be gone on with")
 
     def loaded(self, job: Job, limits: Limits | None) -> LoadedStyle | None:
         """Load the style of a job for many photos. None if it has to be prepared for each."""
