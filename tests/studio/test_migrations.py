@@ -6,9 +6,9 @@ import contextlib
 import json
 import sqlite3
 import time
+from typing import Any
 
-import httpxfrom typing import Any
-
+import httpx
 import pytest
 from old_recipes import DRAFT_RECIPE, INSTANT_RECIPE
 from studio_server import png, running, served
