@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 import impasto
-from impasto.base import devices
+from impasto.base import own_process
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.methods.optimize.setup import make_engine, make_solver
 from impasto.networks.kernels.engine import Engine
@@ -122,7 +122,8 @@ def measure(
     )
     start = image = job.content.rgb.to(job.device.device)
     eager = None
-    with devices.freed_memory(stays=True), torch.no_grad():
+    own_process.set_freed_memory(should_keep=True)  # as the command line does
+    with torch.no_grad():
         if image.is_cuda:
             eager = statistics.median(timed(objective._evaluate, image)[1] for _ in range(ROUNDS))
         bare = graphed(convolutions_of(job, image))

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from impasto.base.devices import Kernel, freed_memory
+from impasto.base import own_process
+from impasto.base.devices import Kernel
 from impasto.networks.kernels.convolution import Convolution
 
 KERNELS: dict[str, tuple[torch.dtype, Kernel]] = {
@@ -68,7 +69,8 @@ def main() -> None:
     rows = []
     columns = (*KERNELS, "Winograd", "GEMMs", "transforms")
     print(f"{'layer':17}" + "".join(f"{name:>11}" for name in columns) + "  ms      error")
-    with torch.no_grad(), freed_memory(stays=True):
+    own_process.set_freed_memory(should_keep=True)
+    with torch.no_grad():
         for layer in LAYERS:
             row = measure(layer, height, width, arguments.rounds)
             rows.append(row)

@@ -13,6 +13,8 @@ import pytest
 from conftest import command
 from PIL import Image
 
+import impasto as library
+from impasto.base import own_process
 from impasto.base.errors import DeviceError, OutputError
 
 FAST = ("--fast", "--size", "64")
@@ -290,3 +292,12 @@ def test_the_program_silences_the_av1_encoder_and_the_library_does_not():
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_only_our_own_processes_set_the_allocator(photo, painting, impasto, monkeypatch):
+    asked = []
+    monkeypatch.setattr(own_process, "_glibc", lambda: asked.append(1))
+    library.stylize(photo, painting, size=48, steps=2)
+    assert not asked
+    assert impasto(photo, painting, "--size", "48", "--steps", "2", "-o", "a.png").code == 0
+    assert asked

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import platform
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -122,36 +119,6 @@ def is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return any(words in str(error) for words in OUT_OF_MEMORY)
-
-
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-STAYS = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0}
-GOES_BACK = {M_MMAP_THRESHOLD: 2**20}
-AS_USUAL = {M_TRIM_THRESHOLD: 2**17, M_MMAP_THRESHOLD: 2**25, M_MMAP_MAX: 2**16}
-"""For ``mallopt``: what glibc does with freed memory. Usually blocks of up to 32 MB stay."""
-
-
-@contextmanager
-def freed_memory(*, stays: bool) -> Iterator[None]:
-    """While this lasts, freed memory stays with the process; or else goes back to the system at
-    once. In the end it all goes back.
-
-    The system zeroes what it hands out; a step's feature maps are the next step's, so that giving
-    them back costs up to a quarter of it. But what stays has holes that none fits into, several
-    hundred MB of them. Elsewhere than on Linux with glibc nothing happens.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt"):
-        yield
-        return
-    for option, value in (STAYS if stays else GOES_BACK).items():
-        libc.mallopt(option, value)
-    try:
-        yield
-    finally:
-        for option, value in AS_USUAL.items():
-            libc.mallopt(option, value)
-        libc.malloc_trim(0)
 
 
 def processor() -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from impasto.base import own_process
 from impasto.base.errors import DeviceError
 from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.interrupts import StopHandler
@@ -51,7 +53,6 @@ def execute_run(
     Returns:
         The exit code.
     """
-    from impasto.library import api
 
     def say(text: str) -> None:
         if not is_quiet:
@@ -62,9 +63,8 @@ def execute_run(
     styles = ", ".join(style.name for style in job.styles)
     say(f"content {job.content.name}, style {styles}")
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
-    progress, failure = run_until_stopped(
-        api.run(job, snapshot), run_files, stop, is_quiet=is_quiet
-    )
+    events = start_run(job, snapshot)
+    progress, failure = run_until_stopped(events, run_files, stop, is_quiet=is_quiet)
     result = _final_result(progress, path)
     written = target.write(result, path)
     run_files.write_record(result, written)
@@ -86,6 +86,20 @@ def execute_run(
         return stop.exit_code
     say(summary_line(result, is_size_chosen=is_size_chosen))
     return EXIT_INCOMPLETE if run_files.failures else 0
+
+
+def start_run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+    """Return the events of a run, for which this process handles memory as its plan asks for.
+
+    Raises:
+        DeviceError: There is not enough memory.
+    """
+    from impasto.library import api
+    from impasto.methods.base import method_of
+
+    plan = method_of(job.recipe).plan_of(job)
+    own_process.set_freed_memory(should_keep=plan.memory.stays)
+    return api.run(replace(job, plan=plan), snapshot)
 
 
 def run_until_stopped(

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from impasto.base import files
+from impasto.base import files, own_process
 from impasto.base.errors import RecipeError
 from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.interrupts import StopHandler
 from impasto.cli.run_files import RunFileWriter
-from impasto.cli.running import run_until_stopped
+from impasto.cli.running import run_until_stopped, start_run
 from impasto.cli.summaries import json_summary
 from impasto.cli.target import EXTENSIONS, OutputTarget
 from impasto.settings.methods import METHODS, all_settings
@@ -217,11 +217,10 @@ def print_series_estimate(
 
 def _execute(job: Job, target: OutputTarget, stop: StopHandler, *, is_quiet: bool) -> Result | None:
     """Return a run's result, or None if it was stopped before its end."""
-    from impasto.library import api
-
     stop.is_writing = False  # the previous run has set it
     run_files = RunFileWriter(target, job)
-    progress, failure = run_until_stopped(api.run(job), run_files, stop, is_quiet=is_quiet)
+    progress, failure = run_until_stopped(start_run(job), run_files, stop, is_quiet=is_quiet)
+    own_process.give_back_freed_memory()
     if failure is not None:
         raise failure
     return progress.result() if progress.step == progress.steps else None

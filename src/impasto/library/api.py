@@ -189,7 +189,7 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
     method = method_of(job.recipe)
-    method.plan_of(job)
+    job = replace(job, plan=method.plan_of(job))
     events = method.run(job, snapshot)
     return _with_notes(events, job.notes) if job.notes else events
 

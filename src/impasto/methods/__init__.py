@@ -1,3 +1,1 @@
-"""Algorithms that make a stylized image: one per file, each a generator of Progress."""
-
-from __future__ import annotations
+"""The methods: algorithms that make a stylized image, a package each behind one interface."""

@@ -164,7 +164,7 @@ class Method(MethodInfo, Protocol):
 
         needed_mb = START_UP_MB + height * width * BYTES_PER_PIXEL / 1e6
         check_memory(recipe, device.device, height, width, needed_mb, START_UP_MB)
-        return RunPlan(height, width, (Scale(height, width, steps=1),), Need(needed_mb))
+        return RunPlan(height, width, (Scale(height, width, steps=1),), Need(needed_mb=needed_mb))
 
     def prepare(self, job: Job, limits: Limits | None) -> Job:
         """Check a job whose images are read, and complete it with what only this method needs.

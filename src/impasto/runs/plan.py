@@ -32,11 +32,14 @@ class Scale:
         return self.steps * self.height * self.width
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Need:
-    """``needed_mb`` is what a run takes at its peak."""
+    """``needed_mb`` is what a run takes at its peak; ``stays`` tells whether the process that runs
+    it should keep freed memory for the next step, see ``base/own_process.py``.
+    """
 
     needed_mb: float
+    stays: bool = False
 
     def __str__(self) -> str:
         return f"about {self.needed_mb / 1000:.1f} GB"

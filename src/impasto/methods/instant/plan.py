@@ -33,7 +33,9 @@ def plan_run(recipe: Recipe, device: Device, height: int, width: int) -> RunPlan
     needed_mb = memory_mb(height, width)
     check_memory(recipe, device.device, height, width, needed_mb, START_UP_MB)
     sizes = level_sizes(height, width, recipe.style_scale)
-    return RunPlan(height, width, tuple(Scale(*size, steps=1) for size in sizes), Need(needed_mb))
+    return RunPlan(
+        height, width, tuple(Scale(*size, steps=1) for size in sizes), Need(needed_mb=needed_mb)
+    )
 
 
 def batch_size(recipe: Recipe, device: torch.device, height: int, width: int) -> int:

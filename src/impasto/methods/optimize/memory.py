@@ -46,7 +46,7 @@ WINOGRAD_FACTOR = 64 / 36
 """Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryPlan(Need):
     """How a run is kept within the memory: ``bands`` for the engine, the pairs of vectors that
     L-BFGS keeps, and whether freed memory ``stays`` for the next step. ``slowdown``: its arithmetic
@@ -55,7 +55,6 @@ class MemoryPlan(Need):
 
     bands: tuple[int, ...]
     history: int
-    stays: bool
     slowdown: float
 
     @property

@@ -64,12 +64,11 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
     if resume is not None and not isinstance(resume, OptimizeSnapshot):
         raise TypeError(f"a {type(resume).__name__} isn't a snapshot of the method optimize")
     plan = plan_of(job)
-    with devices.freed_memory(stays=plan.memory.stays):
-        run = Optimization(job, plan, resume)
-        for index in range(run.first_scale, len(run.scales)):
-            for progress in run.at_scale(index):
-                yield progress
-        run.store_speed()
+    run = Optimization(job, plan, resume)
+    for index in range(run.first_scale, len(run.scales)):
+        for progress in run.at_scale(index):
+            yield progress
+    run.store_speed()
     if OptimizeSettings.of(job.recipe).enlarge == "instant":
         for pixels in carried_up(job, progress.pixels):
             yield replace(progress, pixels=pixels, scale=max(pixels.shape[-2:]))

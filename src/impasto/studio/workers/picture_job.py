@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from impasto.base import files
+from impasto.base import files, own_process
 from impasto.base.errors import CheckpointError
 from impasto.images.limits import LARGE
 from impasto.images.read import NamedFile
 from impasto.library import api
+from impasto.methods.base import method_of
 from impasto.runs import checkpoint
 from impasto.runs.job import Job
-from impasto.runs.progress import Progress
+from impasto.runs.progress import Progress, Snapshot
 from impasto.studio.jobs.models import (
     ContentFile,
     FinalProgress,
@@ -57,12 +58,18 @@ class PictureJob:
         self.last_checkpoint = time.monotonic()
 
     def _events(self, request: PictureRequest) -> Iterator[Progress]:
+        job, snapshot = self._job(request)
+        plan = method_of(job.recipe).plan_of(job)
+        own_process.set_freed_memory(should_keep=plan.memory.stays)
+        return api.run(replace(job, plan=plan), snapshot)
+
+    def _job(self, request: PictureRequest) -> tuple[Job, Snapshot | None]:
         if self.checkpoint.exists():
             try:
-                return api.resume(self.checkpoint)
+                return checkpoint.load(self.checkpoint)
             except CheckpointError:  # of another version
                 self.checkpoint.unlink()
-        return api.run(prepare_job(request, self.folder))
+        return prepare_job(request, self.folder), None
 
     def advance(self) -> bool:
         """Take one step. Return whether the job has ended."""
@@ -74,6 +81,8 @@ class PictureJob:
             return False
         assert self.progress is not None
         self.send(finish(self.id, self.folder, self.progress, is_complete=event is None))
+        self.events = iter(())
+        own_process.give_back_freed_memory()
         return True
 
     def _report(self, progress: Progress) -> None:
