@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
@@ -26,11 +27,20 @@ class Registry(Generic[T]):
         kind: What an extension is called in error messages, such as "method".
         group: The entry point group in which installed packages announce theirs.
         built_in: Names and places, ``"package.module:attribute"``, of those in impasto.
+        check: Raises ValueError with a clause, such as "it has no settings", for an extension that
+            can't be used under a name.
     """
 
-    def __init__(self, kind: str, group: str, built_in: Mapping[str, str]) -> None:
-        self.kind, self.group, self.built_in = kind, group, dict(built_in)
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        built_in: Mapping[str, str],
+        check: Callable[[str, T], None] = lambda name, extension: None,
+    ) -> None:
+        self.kind, self.group, self.built_in, self.check = kind, group, dict(built_in), check
         self.loaded: dict[str, T] = {}
+        self.failures: dict[str, RecipeError] = {}
 
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
@@ -64,34 +74,37 @@ class Registry(Generic[T]):
             module, _, attribute = self.built_in[name].partition(":")
             extension: T = getattr(importlib.import_module(module), attribute)
             return extension
-        point = self._installed[name]
-        try:
-            extension = point.load()
-        except Exception as error:  # whatever another package's import raises
-            raise RecipeError(
-                f"the {self.kind} {name} can't be used: importing {point.value} failed with"
-                f" {type(error).__name__}: {error}"
-            ) from error
-        return extension
+        if name not in self.failures:
+            try:
+                extension = self._installed[name].load()
+                self.check(name, extension)
+            except Exception as error:  # whatever another package's import raises
+                place = self._installed[name].value
+                self.failures[name] = RecipeError(
+                    f"the {self.kind} {name} of {place} can't be used: {type(error).__name__}:"
+                    f" {error}"
+                )
+                log.warning("%s", self.failures[name])
+            else:
+                return extension
+        raise self.failures[name]
 
     def usable(self) -> Iterator[tuple[str, T]]:
-        """Yield names and extensions; one that can't be imported is left out with a warning."""
+        """Yield names and extensions, without those that can't be imported."""
         for name in self.names():
-            try:
-                extension = self[name]
-            except RecipeError as error:
-                log.warning("%s", error)
-            else:
-                yield name, extension
+            with suppress(RecipeError):
+                yield name, self[name]
 
     def register(self, name: str, extension: T) -> None:
         """Add an extension for this process.
 
         Raises:
-            ValueError: The name is taken, or isn't a lower-case identifier.
+            ValueError: The name is taken, or isn't a lower-case identifier, or ``check`` refuses the
+                extension.
         """
         if not (name.isidentifier() and name == name.lower()):
             raise ValueError(f"a {self.kind} has a name like a_new_one, not {name!r}")
         if name in self:
             raise ValueError(f"there is a {self.kind} {name} already; choose another name")
+        self.check(name, extension)
         self.loaded[name] = extension

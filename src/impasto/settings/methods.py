@@ -61,6 +61,14 @@ class MethodInfo(Protocol):
         ...
 
 
+def _check_method(name: str, method: MethodInfo) -> None:
+    """Raise ValueError if an object of another package isn't the method that it is announced as."""
+    settings = getattr(method, "settings", None)
+    field = getattr(settings, "model_fields", {}).get("method")
+    if getattr(method, "name", None) != name or field is None or field.default != name:
+        raise ValueError(f"its name, and its settings' default for method, should be {name}")
+
+
 METHODS: Registry[MethodInfo] = Registry(
     "method",
     "impasto.methods",
@@ -68,6 +76,7 @@ METHODS: Registry[MethodInfo] = Registry(
         "optimize": "impasto.methods.optimize:OPTIMIZE",
         "instant": "impasto.methods.instant:INSTANT",
     },
+    _check_method,
 )
 STYLE_LOSSES: Registry[Any] = Registry(
     "style loss",
