@@ -99,8 +99,7 @@ class Registry(Generic[T]):
         """Add an extension for this process.
 
         Raises:
-            ValueError: The name is taken, or isn't a lower-case identifier, or ``check`` refuses the
-                extension.
+            ValueError: The name is taken or isn't a lower-case identifier, or ``check`` raised it.
         """
         if not (name.isidentifier() and name == name.lower()):
             raise ValueError(f"a {self.kind} has a name like a_new_one, not {name!r}")
