@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -33,6 +34,7 @@ def test_no_request_breaks_it(studio, tmp_path):
     schema: OpenApiSchema = schemathesis.openapi.from_dict(app.openapi())
     asked = []
     for result in schema.get_all_operations():
+        assert isinstance(result, Ok), result.err()
         operation = result.ok()
         if operation.label in NOT_HERE:
             continue

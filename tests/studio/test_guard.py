@@ -9,6 +9,7 @@ import socket
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -26,7 +27,7 @@ LIMITS = Limits(max_megabytes=0.5, max_megapixels=1)
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def address(tmp_path_factory) -> Iterator[str]:
     settings = Settings(
         tmp_path_factory.mktemp("open"), workers=0, queue=1000, limits=LIMITS, idle_seconds=0.5
     )
@@ -35,7 +36,7 @@ def address(tmp_path_factory) -> str:
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory) -> str:
+def locked(tmp_path_factory) -> Iterator[str]:
     with served(Settings(tmp_path_factory.mktemp("locked"), workers=0, token=TOKEN)) as address:
         yield address
 

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -22,7 +23,7 @@ from impasto.studio.jobs import gallery
 
 
 @pytest.fixture(scope="module")
-def studio(tmp_path_factory) -> Studio:
+def studio(tmp_path_factory) -> Iterator[Studio]:
     with running(tmp_path_factory.mktemp("studio") / "data") as studio:
         yield studio
 

@@ -20,7 +20,7 @@ from studio_server import png, running, served
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from impasto.live.sinks import open_sink
+from impasto.live.sinks import StudioSink, open_sink
 from impasto.settings.recipe import Recipe
 from impasto.studio.jobs.models import FilmSettings
 from impasto.studio.server.routes import live
@@ -269,6 +269,7 @@ def test_a_picture_of_many_bytes_is_shrunk_for_the_studio(tmp_path):
 def test_a_studio_that_refuses_is_told_once(tmp_path):
     with served(Settings(tmp_path, workers=0, token="open-sesame")) as address:
         sink = open_sink(f"studio:{address}/?token=open-sesame", 25)
+        assert isinstance(sink, StudioSink)
         right = sink.client.headers["Authorization"]
         sink.client.headers["Authorization"] = "Bearer another"
         deadline = time.monotonic() + 20

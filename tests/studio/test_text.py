@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +22,7 @@ from impasto.studio.server.settings import Settings
 
 SURROGATE = "\\ud800"
 """As JSON writes it."""
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "name": "p",
     "content": {"file": "content", "name": "p.png", "width": 64, "height": 64},
     "styles": [{"file": "style-0", "name": "p.png", "weight": 1.0, "built_in": False}],
@@ -68,7 +70,7 @@ def test_an_error_without_a_job_has_no_folders():
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory) -> str:
+def address(tmp_path_factory) -> Iterator[str]:
     with served(Settings(tmp_path_factory.mktemp("text"), workers=0, queue=1000)) as address:
         yield address
 

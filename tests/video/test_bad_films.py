@@ -65,7 +65,8 @@ def test_what_is_not_cut_short(impasto, tmp_path, frames):
     """Sound that goes on after the pictures, and a last picture that stays."""
     with av.open(str(tmp_path / "sound.mkv"), "w") as output:
         stream = output.add_stream("libx264", rate=25)
-        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuv420p"
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
         audio = output.add_stream("aac", rate=44100, layout="mono")
         for pixels in frames:
             output.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))

@@ -9,6 +9,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import clips
@@ -46,18 +47,30 @@ def sound(path: Path) -> list[tuple[float, bytes]]:
         return [(float(p.pts * p.time_base), bytes(p)) for p in packets if p.size]
 
 
-def made(source: Path, output: Path, style=STYLE, **settings) -> Film:
-    film = Film(source, style, output, **settings)
+class NotedFilm(Film):
+    """A film that keeps all sentences about what its output lacks, those of its end among them."""
+
+    all_notes: list[str]
+
+    def finish(self) -> list[str]:
+        notes = super().finish()
+        self.all_notes = [*self.notes, *notes]
+        return notes
+
+
+def made(source: Path, output: Path, style: str | Path = STYLE, **settings: Any) -> NotedFilm:
+    """Return a film that has been stylized to its end."""
+    film = NotedFilm(source, style, output, **settings)
     for _ in film:
         pass
-    film.said = [*film.notes, *film.finish()]
+    film.finish()
     return film
 
 
 def test_every_frame_and_all_of_the_sound(clip, tmp_path):
     output = tmp_path / "out.mp4"
     film = made(clip, output)
-    assert (film.done, film.complete, film.said) == (24, True, [])
+    assert (film.done, film.complete, film.all_notes) == (24, True, [])
     assert times(output) == times(clip)
     assert sound(output) == sound(clip)
     with av.open(str(output)) as container:
@@ -102,7 +115,7 @@ def test_what_a_film_can_be(suffix, settings, codec, clip, tmp_path):
         assert len(frames) == 10
         heard = bool(container.streams.audio)
     assert heard == (suffix != ".gif")
-    assert ("encoded anew" in str(film.said)) == (suffix == ".webm")
+    assert ("encoded anew" in str(film.all_notes)) == (suffix == ".webm")
     reference = tmp_path / "reference.mp4"
     made(clip, reference, cut=Cut(end=0.4))
     apart = np.abs(frames[5].astype(float) - pictures(reference)[5]).mean()
@@ -148,7 +161,7 @@ def test_films_held_upright(degrees, frames, tmp_path):
 
 
 def test_the_shape_of_pixels_and_the_colours_stay(frames, tmp_path):
-    tags = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 2}
+    tags: dict[str, Any] = {"colorspace": 1, "color_primaries": 1, "color_trc": 1, "color_range": 2}
     source = clips.write(
         tmp_path / "c.mp4", frames, pix_fmt="yuvj420p", sample_aspect_ratio=Fraction(4, 3), **tags
     )
@@ -167,7 +180,8 @@ def test_colours_are_read_as_they_are_tagged(frames, tmp_path):
         path = tmp_path / f"{matrix}{color_range}.mkv"
         with av.open(str(path), "w") as output:
             stream = output.add_stream("libx264", rate=25, options={"qp": "1"})
-            stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], pix_fmt
+            stream.height, stream.width = frames[0].shape[:2]
+            stream.pix_fmt = pix_fmt
             stream.codec_context.colorspace = matrix
             stream.codec_context.color_range = color_range
             frame = av.VideoFrame.from_ndarray(frames[0], format="rgb24").reformat(
@@ -284,27 +298,29 @@ def test_transparency_in_high_dynamic_range(frames, tmp_path):
 def test_a_cover_stays_a_cover(frames, tmp_path):
     plain = clips.write(tmp_path / "p.mp4", frames[:6], sound=True)
     source = tmp_path / "c.mp4"
-    with av.open(str(plain)) as film, av.open(str(source), "w") as out:
+    with av.open(str(plain)) as video, av.open(str(source), "w") as out:
         cover = out.add_stream("mjpeg", rate=25)
         cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
         cover.disposition = av.stream.Disposition.attached_pic
-        copies = {s.index: out.add_stream_from_template(s) for s in film.streams}
+        copies = {s.index: out.add_stream_from_template(s) for s in video.streams}
         picture = av.VideoFrame.from_ndarray(clips.photo(64, 48), format="rgb24")
         packets = [*cover.encode(picture), *cover.encode(None)]
         for packet in packets:
             packet.pts = packet.dts = 0
             out.mux(packet)
-        for packet in film.demux():
+        for packet in video.demux():
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
     film = made(source, tmp_path / "out.mp4", cut=Cut(start=0.08))
-    assert (film.done, film.said) == (4, [])
+    assert (film.done, film.all_notes) == (4, [])
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert [s.codec_context.name for s in container.streams.video] == ["h264", "mjpeg"]
         (copy,) = (packet for packet in container.demux(video=1) if packet.size)
         assert bytes(copy) == bytes(packets[0])
-    assert "cover (mjpeg) can't be in a .webm file" in str(made(source, tmp_path / "o.webm").said)
+    assert "cover (mjpeg) can't be in a .webm file" in str(
+        made(source, tmp_path / "o.webm").all_notes
+    )
 
 
 def test_odd_sides(frames, tmp_path):
@@ -324,10 +340,12 @@ def test_fonts_stay_where_they_can(frames, tmp_path):
             if packet.size:
                 packet.stream = copy
                 out.mux(packet)
-    assert made(source, tmp_path / "out.mkv").said == []
+    assert made(source, tmp_path / "out.mkv").all_notes == []
     with av.open(str(tmp_path / "out.mkv")) as container:
         assert [stream.type for stream in container.streams] == ["video", "attachment"]
-    assert "attachment stream can't be in a .mp4 file" in str(made(source, tmp_path / "o.mp4").said)
+    assert "attachment stream can't be in a .mp4 file" in str(
+        made(source, tmp_path / "o.mp4").all_notes
+    )
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".avi", ".mkv"])
@@ -336,16 +354,15 @@ def test_no_frame_is_lost_by_seeking(suffix, frames, tmp_path, monkeypatch):
     monkeypatch.setattr(stages, "SEGMENT_FRAMES", 50)
     options = {"crf": "20", "g": "40", "bf": "3"}
     source = clips.write(tmp_path / f"long{suffix}", frames * 5, options=options)
-    cut = Cut(start=2.52, end=2.92)
-    for count, settings in ((10, {"cut": cut}), (120, {})):
-        film = made(source, tmp_path / "out.mp4", force=True, **settings)
+    for count, cut in ((10, Cut(start=2.52, end=2.92)), (120, Cut())):
+        film = made(source, tmp_path / "out.mp4", force=True, cut=cut)
         assert (film.done, len(pictures(film.output))) == (count, count)
     whole = pictures(tmp_path / "out.mp4")
-    film = Film(source, STYLE, tmp_path / "two.mp4")
-    for progress in film:
+    stopped = Film(source, STYLE, tmp_path / "two.mp4")
+    for progress in stopped:
         if progress.frame == 70:
             break
-    film.finish()
+    stopped.finish()
     made(source, tmp_path / "two.mp4", resume=True)
     assert all((a == b).all() for a, b in zip(pictures(tmp_path / "two.mp4"), whole, strict=True))
 
@@ -368,18 +385,26 @@ def test_subtitles_and_chapters_stay(frames, tmp_path):
     srt.write_text("1\n00:00:00,100 --> 00:00:00,700\nHello\n")
     plain = clips.write(tmp_path / "p.mkv", frames, sound=True)
     source = tmp_path / "s.mkv"
-    with av.open(str(plain)) as film, av.open(str(srt)) as words, av.open(str(source), "w") as out:
-        copies = {s.index: out.add_stream_from_template(s) for s in film.streams}
+    with av.open(str(plain)) as video, av.open(str(srt)) as words, av.open(str(source), "w") as out:
+        copies = {s.index: out.add_stream_from_template(s) for s in video.streams}
         text = out.add_stream_from_template(words.streams.subtitles[0])
         text.metadata["language"] = "eng"
-        chapter = {"id": 1, "start": 0, "end": 500, "time_base": Fraction(1, 1000)}
-        chapter["metadata"] = {"title": "One"}
-        out.set_chapters([chapter])
+        out.set_chapters(
+            [
+                {
+                    "id": 1,
+                    "start": 0,
+                    "end": 500,
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": "One"},
+                }
+            ]
+        )
         for packet in words.demux():
             if packet.size:
                 packet.stream = text
                 out.mux(packet)
-        for packet in film.demux():
+        for packet in video.demux():
             if packet.size:
                 packet.stream = copies[packet.stream_index]
                 out.mux(packet)
@@ -390,7 +415,7 @@ def test_subtitles_and_chapters_stay(frames, tmp_path):
         assert [bytes(p) for p in container.demux(subtitles) if p.size] == [b"Hello"]
         assert container.chapters()[0]["metadata"]["title"] == "One"
     film = made(source, tmp_path / "out.mp4")
-    assert "the subtitles (srt) can't be in a .mp4 file" in str(film.said)
+    assert "the subtitles (srt) can't be in a .mp4 file" in str(film.all_notes)
     made(source, tmp_path / "late.mkv", cut=Cut(start=0.4))  # in the midst of it
     with av.open(str(tmp_path / "late.mkv")) as container:
         (word,) = (p for p in container.demux(container.streams.subtitles[0]) if p.size)
@@ -495,7 +520,8 @@ def test_an_interrupted_film_of_the_method_optimize_is_resumed(
     clip, painting, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(stages, "SEGMENT_FRAMES", 2)
-    settings = {"preset": "draft", "steps": 10, "cut": Cut(0, 0.16, 1, 64), "codec": "ffv1"}
+    cut = Cut(0, 0.16, 1, 64)
+    settings: dict[str, Any] = {"preset": "draft", "steps": 10, "cut": cut, "codec": "ffv1"}
     whole, output = tmp_path / "whole.mkv", tmp_path / "out.mkv"
     made(clip, whole, painting, **settings)
     film = Film(clip, painting, output, **settings)

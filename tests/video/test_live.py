@@ -349,6 +349,7 @@ def test_a_file_that_cannot_be_written(tmp_path):
 def test_a_file_can_be_played_however_it_ends(suffix, tmp_path):
     path = tmp_path / f"out{suffix}"
     sink = open_sink(str(path), 5)
+    assert isinstance(sink, VideoSink)
     for number in range(16):
         sink.show(clips.photo(96, 64, number % 3), time.monotonic())
         deadline = time.monotonic() + 20
@@ -481,7 +482,8 @@ class Shown:
     """A sink that has enough at the third picture, or of waiting for one."""
 
     def __init__(self, patience: int = 100) -> None:
-        self.messages, self.count, self.patience = deque(), 0, patience
+        self.messages: deque[str] = deque()
+        self.count, self.patience = 0, patience
 
     def show(self, pixels, at) -> bool:
         self.count += 1
