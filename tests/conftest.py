@@ -25,8 +25,11 @@ PAINTING = ROOT / "examples/paintings/harvest.webp"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder."""
+    """Mark tests by their folder, and those in slow.txt."""
+    slow = set((ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split("\n"))
     for item in items:
+        if item.nodeid.partition("[")[0] in slow:
+            item.add_marker("slow")
         folder = item.path.parent.name
         if folder in MARKED_FOLDERS:
             item.add_marker(folder)

@@ -130,3 +130,11 @@ def test_a_class_name_is_used_once():
 
 def test_the_version_is_in_the_changelog():
     assert f"## {impasto.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_tests_in_the_list_of_slow_ones_exist():
+    lines = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").splitlines()[1:]
+    for line in lines:
+        path, _, name = line.partition("::")
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8"), line
+    assert len(lines) > 50

@@ -118,8 +118,8 @@ def run_until_stopped(
     try:
         with run_display(is_quiet=is_quiet) as display:
             for progress in events:
+                run_files.add(progress)  # first: whoever sees a step may stop the run
                 display.show(progress)
-                run_files.add(progress)
                 if stop.signal_number:
                     break
     except KeyboardInterrupt:  # the second signal, in the middle of a step
