@@ -244,7 +244,7 @@ def test_a_slow_upload_is_cut_off(address):
         started = time.monotonic()
         answer = line.recv(1000)
         assert b" 408 " in answer.splitlines()[0]
-        assert 0.4 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 0.4
 
 
 @pytest.mark.parametrize(
