@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -106,11 +107,17 @@ class Preset:
     about: str
     file: Path | None
     """None for the defaults of a method that brings no preset of its own."""
+    method: str | None = None
+    """That method, if there is no file."""
 
     def text(self) -> str:
         """Return the preset as a TOML file. Raises RecipeError."""
         if self.file is None:
-            return f'about = "{self.about}"\nmethod = "{self.name}"\n'
+            # What JSON escapes in a text, TOML escapes in the same way.
+            about, method = (
+                json.dumps(text, ensure_ascii=False) for text in (self.about, self.method)
+            )
+            return f"about = {about}\nmethod = {method}\n"
         try:
             return self.file.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
@@ -130,7 +137,7 @@ def presets() -> dict[str, Preset]:
     found = {name: Preset(name, _about(path), path) for name, path in files_by_name.items()}
     for name, method in METHODS.usable():
         if method.preset not in found:
-            found[name] = Preset(name, method.summary, None)
+            found[method.preset] = Preset(method.preset, method.summary, None, name)
     return found
 
 
@@ -152,7 +159,7 @@ def load_preset(name: str) -> dict[str, Any]:
             raise RecipeError(unknown("preset", name, known))
         file = known[name].file
         if file is None:
-            return {"method": name}
+            return {"method": known[name].method}
         path = file
     values = _read_toml(path)
     base = values.pop("preset", None)

@@ -1,0 +1,119 @@
+"""Methods of other packages that don't keep to the interface, or use it in unusual ways."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+import torch
+from pydantic import BaseModel, Field
+
+import impasto
+from impasto.cli.app import COMMANDS, app
+from impasto.runs.job import Job
+from impasto.runs.progress import Snapshot
+from impasto.settings.build import build
+from impasto.settings.methods import METHODS, RESERVED, all_settings
+from impasto.settings.recipe_files import load_preset, presets
+
+
+class EchoSettings(impasto.Recipe):
+    """The settings of every method, and a seed."""
+
+    method: Literal["echo"] = "echo"
+    seed: int = Field(default=0, ge=0, description="counts for nothing")
+
+
+class Echo(impasto.Method):
+    """Yields the photo as it is."""
+
+    name = "echo"
+    summary = 'the "photo" as it is, \\ and 🙂'
+    settings = EchoSettings
+
+    def run(self, job: Job, snapshot: Snapshot | None = None) -> Iterator[impasto.Progress]:
+        yield impasto.Progress(step=1, steps=1, scale=64, job=job, pixels=job.content.rgb)
+
+
+@pytest.fixture(autouse=True)
+def _forget_methods(monkeypatch):
+    monkeypatch.setattr(METHODS, "loaded", dict(METHODS.loaded))
+
+
+class Required(EchoSettings):
+    must: int
+
+
+class Flag(EchoSettings):
+    style: str = "x"
+
+
+class Shadowing(EchoSettings):
+    size: str = "512"  # type: ignore[assignment]
+
+
+class WithoutJson(EchoSettings):
+    kind: Any = torch.float32
+
+
+class Foreign(BaseModel):
+    method: str = "echo"
+
+
+class Narrow(EchoSettings):
+    color: Literal["style", "content"] = "style"
+    size: int = Field(default=256, ge=0, le=512, description="small")
+
+
+@pytest.mark.parametrize(
+    ("schema", "sentence"),
+    [
+        (Required, "its setting must should have a default"),
+        (Flag, "its setting style should have another name: style is a flag"),
+        (Shadowing, "its setting size should be of the type that it has in every method"),
+        (WithoutJson, "its settings can't be written as JSON"),
+        (Foreign, "its settings should be a subclass of impasto.Recipe"),
+    ],
+)
+def test_settings_that_would_break_something_are_refused(schema, sentence):
+    method = Echo()
+    method.settings = schema
+    with pytest.raises(ValueError, match=sentence):
+        impasto.register_method(method)
+
+
+def test_a_class_is_no_method():
+    with pytest.raises(ValueError, match="an instance of a subclass of impasto.Method"):
+        impasto.register_method(Echo)  # type: ignore[arg-type]
+
+
+def test_settings_may_be_narrower():
+    method = Echo()
+    method.settings = Narrow
+    impasto.register_method(method)
+    assert build({"method": "echo"}).size == 256
+
+
+def test_no_setting_has_the_name_of_a_flag():
+    """Both the name of the parameter and of the flag would be given twice."""
+    for command in ("stylize", "video"):
+        assert command in COMMANDS
+        found = app.get_command(None, command)  # type: ignore[arg-type]
+        names = {
+            name.lstrip("-").replace("-", "_")
+            for option in found.params
+            for name in (str(option.name), *option.opts)
+        }
+        assert {name for name in names - all_settings().keys() if len(name) > 1} <= RESERVED
+    assert not RESERVED & (all_settings().keys() - {"preset"})
+
+
+@pytest.mark.parametrize("preset", ["echo", "loud"])
+def test_the_defaults_of_a_method_are_a_preset(preset, monkeypatch):
+    monkeypatch.setattr(Echo, "preset", preset)
+    impasto.register_method(Echo())
+    assert load_preset(preset) == {"method": "echo"}
+    assert tomllib.loads(presets()[preset].text()) == {"about": Echo.summary, "method": "echo"}
+    assert build({"method": "echo"}).preset == build(preset=preset).preset == preset
