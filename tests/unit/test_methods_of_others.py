@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, Field
 
 import impasto
+from impasto.base.errors import bug
 from impasto.cli.app import COMMANDS, app
 from impasto.runs.job import Job
 from impasto.runs.progress import Snapshot
@@ -72,7 +73,7 @@ class Narrow(EchoSettings):
     [
         (Required, "its setting must should have a default"),
         (Flag, "its setting style should have another name: style is a flag"),
-        (Shadowing, "its setting size should be of the type that it has in every method"),
+        (Shadowing, "its setting size should have the type that all methods know"),
         (WithoutJson, "its settings can't be written as JSON"),
         (Foreign, "its settings should be a subclass of impasto.Recipe"),
     ],
@@ -117,3 +118,64 @@ def test_the_defaults_of_a_method_are_a_preset(preset, monkeypatch):
     assert load_preset(preset) == {"method": "echo"}
     assert tomllib.loads(presets()[preset].text()) == {"about": Echo.summary, "method": "echo"}
     assert build({"method": "echo"}).preset == build(preset=preset).preset == preset
+
+
+@pytest.fixture
+def pair(photo_image, painting_image):
+    return photo_image.resize((96, 64)), painting_image.resize((96, 64))
+
+
+def echo(events: Any) -> Echo:
+    """Register the method with another ``run``."""
+    kind = type("Changed", (Echo,), {"run": lambda self, job, snapshot=None: events(job)})
+    impasto.register_method(kind())
+    return kind()
+
+
+def an_event(job: Job, pixels: torch.Tensor) -> impasto.Progress:
+    return impasto.Progress(step=0, steps=2, scale=64, job=job, pixels=pixels)
+
+
+def fails(job: Job) -> Iterator[impasto.Progress]:
+    yield an_event(job, job.content.rgb)
+    raise ZeroDivisionError("by hand")
+
+
+@pytest.mark.parametrize(
+    ("events", "error", "sentence"),
+    [
+        (lambda job: [], RuntimeError, "there is no picture"),
+        (lambda job: None, TypeError, "'NoneType' object is not iterable"),
+        (fails, ZeroDivisionError, "by hand"),
+        (
+            lambda job: (an_event(job, job.content.rgb[:, :1]) for _ in range(1)),
+            ValueError,
+            r"pixels should be \(1, 3, H, W\), not \(1, 1, 43, 64\)",
+        ),
+        (
+            lambda job: (an_event(job, job.content.rgb.byte()) for _ in range(1)),
+            ValueError,
+            "pixels should be from 0 to 1, not torch.uint8",
+        ),
+    ],
+)
+def test_the_errors_of_a_run_name_the_method(events, error, sentence, pair):
+    echo(events)
+    with pytest.raises(error, match=sentence) as caught:
+        impasto.stylize(*pair, method="echo", size=64)
+    assert caught.value.__notes__ == ["in the method echo"]
+    assert bug(caught.value).endswith("in the method echo")
+
+
+@pytest.mark.parametrize("size", [(20, 30), (200, 300)])
+def test_a_picture_of_another_size_is_brought_to_the_size_of_the_result(size, pair):
+    echo(lambda job: [an_event(job, torch.full((1, 3, *size), 0.5))])
+    result = impasto.stylize(*pair, method="echo", size=64)
+    assert (result.width, result.height) == (64, 43)
+    assert abs(result.array.mean() - 0.5) < 0.05
+
+
+def test_a_method_without_a_run_is_refused():
+    kind = type("Idle", (impasto.Method,), {"name": "idle", "settings": EchoSettings})
+    with pytest.raises(TypeError, match="abstract"):
+        kind()

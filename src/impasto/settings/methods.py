@@ -104,7 +104,7 @@ def _check_fields(fields: Mapping[str, FieldInfo], common: Mapping[str, FieldInf
         if name not in common and name in RESERVED:
             raise ValueError(f"its setting {name} should have another name: {name} is a flag")
         if name in common and not _is_as_narrow(field.annotation, common[name].annotation):
-            raise ValueError(f"its setting {name} should be of the type that it has in every method")
+            raise ValueError(f"its setting {name} should have the type that all methods know")
 
 
 def _is_as_narrow(own: Any, common: Any) -> bool:
