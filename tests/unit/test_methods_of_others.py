@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 import impasto
 from impasto.base.errors import bug
 from impasto.cli.app import COMMANDS, app
+from impasto.cli.series import method_of_series, start_from_noise
 from impasto.runs.job import Job
 from impasto.runs.progress import Snapshot
 from impasto.settings.build import build
@@ -179,3 +180,12 @@ def test_a_method_without_a_run_is_refused():
     kind = type("Idle", (impasto.Method,), {"name": "idle", "settings": EchoSettings})
     with pytest.raises(TypeError, match="abstract"):
         kind()
+
+
+def test_seeds_of_a_method_without_an_initial_image_vary_nothing_else():
+    impasto.register_method(Echo())
+    varied, settings = {"seed": [1, 2]}, {"method": "echo"}
+    method = method_of_series(varied, settings, None, None)
+    assert method == method_of_series(varied, {}, "echo", None) == "echo"
+    assert not start_from_noise(varied, settings, method)
+    assert settings == {"method": "echo"}
