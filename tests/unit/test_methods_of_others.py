@@ -11,14 +11,16 @@ import torch
 from pydantic import BaseModel, Field
 
 import impasto
-from impasto.base.errors import bug
+from impasto.base.errors import RecipeError, bug
 from impasto.cli.app import COMMANDS, app
 from impasto.cli.series import method_of_series, start_from_noise
 from impasto.runs.job import Job
 from impasto.runs.progress import Snapshot
 from impasto.settings.build import build
 from impasto.settings.methods import METHODS, RESERVED, all_settings
-from impasto.settings.recipe_files import load_preset, presets
+from impasto.settings.recipe_files import load_preset, presets, with_paths
+from impasto.studio.jobs.models import StyleFile
+from impasto.studio.jobs.uploads import whole_recipe
 
 
 class EchoSettings(impasto.Recipe):
@@ -189,3 +191,35 @@ def test_seeds_of_a_method_without_an_initial_image_vary_nothing_else():
     assert method == method_of_series(varied, {}, "echo", None) == "echo"
     assert not start_from_noise(varied, settings, method)
     assert settings == {"method": "echo"}
+
+
+class TableSettings(EchoSettings):
+    """A setting that is a number for the method optimize names a file here."""
+
+    palette: str | None = Field(default=None, json_schema_extra={"file": ["none"]})
+
+
+@pytest.fixture
+def _table(monkeypatch):
+    monkeypatch.setattr(Echo, "settings", TableSettings)
+    impasto.register_method(Echo())
+
+
+@pytest.mark.usefixtures("_table")
+def test_a_setting_may_name_a_file_for_one_method_alone():
+    assert with_paths({"method": "echo", "palette": "a/b.txt"}, str.upper)["palette"] == "A/B.TXT"
+    assert with_paths({"method": "echo", "palette": "none"}, str.upper)["palette"] == "none"
+    assert with_paths({"method": "optimize", "palette": "a"}, str.upper)["palette"] == "a"
+
+
+@pytest.mark.usefixtures("_table")
+@pytest.mark.parametrize("for_preview", [False, True])
+def test_no_client_of_the_studio_names_a_file(for_preview):
+    styles = [StyleFile(file="style-0", name="a", weight=1, built_in=False)]
+    for settings in ({"method": "echo"}, {"preset": "echo"}):
+        with pytest.raises(RecipeError, match="palette is one of none here, not a file"):
+            whole_recipe(
+                {**settings, "palette": "/etc/passwd"}, styles=styles, for_preview=for_preview
+            )
+        whole_recipe({**settings, "palette": "none"}, styles=styles, for_preview=for_preview)
+    whole_recipe({"palette": 0.5}, styles=styles, for_preview=for_preview)
