@@ -85,6 +85,8 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
         (["--style", "terracotta"], "can't be blended with a painting"),
         (["--style", "terracotta", "--preset", "studio"], "is a style of the method instant"),
         (["--fast", "--variations", "2"], "has no variations"),
+        (["--preset", "instant", "--variations", "2"], "has no variations"),
+        (["--preset", "instant", "--grid", "seed=1,2"], "has no variations"),
         (["--fast", "--preset", "studio"], "isn't for the method instant"),
         (["--weights", "magenta-predict"], "isn't an encoder"),
         (["--style", "mona-lisa"], "nor a built-in style"),

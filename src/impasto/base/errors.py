@@ -76,6 +76,12 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
     return f"there is no {kind} '{word}'; {hint}"
 
 
+def bug(error: Exception) -> str:
+    """Return the sentence about an error that isn't raised on purpose, with the notes in it."""
+    words = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    return f"this is a bug in impasto, please report it: {words}"
+
+
 def reason(error: Exception) -> str:
     """An error's own words; those of the operating system and FFmpeg without number and path."""
     words = getattr(error, "strerror", None) or str(error)

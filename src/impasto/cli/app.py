@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from impasto.base import files, own_process
-from impasto.base.errors import ImpastoError, reason
+from impasto.base.errors import ImpastoError, bug, reason
 from impasto.cli.streams import standard_streams
 
 EXIT_BAD_INPUT = 2
@@ -128,8 +128,7 @@ def _run(arguments: list[str]) -> int:
             code = _explain("this machine ran out of memory; try a smaller --size", debug)
         else:
             hint = "" if debug else "; --debug shows where"
-            name = type(error).__name__
-            _explain(f"this is a bug in impasto, please report it: {name}: {error}{hint}", debug)
+            _explain(f"{bug(error)}{hint}", debug)
             code = EXIT_BUG
     return code if isinstance(code, int) else 0
 

@@ -19,6 +19,7 @@ from impasto.cli.run_files import RunFileWriter
 from impasto.cli.running import run_until_stopped, start_run
 from impasto.cli.summaries import json_summary
 from impasto.cli.target import EXTENSIONS, OutputTarget
+from impasto.settings.build import build
 from impasto.settings.methods import METHODS, all_settings
 
 if TYPE_CHECKING:
@@ -36,6 +37,15 @@ MAX_LABEL = 120
 """Characters of a label in a picture's name."""
 MAX_LABEL_BYTES = 200
 """The same in bytes: few systems allow names of more than 255."""
+
+
+def method_of_series(
+    varied: VariedSettings, settings: dict[str, Any], preset: str | None, recipe: Path | None
+) -> str:
+    """Return the method of a series' first run. Raises RecipeError: a setting makes no sense."""
+    first = {name: values[0] for name, values in varied.items() if values and name != "seed"}
+    preset = first.pop("preset", preset)
+    return build({**settings, **first}, preset=preset, recipe=recipe).method
 
 
 def check_has_seeds(method: str) -> None:
@@ -91,8 +101,13 @@ def parse_grid(
     return tuple(text for text in images if text not in misplaced), varied
 
 
-def start_from_noise(varied: VariedSettings, settings: dict[str, Any]) -> bool:
+def start_from_noise(varied: VariedSettings, settings: dict[str, Any], method: str) -> bool:
     """Set ``init`` to noise if only the seed is varied, which changes nothing else.
+
+    Args:
+        varied: The settings in which the runs differ, with their values.
+        settings: The settings that they have in common.
+        method: The method of the first run.
 
     Returns:
         Whether ``settings`` were changed.
@@ -100,7 +115,9 @@ def start_from_noise(varied: VariedSettings, settings: dict[str, Any]) -> bool:
     Raises:
         RecipeError: The settings ask for another initial image.
     """
-    if "seed" not in varied or "init" in varied or settings.get("init") == "noise":
+    if "seed" not in varied or {"init", "method"} & varied.keys():
+        return False
+    if settings.get("init") == "noise" or "init" not in METHODS[method].settings.model_fields:
         return False
     if "init" in settings:
         raise RecipeError(

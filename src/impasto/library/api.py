@@ -19,7 +19,7 @@ from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
 from impasto.images.sizes import resize
-from impasto.methods.base import check_accepted, method_of
+from impasto.methods.base import check_accepted, method_of, run_method
 from impasto.networks import styles
 from impasto.runs import checkpoint
 from impasto.runs.job import Job
@@ -188,9 +188,8 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
     """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
-    method = method_of(job.recipe)
-    job = replace(job, plan=method.plan_of(job))
-    events = method.run(job, snapshot)
+    job = replace(job, plan=method_of(job.recipe).plan_of(job))
+    events = run_method(job, snapshot)
     return _with_notes(events, job.notes) if job.notes else events
 
 

@@ -8,6 +8,7 @@ and films then offer it; see docs/extending.md for a complete example.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
@@ -174,6 +175,7 @@ class Method(MethodInfo, Protocol):
         """
         return job
 
+    @abstractmethod
     def run(self, job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
         """Yield a Progress now and then, the last one with the finished picture.
 
@@ -239,6 +241,26 @@ class Method(MethodInfo, Protocol):
 def method_of(recipe: Recipe) -> Method:
     """Return the method of a recipe."""
     return cast(Method, METHODS[recipe.method])
+
+
+def run_method(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
+    """Yield the events of a job's method.
+
+    Raises:
+        RuntimeError: There are none, which is a bug in the method.
+        Exception: Whatever the method raises, with a note that names it.
+    """
+    try:
+        events = iter(method_of(job.recipe).run(job, snapshot))
+        first = next(events, None)
+        if first is None:
+            raise RuntimeError("there is no picture")
+        yield first
+        del first  # its image needn't stay in memory
+        yield from events
+    except Exception as error:
+        error.add_note(f"in the method {job.recipe.method}")
+        raise
 
 
 def register_method(method: Method) -> None:

@@ -11,7 +11,7 @@ import torch
 from impasto.base.errors import RecipeError
 from impasto.images.picture import Picture
 from impasto.images.transfer import upload
-from impasto.methods.base import FilmStyles, FramePainter, Method
+from impasto.methods.base import FilmStyles, FramePainter, Method, run_method
 from impasto.motion.flow import Motion
 from impasto.runs.progress import last
 
@@ -29,7 +29,7 @@ class SingleFramePainter(FramePainter):
     ) -> Callable[[], np.ndarray]:
         """Paint a frame; see ``FramePainter``."""
         (job,) = self.styles.prepare(as_picture(pixels))
-        painted = last(self.method.run(job)).result().array[..., :3]
+        painted = last(run_method(job)).result().array[..., :3]
         return lambda: painted * np.float32(255)
 
     def state(self) -> dict[str, Any]:

@@ -61,6 +61,12 @@ class Progress:
     snapshot: Snapshot | None = field(default=None, repr=False)
     rows: tuple[Row, ...] = field(default=(), repr=False)
 
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 4 or self.pixels.shape[1] != 3:
+            raise ValueError(f"pixels should be (1, 3, H, W), not {tuple(self.pixels.shape)}")
+        if not self.pixels.is_floating_point():
+            raise ValueError(f"pixels should be from 0 to 1, not {self.pixels.dtype}")
+
     @property
     def image(self) -> Image.Image:
         """The picture so far, at the size being worked at."""

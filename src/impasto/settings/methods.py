@@ -7,8 +7,9 @@ Nothing here needs torch: a built-in method's module imports it when the method 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -61,12 +62,57 @@ class MethodInfo(Protocol):
         ...
 
 
+RESERVED = frozenset({
+    "as_json", "bit_depth", "checkpoint", "checkpoint_every", "clip", "codec", "colour", "content",
+    "count", "crf", "cut", "debug", "dry_run", "end", "every", "fast", "force", "format", "grid",
+    "help", "images", "json", "limits", "max_megabytes", "max_megapixels", "named", "no_metadata",
+    "output", "preset", "preview", "quiet", "rate", "recipe", "record", "resume", "save_every",
+    "source", "stability", "start", "style", "style_at", "styles", "styles_at", "timelapse",
+    "variations",
+})  # fmt: skip
+"""Flags of commands and parameters of functions, which take settings beside them: no setting of a
+method can have one of these names.
+"""
+
+
 def _check_method(name: str, method: MethodInfo) -> None:
     """Raise ValueError if an object of another package isn't the method that it is announced as."""
+    from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
+
     settings = getattr(method, "settings", None)
     field = getattr(settings, "model_fields", {}).get("method")
     if getattr(method, "name", None) != name or field is None or field.default != name:
         raise ValueError(f"its name, and its settings' default for method, should be {name}")
+    parts = ("summary", "accepts", "unit", "typical_seconds", "preset", "run")
+    if isinstance(method, type) or not all(hasattr(method, part) for part in parts):
+        raise ValueError("it should be an instance of a subclass of impasto.Method")
+    if not issubclass(method.settings, Recipe):
+        raise ValueError("its settings should be a subclass of impasto.Recipe")
+    _check_fields(method.settings.model_fields, Recipe.model_fields)
+    try:
+        method.settings().model_dump_json()
+        method.settings.model_json_schema()
+    except Exception as error:  # whatever its validators and types raise
+        raise ValueError(f"its settings can't be written as JSON: {error}") from error
+
+
+def _check_fields(fields: Mapping[str, FieldInfo], common: Mapping[str, FieldInfo]) -> None:
+    """Raise ValueError for a method's setting that commands or other methods couldn't live with."""
+    for name, field in fields.items():
+        if field.is_required():
+            raise ValueError(f"its setting {name} should have a default")
+        if name not in common and name in RESERVED:
+            raise ValueError(f"its setting {name} should have another name: {name} is a flag")
+        if name in common and not _is_as_narrow(field.annotation, common[name].annotation):
+            raise ValueError(f"its setting {name} should have the type that all methods know")
+
+
+def _is_as_narrow(own: Any, common: Any) -> bool:
+    """Return whether a type is the common one, or has some of its choices alone."""
+    if common is str and get_origin(own) is Literal:
+        return all(isinstance(choice, str) for choice in get_args(own))
+    is_choice = get_origin(own) is get_origin(common) is Literal
+    return bool(own == common or (is_choice and {*get_args(own)} <= {*get_args(common)}))
 
 
 METHODS: Registry[MethodInfo] = Registry(

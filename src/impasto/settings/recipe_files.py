@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 from impasto.base import files
 from impasto.base.errors import RecipeError, reason, unknown
 from impasto.base.folders import preset_folder
-from impasto.settings.methods import METHODS, all_settings
+from impasto.settings.methods import DEFAULT_METHOD, METHODS, all_settings
 
 DEFAULT_PRESET = "studio"
 
@@ -51,14 +52,18 @@ def original_files(name: str, picture: Path) -> Iterator[Path]:
         yield from sorted(filter(files.is_file, folder.glob(f"*/{glob.escape(bare)}")))
 
 
-def file_settings() -> dict[str, tuple[str, ...]]:
+def file_settings(method: str | None = None) -> dict[str, tuple[str, ...]]:
     """Return the settings that name files, each with the values that mean something else.
+
+    They are those of a method, or of all methods if there is none of that name.
 
     A setting says so by ``json_schema_extra={"file": [values that aren't files]}``.
     """
+    is_known = method is not None and method in METHODS
+    fields = METHODS[str(method)].settings.model_fields if is_known else all_settings()
     return {
         name: ("", "-", *field.json_schema_extra["file"])  # type: ignore[misc]
-        for name, field in all_settings().items()
+        for name, field in fields.items()
         if isinstance(field.json_schema_extra, dict) and "file" in field.json_schema_extra
     }
 
@@ -80,7 +85,8 @@ def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dic
                 return renamed if len(renamed) == len(value) else value  # two of one name
         return value
 
-    named = {name: words for name, words in file_settings().items() if name in settings}
+    method = str(settings.get("method", DEFAULT_METHOD))
+    named = {name: words for name, words in file_settings(method).items() if name in settings}
     if str(settings.get("preset", "")).endswith(".toml"):
         named["preset"] = ()
     return {**settings, **{name: changed(settings[name], words) for name, words in named.items()}}
@@ -106,11 +112,17 @@ class Preset:
     about: str
     file: Path | None
     """None for the defaults of a method that brings no preset of its own."""
+    method: str | None = None
+    """That method, if there is no file."""
 
     def text(self) -> str:
         """Return the preset as a TOML file. Raises RecipeError."""
         if self.file is None:
-            return f'about = "{self.about}"\nmethod = "{self.name}"\n'
+            # What JSON escapes in a text, TOML escapes in the same way.
+            about, method = (
+                json.dumps(text, ensure_ascii=False) for text in (self.about, self.method)
+            )
+            return f"about = {about}\nmethod = {method}\n"
         try:
             return self.file.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
@@ -130,7 +142,7 @@ def presets() -> dict[str, Preset]:
     found = {name: Preset(name, _about(path), path) for name, path in files_by_name.items()}
     for name, method in METHODS.usable():
         if method.preset not in found:
-            found[name] = Preset(name, method.summary, None)
+            found[method.preset] = Preset(method.preset, method.summary, None, name)
     return found
 
 
@@ -152,7 +164,7 @@ def load_preset(name: str) -> dict[str, Any]:
             raise RecipeError(unknown("preset", name, known))
         file = known[name].file
         if file is None:
-            return {"method": name}
+            return {"method": known[name].method}
         path = file
     values = _read_toml(path)
     base = values.pop("preset", None)

@@ -26,6 +26,7 @@ from impasto.cli.running import execute_run
 from impasto.cli.series import (
     check_has_seeds,
     execute_series,
+    method_of_series,
     parse_grid,
     pop_seeds,
     print_series_estimate,
@@ -33,7 +34,7 @@ from impasto.cli.series import (
 )
 from impasto.cli.summaries import print_estimate
 from impasto.cli.target import OutputTarget
-from impasto.settings.methods import DEFAULT_METHOD, METHODS
+from impasto.settings.methods import METHODS
 
 if TYPE_CHECKING:
     from impasto.images.picture import Picture
@@ -265,12 +266,15 @@ def _stylize_series(
     if count is not None and grid:
         raise RecipeError("--variations and --grid were both given; choose one of them")
     if count is not None:
-        check_has_seeds(str(settings.get("method", DEFAULT_METHOD)))
         target.suffix, varied = "_variations", pop_seeds(count, settings)
     else:
         images, varied = parse_grid(images, grid)
         target.suffix = "_grid"
-    is_noise_added = start_from_noise(varied, settings)
+    is_noise_added = False
+    if "seed" in varied:
+        method = method_of_series(varied, settings, preset, recipe)
+        check_has_seeds(method)
+        is_noise_added = start_from_noise(varied, settings, method)
     with handle_stop_signals() as stop:
         content, styles = _content_and_styles(images, named, recipe)
         target.check_early(content)

@@ -203,14 +203,6 @@ def whole_recipe(
         RecipeError: A setting makes no sense.
     """
     _check_names(settings)
-    for name, words in file_settings().items():
-        value = settings.get(name)
-        choices = [word for word in words if word not in NO_FILE]
-        if not choices and value:
-            raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
-        # "-" would be the standard input of the worker, from which it reads its orders.
-        if choices and value is not None and value not in choices:
-            raise RecipeError(f"{name} is one of {', '.join(choices)} here, not a file")
     settings = dict(settings)
     value = settings.pop("preset", None)
     preset = None if value is None else str(value)
@@ -219,8 +211,12 @@ def whole_recipe(
     has_built_in = any(style.built_in for style in styles)
     if has_built_in and preset is None and "method" not in settings:
         settings["method"] = method_for_built_in_styles()
+    method_of_preset = str(load_preset(preset or DEFAULT_PRESET).get("method", DEFAULT_METHOD))
+    method = str(settings.get("method", method_of_preset))
+    _check_files(settings, method)
     if for_preview:
-        settings, preset = _for_preview(settings, preset)
+        settings = _for_preview(settings, method)
+        preset = preset if settings["method"] == method_of_preset else None
     recipe = build(settings, preset=preset)
     if has_built_in and not METHODS[recipe.method].accepts.built_in_styles:
         name = next(style.name for style in styles if style.built_in)
@@ -231,15 +227,26 @@ def whole_recipe(
     return StoredRecipe.model_validate(recipe.model_dump(mode="json"))
 
 
-def _for_preview(settings: JsonObject, preset: str | None) -> tuple[JsonObject, str | None]:
-    """Return the settings and the preset of a preview."""
-    method_of_preset = load_preset(preset or DEFAULT_PRESET).get("method", DEFAULT_METHOD)
-    method = METHODS[str(settings.get("method", method_of_preset))]
+def _for_preview(settings: JsonObject, name: str) -> JsonObject:
+    """Return the settings of a preview of a method."""
+    method = METHODS[name]
     if not is_quick(method):
         method = METHODS[PREVIEW_METHOD]
     own = method.settings.model_fields
     known = {name: value for name, value in settings.items() if name in own}
-    return {**known, "method": method.name}, preset if method.name == method_of_preset else None
+    return {**known, "method": method.name}
+
+
+def _check_files(settings: JsonObject, method: str) -> None:
+    """Raise RecipeError if a setting of a method names a file of this machine."""
+    for name, words in file_settings(method).items():
+        value = settings.get(name)
+        choices = [word for word in words if word not in NO_FILE]
+        if not choices and value:
+            raise RecipeError(f"{name} can't name a file here; a mask is sent as a file")
+        # "-" would be the standard input of the worker, from which it reads its orders.
+        if choices and value is not None and value not in choices:
+            raise RecipeError(f"{name} is one of {', '.join(choices)} here, not a file")
 
 
 def _check_names(settings: JsonObject) -> None:

@@ -29,6 +29,7 @@ from impasto.base.errors import (
     ImpastoError,
     RecipeError,
     WeightsError,
+    bug,
 )
 from impasto.images.picture import Picture
 from impasto.library import api
@@ -208,7 +209,7 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"a file can't be written: {error.strerror or error}".lower()
     traceback.print_exception(error)
-    return f"this is a bug in impasto, please report it: {type(error).__name__}: {error}"
+    return bug(error)
 
 
 def warm_up() -> None:
