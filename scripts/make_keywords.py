@@ -34,14 +34,14 @@ Regions = str | Sequence[str] | Mapping[str, str | Path] | Mapping[Path, str | P
 class FrameKeywords(TypedDict, total=False):
     """The settings of the built-in methods that films and live sessions take as well.
 
-    A method refuses those that it hasn't got.
+    A method refuses those that it doesn't have.
     """
 
 '''
 TAIL = '''
 
 class SettingsKeywords(FrameKeywords, total=False):
-    """The settings of the built-in methods. A method refuses those that it hasn't got."""
+    """The settings of the built-in methods. A method refuses those that it doesn't have."""
 
 '''
 OF_FILMS = ("size", "mask")

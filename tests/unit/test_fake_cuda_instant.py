@@ -22,8 +22,7 @@ from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
 from impasto.methods.instant.batches import BatchPainter
-from impasto.methods.instant.brushes import Brush
-from impasto.methods.instant.brushes import brushes as brushes_of
+from impasto.methods.instant.brushes import Brush, make_brushes
 from impasto.methods.instant.frames import InstantPainter
 from impasto.methods.instant.run import paint
 from impasto.networks.transformer import StyleTransformer
@@ -66,7 +65,7 @@ def _fake(monkeypatch):
         return np.zeros(download.host.shape, str(download.host.dtype).removeprefix("torch."))
 
     monkeypatch.setattr(Download, "array", zeros)
-    monkeypatch.setattr("impasto.methods.instant.run.WHOLE_PIXELS", 1_200_000)
+    monkeypatch.setattr("impasto.methods.instant.run.MAX_WHOLE_PIXELS", 1_200_000)
     color._kept.cache_clear()
     yield
     color._kept.cache_clear()
@@ -76,7 +75,7 @@ def on_gpu(job: Job, gpu: torch.device) -> tuple[Job, list[Brush]]:
     """A job for the GPU and its brushes there; its images stay on the CPU."""
     brushes = [
         Brush(fake_network(brush.network, gpu), fake(brush.style, gpu), brush.cover)
-        for brush in brushes_of(job)
+        for brush in make_brushes(job)
     ]
     regions = tuple(
         (fake(mask), replace(style, rgb=fake(style.rgb))) for mask, style in job.regions
@@ -162,7 +161,7 @@ def test_masks_and_regions(size, fake_gpu, painting_image, photo_image, tmp_path
         fake_gpu,
     )  # fmt: skip
     with FAKE:
-        event = last(paint(job, tools=brushes))
+        event = last(paint(job, brushes=brushes))
         assert event.pixels.device == fake_gpu
         assert job.finished(event.pixels).device.type == "cpu"
 
@@ -177,15 +176,15 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
     paint.jobs = [job for job, _ in pairs]
     paint.brushes = [brushes for _, brushes in pairs]
-    pixels = {"shot": frames[0], "glance": paint.glance}
+    pixels = {"shot": frames[0], "glance": paint.brightness}
     pixels = {name: SimpleNamespace(numpy=array.copy) for name, array in pixels.items()}
-    monkeypatch.setattr(paint, "_begin", lambda frame: None)
+    monkeypatch.setattr(paint, "_begin_shot", lambda frame: None)
     with FAKE:
         for index, frame in enumerate(frames[:3]):
             motion: Any = object() if index else None
             wait = paint.start(frame, 0.4 * index, index, motion)
             assert wait().shape == frame.shape
-        assert (set(devices(paint.memory.known.values())) == {fake_gpu}) == steady
+        assert (set(devices(paint.shot_statistics.by_size.values())) == {fake_gpu}) == steady
         state = paint.state()
         assert "fakegpu" not in str(set(devices(state["known"].values())))
         paint.restore({**state, **pixels})

@@ -60,7 +60,7 @@ def test_pictures_are_those_of_the_cpu(settings, size, photo_image, painting_ima
 
 
 def test_large_pictures_are_those_of_the_cpu(photo_image, painting_image, monkeypatch):
-    monkeypatch.setattr(run, "WHOLE_PIXELS", 100_000)
+    monkeypatch.setattr(run, "MAX_WHOLE_PIXELS", 100_000)
     photo = np.asarray(photo_image.resize((600, 401)))
     cpu, gpu = on_both(painting_image, precision="float32")
     assert difference(gpu(photo), cpu(photo)) < TOLERANCE["float32"]

@@ -1,1 +1,1 @@
-"""Errors, files, folders and devices: what everything else stands on."""
+"""Errors, files, folders and devices, which every other package uses."""

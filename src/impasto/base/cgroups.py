@@ -13,12 +13,14 @@ import psutil
 
 @dataclass(frozen=True)
 class Version:
-    """The names of one version's files.
+    """The names that one version of control groups uses.
 
     Attributes:
-        file_system: Its type in ``mountinfo``.
-        mount_point: Where it usually is.
-        cache: The field of ``memory.stat`` for file contents that the kernel drops when it must.
+        file_system: The type of its file system in ``mountinfo``.
+        mount_point: The usual mount point, relative to the root.
+        limit: The file with the limit of a group.
+        usage: The file with the memory that a group uses.
+        cache: The field of ``memory.stat`` for cached file contents, which the kernel can drop.
     """
 
     file_system: str
@@ -39,9 +41,12 @@ V2 = Version("cgroup2", "sys/fs/cgroup", "memory.max", "memory.current", "inacti
 
 
 def free_memory(root: Path = Path("/")) -> float:
-    """Return how much memory the limits of this process's groups leave, bytes; infinity without.
+    """Return the memory that the limits of this process's groups leave, bytes.
 
-    A limit of any group above counts too. ``root`` is where ``proc`` and ``sys`` are.
+    The limits of all groups above count too. Without any limit the result is infinity.
+
+    Args:
+        root: The folder that contains ``proc`` and ``sys``.
     """
     return min(
         (_free_in(folder, version) for version in (V1, V2) for folder in _groups(root, version)),
@@ -50,7 +55,7 @@ def free_memory(root: Path = Path("/")) -> float:
 
 
 def _free_in(folder: Path, version: Version) -> float:
-    """Return what the limit of one group leaves, bytes; infinity where it has none."""
+    """Return the memory that the limit of one group leaves, bytes; infinity without a limit."""
     limit = _number(folder / version.limit)
     if limit is None:  # no such file, or "max"
         return math.inf
@@ -65,7 +70,7 @@ def _groups(root: Path, version: Version) -> Iterator[Path]:
     path = _path_of_group(root, version)
     for top, mounted in _mounts(root, version):
         folder = top / os.path.relpath(path, mounted)
-        if ".." in folder.relative_to(top).parts:  # its group lies outside of what is mounted
+        if ".." in folder.relative_to(top).parts:  # the group lies outside of the mounted part
             folder = top
         yield folder
         while folder != top:
@@ -84,7 +89,7 @@ def _path_of_group(root: Path, version: Version) -> PurePosixPath:
 
 
 def _mounts(root: Path, version: Version) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Yield the folders where groups are mounted, and which group is at the top of each."""
+    """Yield the mount points of groups, each with the path of the group mounted there."""
     yield root / version.mount_point, PurePosixPath("/")
     for line in _lines(root / "proc/self/mountinfo"):
         left, _, right = line.partition(" - ")

@@ -29,7 +29,13 @@ Kernel = Literal["winograd", "onednn", "cudnn", "plain", "autograd"]
 """Implementation of the encoder. The first four are kernels of ``networks.convolution``, run by
 ``networks.engine.Engine``; ``autograd`` is ``AutogradEngine``, which PyTorch differentiates.
 """
-OUT_OF_MEMORY = ("not enough memory", "out of memory", "allocate memory", "nsufficient memory")
+OUT_OF_MEMORY_PHRASES = (
+    "not enough memory",
+    "out of memory",
+    "allocate memory",
+    "nsufficient memory",
+)
+"""Parts of the messages with which PyTorch, FFmpeg and OpenCV report a lack of memory."""
 DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -37,8 +43,11 @@ DEVICE_TYPES = ("auto", "cpu", "cuda", "mps")
 class Device:
     """A device and the way to compute on it. Losses and solvers always use float32.
 
-    ``kernel`` is the convolution kernel; ``why`` is a clause that tells the user how the selection
-    was made.
+    Attributes:
+        device: The device.
+        dtype: The precision of the networks.
+        kernel: The convolution kernel.
+        why: A clause that tells the user how the selection was made.
     """
 
     device: torch.device
@@ -54,7 +63,8 @@ class Device:
 def find(name: str = "auto") -> torch.device:
     """Return the device with this name; "auto" prefers CUDA to MPS to the CPU.
 
-    Raises DeviceError: there is no such device on this machine.
+    Raises:
+        DeviceError: There is no such device on this machine.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -80,17 +90,17 @@ def find(name: str = "auto") -> torch.device:
 
 @cache
 def allow_forks() -> None:
-    """Let processes that are forked from this one from now on compute, each on one thread.
+    """Make PyTorch use one thread in every process that is forked from this one.
 
-    OpenMP's threads don't survive a fork: a child that had work for them would wait for ever.
-    PyTorch refuses CUDA there by itself.
+    OpenMP's threads don't survive a fork, so a child that handed work to them would wait for ever.
+    PyTorch itself refuses CUDA in forked processes.
     """
     if hasattr(os, "register_at_fork"):  # Windows has no forks
         os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:
-    """Return whether bfloat16 is faster than float32 on a GPU, and the reason, for the user."""
+    """Return whether bfloat16 is faster than float32 on a GPU, and the reason as text."""
     if gpu.type == "mps":
         return False, "Apple GPU"
     if torch.cuda.get_device_capability(gpu) >= (8, 0):
@@ -99,7 +109,7 @@ def bfloat16_support(gpu: torch.device) -> tuple[bool, str]:
 
 
 def memory_available_mb(device: torch.device) -> float:
-    """How much memory this process may have in all: what it has and what is free, MB."""
+    """Return the memory that this process can have in all, MB: what it has plus what is free."""
     if device.type == "cuda":
         reserved = torch.cuda.memory_reserved(device)
         return (float(torch.cuda.mem_get_info(device)[0]) + reserved) / BYTES_PER_MB
@@ -108,17 +118,18 @@ def memory_available_mb(device: torch.device) -> float:
 
 
 def _free_in_container() -> float:
-    """Return what a container's or unit's limit leaves, bytes."""
+    """Return the memory that the limit of a container or unit leaves, bytes."""
     return cgroups.free_memory() if sys.platform == "linux" else math.inf
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Return whether an error of PyTorch, FFmpeg or OpenCV means that. On CPUs PyTorch has no
-    exception of its own for it.
+    """Return whether an error of PyTorch, FFmpeg or OpenCV means that memory ran out.
+
+    On CPUs, PyTorch has no exception type for it, so the message is examined.
     """
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return any(words in str(error) for words in OUT_OF_MEMORY)
+    return any(phrase in str(error) for phrase in OUT_OF_MEMORY_PHRASES)
 
 
 def processor() -> str:
@@ -145,11 +156,11 @@ def machine() -> dict[str, str]:
 
 
 def peak_rss_mb() -> float:
-    """The most memory this process has had resident so far, MB."""
+    """Return the largest amount of memory that this process has had resident so far, MB."""
     if sys.platform == "win32":
         return float(psutil.Process().memory_info().peak_wset) / BYTES_PER_MB
     status = Path("/proc/self/status")
-    if status.exists():  # what a process inherits by fork doesn't count here
+    if status.exists():  # VmHWM doesn't include what a process inherits by fork
         (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         return int(line.split()[1]) * 1024 / BYTES_PER_MB
     import resource  # noqa: PLC0415 (Windows has none)

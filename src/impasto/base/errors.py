@@ -1,4 +1,4 @@
-"""Every error that impasto raises on purpose: one sentence, worded for the person who must act.
+"""The errors that impasto raises on purpose, each with one sentence for the person who must act.
 
 ::
 
@@ -13,7 +13,7 @@
     ├── MissingExtraError   an optional package that isn't installed
     └── DivergenceError     an optimisation with no finite loss to go back to
 
-A front turns them into one line and exit code 2; anything else is a bug.
+The command line turns such an error into one line and exit code 2. Any other exception is a bug.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterable
 
 
 class ImpastoError(Exception):
-    """The root: catch this to catch everything below."""
+    """The root of all errors below; catching it catches every one of them."""
 
 
 class ImageError(ImpastoError):
@@ -63,7 +63,12 @@ class DivergenceError(ImpastoError):
 
 
 def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
-    """The sentence for a name that doesn't exist, with the nearest one that does.
+    """Return the sentence for a name that doesn't exist, with the nearest name that does.
+
+    Args:
+        kind: What is named, such as "layer".
+        word: The name that doesn't exist.
+        choices: The names that exist.
 
     >>> unknown("layer", "block4_con2", ["block4_conv2", "block5_conv1"])
     "there is no layer 'block4_con2'; did you mean 'block4_conv2'?"
@@ -83,6 +88,6 @@ def bug(error: Exception) -> str:
 
 
 def reason(error: Exception) -> str:
-    """An error's own words; those of the operating system and FFmpeg without number and path."""
+    """Return the message of an error, without the number and path that the system adds."""
     words = getattr(error, "strerror", None) or str(error)
     return words.lower() if isinstance(error, OSError) else str(words)

@@ -1,4 +1,4 @@
-"""The extras: optional packages, what needs them, and one error for those that are missing."""
+"""The extras: optional packages, their purpose, and the error for a missing one."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Extra:
     """Optional packages that are installed together, ``pip install 'impasto[NAME]'``.
 
     Attributes:
-        purpose: What needs them, a plural noun.
-        packages: Distribution and module of each package.
+        purpose: The feature that needs the packages, a plural noun.
+        packages: The packages, distribution → module.
     """
 
     purpose: str
@@ -54,11 +54,14 @@ EXTRAS: dict[ExtraName, Extra] = {
 
 
 def require(extra: ExtraName, subject: str = "") -> None:
-    """Raise MissingExtraError if a package of an extra is missing.
+    """Check that an extra is installed.
 
     Args:
         extra: The extra.
-        subject: The file that needs it, where there is one.
+        subject: The file that needs it, if there is one.
+
+    Raises:
+        MissingExtraError: A package of the extra is missing.
     """
     if EXTRAS[extra].missing():
         raise missing_error(extra, subject)
@@ -87,5 +90,5 @@ def installed_version(distribution: str) -> str | None:
 def _has_module(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except (ImportError, ValueError):  # a finder that refuses it; a module without a spec
+    except (ImportError, ValueError):  # a finder refuses the name; the module has no spec
         return False

@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half written or lost."""
+"""Writing files such that none is ever half written or lost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,22 @@ from impasto.base.errors import OutputError, reason
 Writer = Callable[[BinaryIO], object]
 
 MAX_NAME_BYTES = 255
-"""The longest name of a file on ext4, XFS, Btrfs and tmpfs; APFS and NTFS count 255 UTF-16 units,
-which is never less."""
+"""Longest file name on ext4, XFS, Btrfs and tmpfs. APFS and NTFS allow 255 UTF-16 units, which is
+never less."""
 MAX_SUFFIX_BYTES = 32
 """Longest suffix that a temporary name keeps; no format has a longer one."""
-CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.ENOTTY}
+UNSUPPORTED = {
+    errno.EINVAL,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.EPERM,
+    errno.ENOTTY,
+}
 """Error numbers of file systems (FUSE, SMB, 9p) that don't support a call."""
-CANNOT_RENAME = CANNOT | {errno.EXDEV, errno.EBUSY, errno.EACCES}
-"""EXDEV comes from overlays, EBUSY from a file that is a mount of its own."""
+RENAME_UNSUPPORTED = UNSUPPORTED | {errno.EXDEV, errno.EBUSY, errno.EACCES}
+"""Error numbers after which a file is copied instead: EXDEV comes from overlays, EBUSY from a file
+that is itself a mount point."""
 
 
 def is_file(path: Path) -> bool:
@@ -42,7 +50,7 @@ def is_file(path: Path) -> bool:
 
 
 def exists(path: Path) -> bool:
-    """Return whether there is a file or folder; False where that can't be told."""
+    """Return whether there is a file or folder; False where that can't be determined."""
     try:
         return path.exists()
     except (OSError, ValueError):
@@ -50,7 +58,7 @@ def exists(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder; False where that can't be told."""
+    """Return whether there is a folder; False where that can't be determined."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -58,7 +66,7 @@ def is_folder(path: Path) -> bool:
 
 
 def shortened(text: str, max_bytes: int) -> str:
-    """Return as much of the start of a name as takes at most ``max_bytes``, in whole characters.
+    """Return the longest start of a name, in whole characters, that takes at most ``max_bytes``.
 
     >>> shortened("caf\u00e9", 4)
     'caf'
@@ -74,13 +82,21 @@ def shortened(text: str, max_bytes: int) -> str:
 
 
 def named(path: Path, stem: str, ending: str) -> Path:
-    """Return the path with the name ``stem + ending``, the stem cut if the name is too long."""
-    room = MAX_NAME_BYTES - len(os.fsencode(ending))
-    return path.with_name(shortened(stem, room) + ending)
+    """Return the path with the name ``stem + ending``; a stem that is too long is cut."""
+    max_stem_bytes = MAX_NAME_BYTES - len(os.fsencode(ending))
+    return path.with_name(shortened(stem, max_stem_bytes) + ending)
 
 
 def write_atomically(path: Path, data: bytes | Writer) -> None:
-    """Write ``data``, or what it writes, to ``path``; as ``make_atomically``."""
+    """Write a file such that a reader sees either the old or the complete new one.
+
+    Args:
+        path: The file.
+        data: Its content, or a function that writes the content to an open binary file.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
 
     def make(temporary: Path) -> None:
         with temporary.open("w+b") as file:
@@ -93,17 +109,23 @@ def write_atomically(path: Path, data: bytes | Writer) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """As ``write_atomically``."""
+    """Write a value as JSON; see ``write_atomically``."""
     write_atomically(path, json.dumps(value).encode())
 
 
 def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool = False) -> None:
-    """Have ``make`` write a temporary file beside ``path`` (and with its suffix), then rename it.
-    One that is ``private`` nobody else may read.
+    """Call ``make`` with a temporary file beside ``path``, then rename that file to ``path``.
 
-    Whoever looks at ``path``, at any moment and after any crash, sees the old file or the whole
-    new one; only where the file system can't rename is the file copied. Raises OutputError; the
-    temporary file is then gone.
+    At any moment, and after any crash, ``path`` is either the old file or the complete new one. The
+    file is copied only where the file system can't rename it.
+
+    Args:
+        path: The file to make.
+        make: Writes the temporary file, which has the suffix of ``path``.
+        private: Whether only the owner may read the file.
+
+    Raises:
+        OutputError: The file can't be written. The temporary file has been deleted.
     """
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
@@ -117,11 +139,10 @@ def make_atomically(path: Path, make: Callable[[Path], object], *, private: bool
 
 @contextmanager
 def _temporary_file(target: Path, mode: int) -> Iterator[Path]:
-    """Make an empty file beside ``target``; it is locked while this lasts, and deleted in the end
-    unless it was renamed.
+    """Make an empty file beside ``target``, locked during the block and then deleted.
 
-    The permissions are those of any new file, ``mode`` less the umask: some file systems refuse to
-    change them later.
+    A file that was renamed during the block is not deleted. The permissions are those of any new
+    file, ``mode`` less the umask, because some file systems refuse to change them later.
     """
     while True:
         ending = f"-{secrets.token_hex(4)}{shortened(target.suffix, MAX_SUFFIX_BYTES)}"
@@ -130,8 +151,8 @@ def _temporary_file(target: Path, mode: int) -> Iterator[Path]:
         try:
             _lock(descriptor)
             if not temporary.exists():
-                continue  # remove_abandoned came between making and locking it
-            if sys.platform == "win32":  # which can't rename a file that is open
+                continue  # remove_abandoned deleted it before it was locked
+            if sys.platform == "win32":  # Windows can't rename an open file
                 os.close(descriptor)
             yield temporary
             return
@@ -143,7 +164,7 @@ def _temporary_file(target: Path, mode: int) -> Iterator[Path]:
 
 
 def _temporary_prefix(target: Path) -> str:
-    """Return how the names of temporary files for ``target`` begin, and of no other file's."""
+    """Return the start of temporary files' names, which is different for every target."""
     return f".impasto-{zlib.crc32(target.name.encode('utf-8', 'surrogatepass')):08x}"
 
 
@@ -152,7 +173,7 @@ def _replace(temporary: Path, target: Path) -> None:
     try:
         temporary.replace(target)
     except OSError as error:
-        if error.errno not in CANNOT_RENAME or is_folder(target):
+        if error.errno not in RENAME_UNSUPPORTED or is_folder(target):
             raise
         shutil.copyfile(temporary, target)
         _flush(target)
@@ -161,8 +182,8 @@ def _replace(temporary: Path, target: Path) -> None:
 def remove_abandoned(path: Path) -> None:
     """Delete the temporary files of ``path`` whose writers were killed.
 
-    A writer that lives holds a lock on its file, so its file stays. Does nothing where there are no
-    such locks.
+    A running writer holds a lock on its file, so that file stays. Nothing is deleted on platforms
+    without such locks.
     """
     target = Path(os.path.realpath(path))
     with suppress(OSError):
@@ -173,7 +194,7 @@ def remove_abandoned(path: Path) -> None:
 
 
 def _lock(descriptor: int) -> bool:
-    """Lock an open file until it is closed. Returns False if it is locked, or can't be."""
+    """Lock an open file until it is closed; return False if that is impossible."""
     if sys.platform == "win32":
         return False
     import fcntl  # noqa: PLC0415 (Windows has none)
@@ -186,7 +207,11 @@ def _lock(descriptor: int) -> bool:
 
 
 def sync(path: Path) -> None:
-    """Have the system write ``path`` to the disk, for a power cut. Raises OutputError."""
+    """Flush ``path`` to the disk, so that it survives a power cut.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
     try:
         _flush(path)
     except OSError as error:
@@ -194,21 +219,28 @@ def sync(path: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Do what ``sync`` does, where the file system can. Raises OSError."""
+    """Flush a file to the disk, where the file system supports it; raise OSError if it fails."""
     with path.open("rb") as file:
         try:
             os.fsync(file.fileno())
         except OSError as error:
-            if error.errno not in CANNOT:
+            if error.errno not in UNSUPPORTED:
                 raise
 
 
 def check_writable(path: Path, *, force: bool = False) -> None:
-    """Raise OutputError now rather than after the work: ``path`` exists (and not ``force``), is a
-    folder, or lies in a folder that is missing or can't be written to.
+    """Check before the work begins that ``path`` can be written.
+
+    Args:
+        path: The file to be written.
+        force: Whether an existing file may be replaced.
+
+    Raises:
+        OutputError: ``path`` exists, is a folder or device, or its folder is missing or can't be
+            written to.
     """
     try:
-        path.lstat()  # is it a possible name at all?
+        path.lstat()  # raises OSError for an impossible name
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -222,7 +254,7 @@ def check_writable(path: Path, *, force: bool = False) -> None:
     folder = Path(os.path.realpath(path)).parent if path.is_symlink() else path.parent
     if not is_folder(folder):
         raise OutputError(f"{path} can't be written: there is no folder {folder}")
-    try:  # permissions have many sources (modes, ACLs, read-only mounts): the test is to try
+    try:  # modes, ACLs and mounts all limit access: only an attempt shows whether it is allowed
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
@@ -230,13 +262,21 @@ def check_writable(path: Path, *, force: bool = False) -> None:
 
 
 def check_apart(output: Path, source: Path) -> None:
-    """Raise OutputError: the two are one file, which would be read while it is written."""
+    """Check that two paths are different files: one file would be read while it is written.
+
+    Raises:
+        OutputError: The two are the same file.
+    """
     if exists(output) and exists(source) and output.samefile(source):
         raise OutputError(f"{output} is what is read; choose another name for what is made")
 
 
 def make_folder(path: Path) -> None:
-    """Make ``path`` unless it is there. Raises OutputError."""
+    """Make the folder ``path`` unless it exists.
+
+    Raises:
+        OutputError: The folder can't be made.
+    """
     try:
         path.mkdir(exist_ok=True)
     except OSError as error:
@@ -244,7 +284,7 @@ def make_folder(path: Path) -> None:
 
 
 def free_name(path: Path) -> Path:
-    """``path`` itself, or with the first number that makes it new: ``a.png``, ``a-2.png``, …"""
+    """Return ``path``, or if it exists the first free one of ``a-2.png``, ``a-3.png``, …"""
     candidate, number = path, 1
     while os.path.lexists(candidate):
         number += 1

@@ -1,5 +1,7 @@
-"""Settings of a whole process. Only processes that impasto starts itself make them: the command
-line and the studio's workers. Importing the library changes nothing in a process.
+"""Settings that affect a whole process.
+
+Only impasto's own processes use this module: the command line and the studio's workers. Importing
+the library changes no such setting.
 """
 
 from __future__ import annotations
@@ -11,36 +13,37 @@ import warnings
 from typing import Any
 
 SPIN_COUNT = "10000"
-"""Iterations that an idle thread of GNU OpenMP waits actively; benchmarks/README.md, section 4."""
+"""Iterations for which an idle thread of GNU OpenMP spins; benchmarks/README.md, section 4."""
 
 
 def configure() -> None:
-    """Configure this process and, through the environment, those that it starts.
+    """Configure this process and, through the environment, the processes that it starts.
 
     Call it before torch is imported, because OpenMP reads its variables once. A worker is started
     with the variables of the server, so it may have imported torch.
     """
-    # Convolutions run on a thread pool of their own. OpenMP's threads, which do the rest, must not
-    # keep the cores busy waiting meanwhile: that costs a fifth of a step.
+    # Convolutions run on a separate thread pool. Meanwhile, OpenMP's idle threads, which do the
+    # rest, must not keep the cores busy by spinning: that costs a fifth of a step.
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     # libsvtav1 prints a banner for each film without this variable.
     os.environ.setdefault("SVT_LOG", "1")
-    # Pillow warns about oddities in files that it reads all the same.
+    # Pillow warns about flaws in files that it reads correctly.
     warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
 KEEP = {M_TRIM_THRESHOLD: 2**31 - 1, M_MMAP_MAX: 0}
 GIVE_BACK = {M_MMAP_THRESHOLD: 2**20, M_MMAP_MAX: 2**16}
-"""Options for ``mallopt``: what glibc does with freed memory."""
+"""Options for ``mallopt``, which decide what glibc does with freed memory."""
 
 
 def set_freed_memory(*, should_keep: bool) -> None:
-    """Keep freed memory in this process from now on, or give it back to the system at once.
+    """Keep freed memory in this process from now on, or return it to the system at once.
 
-    The system zeroes what it hands out. The feature maps of a step are those of the next one, so
-    giving them back costs up to a quarter of a step. But what is kept has holes into which no
-    feature map fits, several hundred MB of them. Nothing happens without glibc.
+    The system zeroes memory before it hands it out. Each step needs the same feature maps, so
+    returning their memory costs up to a quarter of a step. Kept memory, however, becomes
+    fragmented: several hundred MB are in holes into which no feature map fits. Without glibc this
+    function does nothing.
     """
     libc = _glibc()
     if libc is not None:
@@ -49,7 +52,7 @@ def set_freed_memory(*, should_keep: bool) -> None:
 
 
 def give_back_freed_memory() -> None:
-    """Give the memory that was kept back to the system, after a run."""
+    """Return the kept memory to the system, after a run."""
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)

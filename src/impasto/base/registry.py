@@ -1,6 +1,4 @@
-"""Named extensions: those that come with impasto, those of installed packages, and those that a
-program registers itself.
-"""
+"""Extensions by name: built-in ones, those of installed packages and those a program registers."""
 
 from __future__ import annotations
 
@@ -26,9 +24,9 @@ class Registry(Generic[T]):
     Args:
         kind: What an extension is called in error messages, such as "method".
         group: The entry point group in which installed packages announce theirs.
-        built_in: Names and places, ``"package.module:attribute"``, of those in impasto.
-        check: Raises ValueError with a clause, such as "it has no settings", for an extension that
-            can't be used under a name.
+        built_in: The extensions in impasto: name → ``"package.module:attribute"``.
+        check: Is called with a name and its extension. Raises ValueError, with a clause such as
+            "it has no settings", if the extension can't be used under that name.
     """
 
     def __init__(
@@ -44,14 +42,14 @@ class Registry(Generic[T]):
 
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
-        """Entry points by name; a built-in name can't be taken by one of them."""
+        """Entry points by name, without those that have the name of a built-in extension."""
         found = {point.name: point for point in entry_points(group=self.group)}
         for name in self.built_in.keys() & found.keys():
             log.warning("%s replaces no built-in %s %s", found.pop(name).value, self.kind, name)
         return found
 
     def names(self) -> tuple[str, ...]:
-        """Return all names, the built-in ones first. Imports none of the extensions."""
+        """Return all names, the built-in ones first, without importing any extension."""
         return tuple(dict.fromkeys([*self.built_in, *self._installed, *self.loaded]))
 
     def __contains__(self, name: object) -> bool:
@@ -61,7 +59,7 @@ class Registry(Generic[T]):
         """Return an extension.
 
         Raises:
-            RecipeError: There is none of that name, or the package that has it can't be imported.
+            RecipeError: There is no extension of that name, or it can't be imported or used.
         """
         if name not in self.loaded:
             if name not in self:
@@ -78,7 +76,7 @@ class Registry(Generic[T]):
             try:
                 extension = self._installed[name].load()
                 self.check(name, extension)
-            except Exception as error:  # whatever another package's import raises
+            except Exception as error:  # another package's import may raise anything
                 place = self._installed[name].value
                 self.failures[name] = RecipeError(
                     f"the {self.kind} {name} of {place} can't be used: {type(error).__name__}:"
@@ -90,7 +88,7 @@ class Registry(Generic[T]):
         raise self.failures[name]
 
     def usable(self) -> Iterator[tuple[str, T]]:
-        """Yield names and extensions, without those that can't be imported."""
+        """Yield names and extensions, leaving out those that can't be imported."""
         for name in self.names():
             with suppress(RecipeError):
                 yield name, self[name]
@@ -99,7 +97,8 @@ class Registry(Generic[T]):
         """Add an extension for this process.
 
         Raises:
-            ValueError: The name is taken or isn't a lower-case identifier, or ``check`` raised it.
+            ValueError: The name is taken or isn't a lower-case identifier, or ``check`` refused the
+                extension.
         """
         if not (name.isidentifier() and name == name.lower()):
             raise ValueError(f"a {self.kind} has a name like a_new_one, not {name!r}")

@@ -1,3 +1,3 @@
-"""What makes a good picture, in numbers: pure functions, one family per file."""
+"""The losses, one family per file, and the objective that is their weighted sum."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Content: the features themselves, or how they differ from each other."""
+"""Content losses: of the features themselves, or of the differences between them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from impasto.losses.layers import Form, exact, rows_of
 from impasto.losses.moments import flattened
 
 SIMILARITY_SAMPLES = 1024
-"""Locations whose distances from each other are compared."""
+"""Number of locations whose distances from each other are compared."""
 
 
 def _factor(target: Tensor, form: Form) -> float:
@@ -24,9 +24,11 @@ def _factor(target: Tensor, form: Form) -> float:
 
 
 class Target:
-    """The target of the current step: that of the view which the step sees.
+    """The target of the current step, which depends on the view that the step sees.
 
-    ``current`` stays at one place in memory, as captured graphs require.
+    Attributes:
+        views: The targets of all views.
+        current: The selected target. It stays at the same place in memory, as CUDA graphs require.
     """
 
     def __init__(self, views: Sequence[Tensor]) -> None:
@@ -39,15 +41,15 @@ class Target:
 
 
 class ContentTap:
-    """The content loss of a layer: how far its features F are from those of the content image, P.
+    """The content loss of a layer: the distance of its features F to those of the content image, P.
 
-    ``tutorial``: the mean of squares, Σ (F − P)² / (C·H·W). ``paper``: equation 1 of Gatys et al.
-    2016, ½ Σ (F − P)². ``relative``: Σ (F − P)² / Σ P².
+    Form ``tutorial`` is the mean of squares, Σ (F − P)² / (C·H·W). Form ``paper`` is equation 1 of
+    Gatys et al. 2016, ½ Σ (F − P)². Form ``relative`` is Σ (F − P)² / Σ P².
 
     Args:
-        targets: The features (1, C, H, W) of the content image in each view. In the relative form,
-            those of the first view are the measure for all.
-        form: Which of the three.
+        targets: The features of the content image in each view, (1, C, H, W). The relative form
+            divides by those of the first view.
+        form: The form of the loss.
     """
 
     def __init__(self, targets: Sequence[Tensor], form: Form) -> None:
@@ -76,28 +78,33 @@ class ContentTap:
 
 
 def self_similarity_loss(features: Tensor, target: Tensor) -> Tensor:
-    """How differently two layers' features (C, n) at the same n locations are arranged, a scalar:
+    """Return the self-similarity loss between two sets of features, a scalar.
 
         Σ_ij | D_ij / Σ_i D_ij − T_ij / Σ_i T_ij | / n
 
-    with D and T the cosine distances between the locations (Kolkin et al. 2019, "STROTSS",
-    section 2). Shapes stay, whatever colour and texture they take.
+    D and T are the cosine distances between the n locations (Kolkin et al. 2019, "STROTSS",
+    section 2). The loss keeps shapes, whatever colours and textures they take.
+
+    Args:
+        features: The features of the image at n locations, (C, n).
+        target: The features of the content image at the same locations, (C, n).
     """
-    return (_arrangement(features) - _arrangement(target)).abs().sum() / features.shape[1]
+    difference = _relative_distances(features) - _relative_distances(target)  # (n, n)
+    return difference.abs().sum() / features.shape[1]
 
 
-def _arrangement(features: Tensor) -> Tensor:
-    """The cosine distances (n, n) between the columns of (C, n), each column summing to 1."""
+def _relative_distances(features: Tensor) -> Tensor:
+    """Return the cosine distances (n, n) between the columns of (C, n); each column sums to 1."""
     unit = functional.normalize(features, dim=0)
     distances = (1 - unit.T @ unit).clamp(min=0)
     return distances / distances.sum(dim=0, keepdim=True).clamp(min=1e-12)
 
 
 class SelfSimilarityTap:
-    """Pulls the features of a layer to the arrangement of a target, compared at evenly spread
-    locations: see ``self_similarity_loss``.
+    """The self-similarity loss of a layer at evenly spread locations, see ``self_similarity_loss``.
 
-    ``targets`` are the features (1, C, H, W) of the content image in each view.
+    Args:
+        targets: The features of the content image in each view, (1, C, H, W).
     """
 
     def __init__(self, targets: Sequence[Tensor]) -> None:
@@ -105,7 +112,7 @@ class SelfSimilarityTap:
         self.width = first.shape[3]
         count = first.shape[2] * self.width
         samples = min(count, SIMILARITY_SAMPLES)
-        # Ascending, and on the host too, where the bands of the image are.
+        # In ascending order, and also on the host, which finds the locations of a band there.
         self.sorted_places = [
             round(number * (count - 1) / max(1, samples - 1)) for number in range(samples)
         ]
@@ -123,8 +130,8 @@ class SelfSimilarityTap:
         self.samples = torch.zeros_like(self.target.current)
 
     def look(self, features: Tensor, top: int) -> None:
-        here, places = self._here(features, top)
-        self.samples[:, here] = flattened(features)[:, places].to(self.samples)
+        samples, places = self._in_band(features, top)
+        self.samples[:, samples] = flattened(features)[:, places].to(self.samples)
 
     def loss(self) -> Tensor:
         with torch.enable_grad():
@@ -134,12 +141,13 @@ class SelfSimilarityTap:
         return loss.detach()
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
-        here, places = self._here(features, top)
-        slopes = (self.weight * self.slopes[:, here]).to(gradient.dtype)
+        samples, places = self._in_band(features, top)
+        slopes = (self.weight * self.slopes[:, samples]).to(gradient.dtype)
         flattened(gradient).index_add_(1, places, slopes)
 
-    def _here(self, features: Tensor, top: int) -> tuple[slice, Tensor]:
-        """Return which of the locations lie in these rows, and where."""
+    def _in_band(self, features: Tensor, top: int) -> tuple[slice, Tensor]:
+        """Return which samples lie in a band of rows, and their places in the flattened band."""
         start, stop = top * self.width, (top + features.shape[2]) * self.width
-        here = slice(bisect_left(self.sorted_places, start), bisect_left(self.sorted_places, stop))
-        return here, self.places[here] - start
+        first, end = (bisect_left(self.sorted_places, place) for place in (start, stop))
+        samples = slice(first, end)
+        return samples, self.places[samples] - start

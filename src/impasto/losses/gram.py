@@ -9,12 +9,18 @@ from impasto.losses.layers import Form
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """How often two channels are active together, whatever the place:
+    """Return the Gram matrix of a feature map: how often two channels are active together.
 
         G[c, d] = Σ_ij F[i, j, c] · F[i, j, d] / (I·J)
 
-    (N, C, H, W) → (N, C, C), float32 or better. Equation 3 of the paper, per location as in the
-    TensorFlow tutorial, so that images of different sizes can be compared.
+    This is equation 3 of the paper, divided by the number of locations as in the TensorFlow
+    tutorial, so that images of different sizes can be compared.
+
+    Args:
+        features: The feature maps, (N, C, H, W).
+
+    Returns:
+        The Gram matrices, (N, C, C), in float32 or better.
 
     >>> gram_matrix(torch.ones(1, 2, 4, 4))
     tensor([[[1., 1.],
@@ -26,12 +32,17 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def style_layer_loss(gram: Tensor, target: Tensor, form: Form) -> Tensor:
-    """The distance between two Gram matrices (…, C, C) of one layer, a scalar.
+    """Return the distance between two Gram matrices G and A of one layer, a scalar.
 
-    ``tutorial``: the mean of squares, Σ (G − A)² / C².
-    ``paper``: equation 4, Σ (G − A)² / (4·C²·M²) with G summed over the M locations. Ours is
-    divided by M already: Σ (G − A)² / (4·C²), which also serves where the images differ in size.
-    ``relative``: Σ (G − A)² / Σ A².
+    Form ``tutorial`` is the mean of squares, Σ (G − A)² / C². Form ``paper`` is equation 4,
+    Σ (G − A)² / (4·C²·M²) with G summed over the M locations. Our G is divided by M already, so the
+    form becomes Σ (G − A)² / (4·C²), which also fits images of different sizes. Form ``relative``
+    is Σ (G − A)² / Σ A².
+
+    Args:
+        gram: The Gram matrix of the image, (…, C, C).
+        target: The Gram matrix of the style image, (…, C, C).
+        form: The form of the loss.
     """
     squares = (gram - target).square()
     if form == "relative":

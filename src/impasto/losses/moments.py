@@ -1,6 +1,6 @@
-"""Style: the mean and covariance of a layer's features, and everything that is computed from them.
+"""Style losses of moments: the mean and covariance of a layer's features.
 
-All these losses see the features only through small statistics, so that any size is affordable.
+These losses see the features only through small statistics, so their cost for a large image is low.
 """
 
 from __future__ import annotations
@@ -15,65 +15,73 @@ from impasto.losses.gram import style_layer_loss
 from impasto.losses.layers import Form, Steady, exact, rows_of
 
 CHUNKS = 16
-"""In how many parts a bfloat16 product is summed up, so that the parts add up in float32."""
+"""Number of parts of a bfloat16 product. The parts are summed in float32, which limits rounding."""
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the features F at all locations: ``gram`` (C, C), the mean of F Fᵀ; ``mean`` (C,)."""
+    """The moments of the features F at all locations.
+
+    Attributes:
+        gram: The mean of F Fᵀ, (C, C).
+        mean: The mean of F, (C,).
+    """
 
     gram: Tensor
     mean: Tensor
 
     @property
     def covariance(self) -> Tensor:
-        """(C, C)."""
+        """The covariance, (C, C)."""
         return self.gram - torch.outer(self.mean, self.mean)
 
     @classmethod
     def of(cls, features: Tensor) -> Moments:
-        """The moments of features (1, C, H, W)."""
+        """Return the moments of features (1, C, H, W)."""
         flat = features[0].flatten(1)
         return cls(flat @ flat.T / flat.shape[1], flat.mean(1))
 
     @classmethod
     def blend(cls, parts: Sequence[tuple[Moments, float]]) -> Moments:
-        """The moments of a mixture; the weights sum to 1."""
+        """Return the moments of a mixture; the weights sum to 1."""
         grams = [weight * moments.gram for moments, weight in parts]
         means = [weight * moments.mean for moments, weight in parts]
         return cls(torch.stack(grams).sum(0), torch.stack(means).sum(0))
 
 
 Distance = Callable[[Moments], Tensor]
-"""From a target: how far other moments are, a scalar that autograd can differentiate."""
+"""The distance of moments to a target, a scalar that autograd can differentiate."""
 
 
 def gram_distance(target: Moments, form: Form) -> Distance:
-    """Between Gram matrices: see ``gram.style_layer_loss``."""
+    """Return the distance to the target's Gram matrix, see ``gram.style_layer_loss``."""
     return lambda moments: style_layer_loss(moments.gram, target.gram, form)
 
 
 def moments_distance(target: Moments) -> Distance:
-    """Between covariances C, T and means μ, ν, each relative to the target's:
+    """Return the distance to the target's covariance T and mean ν, each relative to the target.
 
         ‖C − T‖² / ‖T‖² + ‖μ − ν‖² / ‖ν‖²
 
-    Matching both is matching batch normalisation statistics with their correlations (Li et al.
-    2017, "Demystifying neural style transfer"); a Gram matrix mixes the two.
+    Matching both amounts to matching batch normalisation statistics with their correlations (Li et
+    al. 2017, "Demystifying neural style transfer"). A Gram matrix mixes the two.
     """
-    wanted, ridge = target.covariance, torch.finfo(target.gram.dtype).tiny
-    size, mean_size = wanted.square().sum() + ridge, target.mean.square().sum() + ridge
+    covariance, tiny = target.covariance, torch.finfo(target.gram.dtype).tiny
+    size, mean_size = covariance.square().sum() + tiny, target.mean.square().sum() + tiny
 
     def distance(moments: Moments) -> Tensor:
-        difference = (moments.covariance - wanted).square().sum() / size
+        difference = (moments.covariance - covariance).square().sum() / size
         return difference + (moments.mean - target.mean).square().sum() / mean_size
 
     return distance
 
 
 class MomentsTap(Steady):
-    """Gathers the moments of a layer, in the region that ``guide`` (h, w) says or everywhere, and
-    pulls them to where ``distance`` is least. Without a distance it only gathers.
+    """The loss of the moments of a layer.
+
+    Args:
+        distance: The loss as a function of the moments. Without it the tap only gathers moments.
+        guide: How much each location counts, (h, w), summing to 1. None: all the same.
     """
 
     def __init__(self, distance: Distance | None = None, guide: Tensor | None = None) -> None:
@@ -88,7 +96,7 @@ class MomentsTap(Steady):
 
     @property
     def moments(self) -> Moments:
-        """What was gathered so far."""
+        """The moments gathered so far."""
         assert self.products is not None
         assert self.sums is not None
         count = self.locations if self.guide is None else 1.0
@@ -106,7 +114,7 @@ class MomentsTap(Steady):
         self.locations += flat.shape[1]
 
     def loss(self) -> Tensor:
-        # Features never see autograd, but what is small does: losses are what their functions say.
+        # Autograd differentiates the small statistics, but never sees the features.
         assert self.distance is not None
         with torch.enable_grad():
             moments = self.moments
@@ -135,18 +143,18 @@ class MomentsTap(Steady):
             total.add_(mean_slope, alpha=1 / self.locations)
 
     def _guide(self, features: Tensor, top: int) -> Tensor:
-        """The guide of these rows, (1, h·w)."""
+        """Return the guide of these rows, (1, h·w)."""
         assert self.guide is not None
         return rows_of(self.guide, features, top).reshape(1, -1).to(features.dtype)
 
 
 def flattened(features: Tensor) -> Tensor:
-    """(1, C, H, W) → (C, H·W), a view where the features are laid out densely."""
+    """Return features (1, C, H, W) as (C, H·W), a view if they are dense in memory."""
     return features[0].flatten(1)
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """A Bᵀ of (C, L) each, in float32 or better, without a float32 copy of them."""
+    """Return A Bᵀ for matrices (C, L), in float32 or better, without float32 copies of them."""
     if a.dtype != torch.bfloat16:
         return a @ b.T
     if a.is_cuda:

@@ -1,4 +1,4 @@
-"""Style as the nearest of the painting's features (Kolkin et al. 2022, NNST; Zhang et al. 2022)."""
+"""A style loss of nearest features (Kolkin et al. 2022, NNST; Zhang et al. 2022, ARF)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from impasto.losses.layers import Steady, exact, rows_of
 from impasto.losses.moments import flattened
 
 CHUNK = 4096
-"""Locations that are compared with the style's at a time."""
+"""Number of locations that are compared with the samples at a time, which limits the memory."""
 
 
 class NearestTap(Steady):
-    """The mean, over the locations of a layer, of the cosine distance to the nearest of the style's
-    features: Zhang et al. 2022, "ARF: artistic radiance fields", section 4. In [0, 2].
+    """The mean cosine distance, in [0, 2], from the features of a layer to the nearest samples.
+
+    It is the loss of Zhang et al. 2022, "ARF: artistic radiance fields", section 4.
 
     Args:
-        samples: Features of the styles, (C, n) each.
+        samples: The features of each style, (C, n).
         guide: How much each location counts, (h, w), summing to 1. None: all the same.
     """
 
@@ -31,14 +32,14 @@ class NearestTap(Steady):
         self.start()
 
     def start(self) -> None:
-        self.nearest: list[Tensor] = []  # (h, W) each, which sample
+        self.nearest: list[Tensor] = []  # (h, W) each: indices of samples
         self.sum = torch.zeros((), device=self.samples.device, dtype=exact(self.samples))
         self.locations = 0
 
     def look(self, features: Tensor, top: int) -> None:
         flat = flattened(features)
-        ours = functional.normalize(flat, dim=0)
-        parts = [(self.samples.T @ part).max(dim=0) for part in torch.split(ours, CHUNK, dim=1)]
+        unit = functional.normalize(flat, dim=0)
+        parts = [(self.samples.T @ part).max(dim=0) for part in torch.split(unit, CHUNK, dim=1)]
         distances = 1 - torch.cat([part.values for part in parts]).to(self.sum)
         if self.guide is not None:
             distances *= rows_of(self.guide, features, top).flatten()
@@ -55,10 +56,10 @@ class NearestTap(Steady):
         # d(1 − f·s/|f|)/df = ((f̂·s) f̂ − s) / |f|
         flat = flattened(features)
         length = flat.norm(dim=0, keepdim=True).clamp(min=1e-12)
-        ours = flat / length
-        theirs = self.samples[:, rows_of(self.indices, features, top).flatten()]
+        unit = flat / length
+        nearest = self.samples[:, rows_of(self.indices, features, top).flatten()]
         share: Tensor | float = self.weight / self.locations
         if self.guide is not None:
             share = self.weight * rows_of(self.guide, features, top).reshape(1, -1).to(flat)
-        pulled = ((ours * theirs).sum(0, keepdim=True) * ours - theirs) * (share / length)
+        pulled = ((unit * nearest).sum(0, keepdim=True) * unit - nearest) * (share / length)
         flattened(gradient).add_(pulled)

@@ -1,4 +1,4 @@
-"""The objective: the weighted sum of content, style and total variation loss."""
+"""The objective: the weighted sum of the content, style and total variation losses."""
 
 from __future__ import annotations
 
@@ -26,16 +26,23 @@ from impasto.networks.layers import reduction
 from impasto.settings.objective import ObjectiveSettings
 
 Key = tuple[str, str]
-"""A layer and a kind of style loss."""
+"""The name of a layer and of a style loss."""
 SIDE_STREAMS = 3
+"""Number of CUDA streams on which the style losses are computed side by side."""
 TERMS = ("content", "style", "tv", "total")
 
 
 @dataclass(frozen=True)
 class Losses:
-    """The weighted terms of the objective and their sum. ``layers`` has the parts of the first two,
-    ``{"content block4_conv2": …, "style block1_conv1": …}``, and in a film ``"temporal"``, which
-    ``total`` includes.
+    """The weighted terms of the objective and their sum.
+
+    Attributes:
+        content: The content loss.
+        style: The style loss.
+        tv: The total variation loss.
+        total: The sum of all terms, including the temporal loss of a film.
+        layers: The parts of the content and style loss,
+            ``{"content block4_conv2": …, "style block1_conv1": …}``, and in a film ``"temporal"``.
     """
 
     content: float
@@ -46,6 +53,7 @@ class Losses:
 
     @property
     def finite(self) -> bool:
+        """Whether the sum is a finite number."""
         return math.isfinite(self.total)
 
     def as_dict(self) -> dict[str, float]:
@@ -55,8 +63,14 @@ class Losses:
 
 @dataclass(frozen=True, eq=False)
 class Anchor:
-    """A picture (1, 3, H, W) that the image is not to leave where ``trust`` (1, 1, H, W), 0 to 1,
-    is high: the frame before of a film, warped (Ruder et al. 2016, equation 8).
+    """A picture to which the image is held: the warped previous frame of a film.
+
+    It adds the temporal loss of Ruder et al. 2016, equation 8.
+
+    Attributes:
+        picture: The picture, (1, 3, H, W).
+        trust: How strongly each place is held, 0 to 1, (1, 1, H, W).
+        weight: The weight of the loss.
     """
 
     picture: Tensor
@@ -64,7 +78,7 @@ class Anchor:
     weight: float
 
     def at(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the loss, a 0-dim tensor, and its gradient."""
+        """Return the loss of an image (1, 3, h, w), a 0-dim tensor, and its gradient."""
         height, width = image.shape[-2:]
         target, trust = (
             resize(part, height, width, "antialias").to(image)
@@ -79,18 +93,26 @@ class Objective:
     """α·content + β·style + γ·tv of an image, against one content image and one or more styles
     (Gatys et al. 2016, equation 7; total variation as in the TensorFlow tutorial).
 
-    ``content`` (1, 3, H, W) is RGB in [0, 1]. The styles of a region are blended by what a loss
-    compares: moments, quantiles, features. A region's loss counts as much as its area.
-    ``ObjectiveSettings`` says what ``strength`` means. The network sees a seamless picture with its
-    opposite edges around it, and so the content. ``anchor`` is one more term, of a film.
+    The styles of a region are blended in the quantities that a loss compares: moments, quantiles or
+    features. The loss of a region is weighted by its area. ``ObjectiveSettings`` defines the
+    meaning of ``strength``. The network sees a seamless picture, and its content image, continued
+    by their opposite edges.
 
     ``recipe.style_goal`` makes the style loss steeper, see ``steepened``: a style that is hard to
-    reach pulls harder, one that is reached leaves more of the content.
+    reach pulls harder, and a style that is reached leaves more of the content.
 
-    With ``shifts`` the network sees the image shifted by one of them, which ``begin_step`` selects.
-    Max pooling sees an image on one grid; what is optimised on several has no mesh.
+    Max pooling sees an image on a fixed grid, which can leave a mesh in the result. An image that
+    is optimised in several shifted views has no mesh.
 
-    On CUDA an evaluation is captured as a graph, see ``networks.graph``.
+    On CUDA an evaluation is captured as a graph, see ``networks/kernels/graph.py``.
+
+    Args:
+        engine: The encoder.
+        recipe: The layers, losses and weights.
+        content: The content image, (1, 3, H, W), RGB in [0, 1].
+        regions: The regions of the picture and their styles.
+        anchor: The picture to which the image is held, of a film.
+        shifts: The shifts of the image, px down and right. ``begin_step`` selects one of them.
     """
 
     def __init__(
@@ -109,7 +131,7 @@ class Objective:
         losses = [loss for region in regions for loss in self._style_losses(region, content)]
         self.style = [(layer, loss) for layer, loss, _ in losses]
         self.with_goal = [index for index, (*_, has_goal) in enumerate(losses) if has_goal]
-        self.painted = sum(_area(region) for region in regions)
+        self.painted_area = sum(_area(region) for region in regions)
         self.content = list(self._content_losses(content, len(shifts)))
         self.taps = _by_layer([*self.content, *self.style])
         self.begin_step(0)
@@ -128,7 +150,7 @@ class Objective:
         self.graph.forget()
 
     def begin_step(self, step: int) -> None:
-        """Update what changes from step to step: the view, and whatever the losses update."""
+        """Update whatever changes from step to step: the view, and the state of the losses."""
         self.views.select(step)
         for _, loss in (*self.content, *self.style):
             loss.begin_step(step)
@@ -140,7 +162,7 @@ class Objective:
         return self.read(terms)
 
     def losses_and_gradient(self, image: Tensor) -> tuple[Losses, Tensor]:
-        """Return the terms, and the gradient of their sum with respect to ``image``."""
+        """Return the weighted terms, and the gradient of their sum with respect to ``image``."""
         terms, gradient = self.evaluate(image)
         return self.read(terms), gradient
 
@@ -155,12 +177,14 @@ class Objective:
         done = self._forward(image, keep=True)
         terms, gradient = self._terms_and_slope(image)
         if self.taps:
-            gradient = gradient + self._seen(self.engine.backward(done, self.taps))
+            gradient = gradient + self._image_gradient(self.engine.backward(done, self.taps))
         return terms, gradient
 
     def gradient_shares(self, image: Tensor) -> dict[str, float]:
-        """Return each style layer's share of the style's gradient at ``image``: the norm of its
-        gradient with respect to the pixels, over the sum of all layers' norms.
+        """Return each style layer's share of the gradient of the style loss at ``image``.
+
+        The share is the norm of the layer's gradient with respect to the pixels, divided by the sum
+        of all layers' norms.
         """
         norms: dict[str, float] = {}
         for layer in dict.fromkeys(layer for layer, _ in self.style):
@@ -168,10 +192,10 @@ class Objective:
             taps: Taps = {layer: losses}
             for loss in losses:
                 loss.start()
-            done = self.engine.forward(self._shown(image), taps)
+            done = self.engine.forward(self._network_input(image), taps)
             for loss in losses:
                 loss.loss()
-            norms[layer] = float(self._seen(self.engine.backward(done, taps)).norm())
+            norms[layer] = float(self._image_gradient(self.engine.backward(done, taps)).norm())
         total = sum(norms.values())
         return {layer: norm / total if total else 0.0 for layer, norm in norms.items()}
 
@@ -180,22 +204,22 @@ class Objective:
             loss.start()
         if not self.taps:
             return None  # total variation alone needs no network
-        return self.engine.forward(self._shown(image), self.taps, keep=keep)
+        return self.engine.forward(self._network_input(image), self.taps, keep=keep)
 
-    def _shown(self, image: Tensor) -> Tensor:
-        """Return what the network sees of an image."""
+    def _network_input(self, image: Tensor) -> Tensor:
+        """Return the selected view of an image; a seamless one is continued by its edges."""
         view = self.views.of(image)
         return wrapped(view) if self.recipe.seamless else view
 
-    def _seen(self, gradient: Tensor) -> Tensor:
-        """Return the gradient of the image, given that of what the network saw."""
+    def _image_gradient(self, gradient: Tensor) -> Tensor:
+        """Return the gradient of the image, given the gradient of the network's input."""
         return self.views.adjoint(folded(gradient) if self.recipe.seamless else gradient)
 
     def _terms_and_slope(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return the terms after a forward pass, and the gradient of those that need no network.
 
-        The terms (n,) are weighted: total variation, the anchor, then the content losses and the
-        style losses one by one.
+        The terms (n,) are weighted: total variation, the temporal loss, each content loss, and each
+        style loss.
         """
         with torch.enable_grad():
             pixels = image.detach().requires_grad_()
@@ -203,10 +227,10 @@ class Objective:
                 pixels, self.recipe.tv_norm, seamless=self.recipe.seamless
             )
             (slope,) = torch.autograd.grad(variation, pixels)
-        held = variation.new_zeros(())
+        temporal = variation.new_zeros(())
         if self.anchor is not None:
-            held, pull = self.anchor.at(image.detach())
-            slope = slope + pull
+            temporal, anchor_gradient = self.anchor.at(image.detach())
+            slope = slope + anchor_gradient
         content = [loss.weight * loss.loss() for _, loss in self.content]
         style = self._steepen(
             [
@@ -214,10 +238,10 @@ class Objective:
                 for weight, part in zip(self.style_weights, self._style_parts(), strict=True)
             ]
         )
-        return torch.stack([variation.detach(), held, *content, *style]), slope
+        return torch.stack([variation.detach(), temporal, *content, *style]), slope
 
     def _style_parts(self) -> list[Tensor]:
-        """Return the style losses; a GPU computes them side by side, because they are small."""
+        """Return the style losses. A GPU computes them side by side, because each one is small."""
         if self.views.selected[0].device.type != "cuda":
             return [loss.loss() for _, loss in self.style]
         current, parts = torch.cuda.current_stream(), []
@@ -231,13 +255,13 @@ class Objective:
         return parts
 
     def read(self, terms: Tensor) -> Losses:
-        """Return the terms of ``evaluate`` as numbers, which waits for the device."""
+        """Return the terms of ``evaluate`` as numbers. This waits for the device."""
         names = [f"content {layer}" for layer, _ in self.content]
         names += [f"style {layer}" for layer, _ in self.style]
         tv, temporal, *numbers = terms.tolist()
         layers: dict[str, float] = defaultdict(float)
         for name, number in zip(names, numbers, strict=True):
-            layers[name] += number  # of several losses and regions
+            layers[name] += number  # several losses and regions may share a layer
         content, style = (
             sum(number for name, number in layers.items() if name.startswith(term))
             for term in ("content", "style")
@@ -249,10 +273,11 @@ class Objective:
     def _steepen(self, parts: list[Tensor]) -> list[Tensor]:
         """Return the parts of the style loss, scaled so that they sum to the steepened loss.
 
-        Scales the weights of the losses, and so their gradients, by the steepened loss's slope.
+        The weights of the losses, and with them their gradients, are scaled by the slope of the
+        steepened loss.
         """
         recipe = self.recipe
-        unit = recipe.style_strength * self.painted
+        unit = recipe.style_strength * self.painted_area
         if recipe.loss_form != "relative" or not (recipe.style_goal and self.with_goal and unit):
             return parts
         total = torch.stack([parts[index] for index in self.with_goal]).sum() / unit
@@ -271,7 +296,7 @@ class Objective:
         for view in range(views):
             self.views.select(view)
             recorders = {layer: Recorder() for layer in weights}
-            shown = self._shown(content)
+            shown = self._network_input(content)
             self.engine.forward(shown, _by_layer(list(recorders.items())), keep=False)
             for layer, recorder in recorders.items():
                 targets[layer].append(recorder.features())
@@ -296,9 +321,9 @@ class Objective:
         layer_weights = shares(recipe.style_layers, recipe.loss_form)
         kinds = {kind: share for kind, share in recipe.style_loss.items() if share}
         mask = region.mask
-        if recipe.seamless:  # what lies around the picture is in it already, and counts there
+        if recipe.seamless:  # the continuation repeats the picture, which counts once
             mask = framed(mask, content)
-        shape = self._shown(content).shape
+        shape = self._network_input(content).shape
         gathered: dict[Key, list[tuple[Tap, float]]] = defaultdict(list)
         for style in region.styles:
             taps = self._gather(style, list(layer_weights), list(kinds))
@@ -307,7 +332,7 @@ class Objective:
         for layer in layer_weights:
             guide = _guide(mask, layer, shape)
             if mask is not None and guide is None:
-                continue  # too small a region to be seen there
+                continue  # the region is too small for this layer
             for kind, share in kinds.items():
                 family = style_loss(kind)
                 loss = family.layer_loss(gathered[layer, kind], recipe.loss_form, guide)
@@ -315,11 +340,11 @@ class Objective:
                 yield layer, loss, family.has_goal
 
     def _gather(self, style: Style, layers: Sequence[str], kinds: Sequence[str]) -> dict[Key, Tap]:
-        """Collect the statistics of a painting for each layer and kind of loss.
+        """Collect the statistics of a style image for each layer and kind of loss.
 
         The zero padding at an image's border changes the features there. A seamless picture has no
-        border and would imitate these features with coloured specks. So its painting is continued
-        by its reflection, and the statistics leave the reflection out.
+        border and would imitate these features with coloured specks. Therefore its style image is
+        continued by its reflection, and the statistics leave the reflection out.
         """
         rgb = mirrored(style.rgb) if self.recipe.seamless else style.rgb
         height, width = rgb.shape[-2:]
@@ -337,7 +362,7 @@ class Objective:
         return taps
 
     def _balance(self, image: Tensor) -> None:
-        """Scale the losses so that each style layer's share of the gradient is its weight."""
+        """Scale the losses such that each style layer's share of the gradient is its weight."""
         wanted = shares(self.recipe.style_layers, "relative")
         measured = self.gradient_shares(image)
         for layer, loss in self.style:
@@ -345,26 +370,36 @@ class Objective:
                 loss.weight *= wanted[layer] / measured[layer]
 
 
-STEEPEST = 2.0
-"""Ratio of a loss to its goal from which on the steepened loss is a straight line."""
+LINEAR_RATIO = 2.0
+"""Ratio of a loss to its goal above which the steepened loss is a straight line."""
 
 
 def steepened(loss: Tensor, goal: float) -> tuple[Tensor, Tensor]:
-    """Return a steepened loss relative to ``loss``, and its derivative: 0-dim tensors.
+    """Return the ratio of the steepened loss to ``loss``, and the derivative of the steepened loss.
 
-    The steepened loss is loss³ / 3 goal², and from ``STEEPEST`` goals on the tangent there. Its
-    derivative is 1 at the goal, so that it pulls as ``loss`` does there, and harder further away.
+    The steepened loss is loss³ / 3 goal² up to ``LINEAR_RATIO`` times the goal, and the tangent
+    above. Its derivative is 1 at the goal, so it pulls there as ``loss`` does, and harder above.
+
+    Args:
+        loss: The loss, a 0-dim tensor.
+        goal: The loss at which the derivative is 1.
+
+    Returns:
+        The ratio and the derivative, 0-dim tensors.
     """
     x = loss / goal
-    far = x.clamp(min=STEEPEST)
-    line = STEEPEST**2 * (1 - 2 * STEEPEST / (3 * far))
-    return torch.where(x < STEEPEST, x.square() / 3, line), x.clamp(max=STEEPEST).square()
+    far = x.clamp(min=LINEAR_RATIO)
+    line = LINEAR_RATIO**2 * (1 - 2 * LINEAR_RATIO / (3 * far))
+    is_near = x < LINEAR_RATIO
+    return torch.where(is_near, x.square() / 3, line), x.clamp(max=LINEAR_RATIO).square()
 
 
 @cache
 def _side_streams() -> list[torch.cuda.Stream]:
-    """Return the streams for what may run side by side, the same ones for all objectives: cuBLAS
-    keeps a work space of some 64 MB for each stream that it has ever seen.
+    """Return the CUDA streams for the style losses.
+
+    All objectives share them, because cuBLAS keeps a workspace of some 64 MB for every stream that
+    it has ever used.
     """
     return [torch.cuda.Stream() for _ in range(SIDE_STREAMS)]  # type: ignore[no-untyped-call]
 

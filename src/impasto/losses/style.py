@@ -1,8 +1,8 @@
-"""Style losses: what each gathers of a style image, and the loss that it makes of it.
+"""The interface of style losses, and the built-in ones.
 
-A style loss is an object with the two functions of ``StyleLoss``. A loss of means and covariances
-is ``MomentsLoss`` with a plain function, see ``moments.py``. New ones are added by
-``impasto.register_loss``, or by a package in the entry point group ``impasto.losses``.
+A style loss is an object with the two methods of ``StyleLoss``. A loss of means and covariances is
+a ``MomentsLoss`` of a plain function, see ``moments.py``. A program adds a loss by
+``impasto.register_loss``, and a package by the entry point group ``impasto.losses``.
 """
 
 from __future__ import annotations
@@ -31,9 +31,14 @@ from impasto.settings.methods import STYLE_LOSSES
 
 @dataclass(frozen=True, eq=False)
 class Style:
-    """A painting ``rgb`` (1, 3, h, w) in [0, 1], the part of it that is meant, a mask (1, 1, h, w)
-    or None for all, and how much it counts among the styles of its region. ``plain`` (1, 1, h, w)
-    is how much each place counts in the layers of blocks 4 and 5, None for all the same.
+    """A style image of a region.
+
+    Attributes:
+        rgb: The pixels, (1, 3, h, w) in [0, 1].
+        mask: The part of the image that counts, (1, 1, h, w), or None for the whole image.
+        weight: The weight among the styles of the region.
+        plain: How much each place counts in the layers of blocks 4 and 5, (1, 1, h, w). None: all
+            the same.
     """
 
     rgb: Tensor
@@ -42,7 +47,7 @@ class Style:
     plain: Tensor | None = None
 
     def mask_in(self, layer: str) -> Tensor | None:
-        """How much each place counts in a layer, (1, 1, h, w), or None for all the same."""
+        """Return how much each place counts in a layer, (1, 1, h, w). None: all the same."""
         if self.plain is None or layer < "block4":
             return self.mask
         return self.plain if self.mask is None else self.plain * self.mask
@@ -50,8 +55,11 @@ class Style:
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of the picture, a mask (1, 1, H, W) in [0, 1] or None for all of it, and its styles,
-    whose weights sum to 1.
+    """A part of the picture and its styles.
+
+    Attributes:
+        styles: The styles, whose weights sum to 1.
+        mask: The part, (1, 1, H, W) in [0, 1], or None for the whole picture.
     """
 
     styles: Sequence[Style]
@@ -59,12 +67,19 @@ class Region:
 
 
 class Sampler:
-    """Keeps evenly spread features of a layer while a painting goes up."""
+    """A tap that keeps evenly spread features of a layer.
 
-    def __init__(self, most: int, locations: int, guide: Tensor | None = None) -> None:
+    Args:
+        max_samples: The largest number of features.
+        locations: The number of the layer's locations.
+        guide: How much each location counts, (h, w). Those with at least half of the maximum are
+            sampled. None: all are.
+    """
+
+    def __init__(self, max_samples: int, locations: int, guide: Tensor | None = None) -> None:
         self.inside = None if guide is None else inside(guide)
         count = locations if self.inside is None else int(self.inside.sum())
-        self.stride = max(1, -(-count // most))
+        self.stride = max(1, -(-count // max_samples))
         self.parts: list[Tensor] = []
 
     def look(self, features: Tensor, top: int) -> None:
@@ -78,7 +93,7 @@ class Sampler:
 
     @property
     def samples(self) -> Tensor:
-        """(C, n)."""
+        """The features, (C, n)."""
         return torch.cat(self.parts, dim=1)
 
 
@@ -86,12 +101,12 @@ class StyleLoss(Protocol):
     """A way to compare the features of a layer with those of style images."""
 
     has_goal: bool
-    """Whether ``style_goal`` makes the loss steeper. False for a loss that is far above the goal
-    even in a finished picture.
+    """Whether ``style_goal`` makes the loss steeper. It is False for a loss that stays far above
+    the goal even in a finished picture.
     """
 
     def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
-        """Return what looks at a layer while a style image goes through the encoder.
+        """Return the tap that sees a layer while a style image passes through the encoder.
 
         Args:
             locations: The number of the layer's locations.
@@ -102,12 +117,12 @@ class StyleLoss(Protocol):
     def layer_loss(
         self, gathered: Sequence[tuple[Tap, float]], form: Form, guide: Tensor | None
     ) -> LayerLoss:
-        """Return the loss of one layer; ``LayerLoss`` says what it has to do.
+        """Return the loss of one layer; ``LayerLoss`` is its interface.
 
         Args:
-            gathered: What ``gatherer`` returned for each style image of the region, after it has
-                looked, and the style's weight. The weights sum to 1.
-            form: How the loss is written.
+            gathered: The tap from ``gatherer`` for each style image of the region, after the style
+                image has passed, and the weight of the style. The weights sum to 1.
+            form: The form of the loss.
             guide: How much each location of the picture counts, (h, w), summing to 1. None: all
                 the same.
         """
@@ -116,17 +131,19 @@ class StyleLoss(Protocol):
 
 @dataclass(frozen=True)
 class MomentsLoss:
-    """A loss that sees features through their mean and covariance alone.
+    """A loss that sees only the mean and covariance of features.
 
-    ``distance`` returns, for the moments of the style, a function of other moments: how far they
-    are, a scalar that autograd can differentiate.
+    Attributes:
+        distance: Returns the loss for the moments of the style: a function of other moments, whose
+            result is a scalar that autograd can differentiate.
+        has_goal: See ``StyleLoss``.
     """
 
     distance: Callable[[Moments, Form], Distance]
     has_goal: bool = True
 
     def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
-        """Return what gathers the moments."""
+        """Return a tap that gathers the moments."""
         return MomentsTap(guide=guide)
 
     def layer_loss(
@@ -139,19 +156,22 @@ class MomentsLoss:
 
 @dataclass(frozen=True)
 class SamplesLoss:
-    """A loss that compares with features of the style images themselves, ``most`` of each.
+    """A loss that compares features with those of the style images themselves.
 
-    ``make`` returns the loss of a layer for the features (C, n) of each style with its weight, and
-    the guide of the picture.
+    Attributes:
+        make: Returns the loss of a layer, given the features (C, n) of each style with its weight,
+            and the guide of the picture.
+        max_samples: The largest number of features that are kept of each style image.
+        has_goal: See ``StyleLoss``.
     """
 
     make: Callable[[Sequence[tuple[Tensor, float]], Tensor | None], LayerLoss]
-    most: int
+    max_samples: int
     has_goal: bool = True
 
     def gatherer(self, locations: int, guide: Tensor | None) -> Tap:
-        """Return what keeps evenly spread features."""
-        return Sampler(self.most, locations, guide)
+        """Return a tap that keeps evenly spread features."""
+        return Sampler(self.max_samples, locations, guide)
 
     def layer_loss(
         self, gathered: Sequence[tuple[Tap, float]], form: Form, guide: Tensor | None
@@ -164,25 +184,34 @@ class SamplesLoss:
 GRAM = MomentsLoss(gram_distance)
 MOMENTS = MomentsLoss(lambda target, form: moments_distance(target))
 W2 = MomentsLoss(lambda target, form: gaussian_distance(target))
-SWD = SamplesLoss(SlicedTap, most=1 << 16)
+SWD = SamplesLoss(SlicedTap, max_samples=1 << 16)
 NEAREST = SamplesLoss(
     lambda samples, guide: NearestTap([features for features, _ in samples], guide),
-    most=1 << 12,
+    max_samples=1 << 12,
     has_goal=False,
 )
 
 
 def style_loss(name: str) -> StyleLoss:
-    """Return a style loss. Raises RecipeError: there is none of that name."""
+    """Return a style loss by its name.
+
+    Raises:
+        RecipeError: There is no loss of that name.
+    """
     loss: StyleLoss = STYLE_LOSSES[name]
     return loss
 
 
 def register_loss(name: str, loss: StyleLoss) -> None:
-    """Add a style loss for this process, for the setting ``style_loss``; an installed package
-    announces its losses instead in the entry point group ``impasto.losses``.
+    """Register a style loss in this process, under a name for the setting ``style_loss``.
+
+    An installed package announces its losses in the entry point group ``impasto.losses`` instead.
+
+    Args:
+        name: The name, a lower-case identifier.
+        loss: The style loss.
 
     Raises:
-        ValueError: There is a loss of this name.
+        ValueError: The name is taken, or isn't a lower-case identifier.
     """
     STYLE_LOSSES.register(name, loss)

@@ -10,8 +10,15 @@ Norm = Literal["l1", "l2"]
 
 
 def deltas(image: Tensor, *, seamless: bool = False) -> tuple[Tensor, Tensor]:
-    """The differences along x (N, C, H, W−1) and along y (N, C, H−1, W) of (N, C, H, W);
-    ``seamless``: also from the last column and row to the first, (N, C, H, W) both.
+    """Return the differences between neighbouring pixels of images (N, C, H, W).
+
+    Args:
+        image: The images.
+        seamless: Whether the last column and row are neighbours of the first ones.
+
+    Returns:
+        The differences along x, (N, C, H, W−1), and along y, (N, C, H−1, W). Both are (N, C, H, W)
+        if ``seamless``.
     """
     if seamless:
         return image.roll(-1, dims=-1) - image, image.roll(-1, dims=-2) - image
@@ -19,10 +26,15 @@ def deltas(image: Tensor, *, seamless: bool = False) -> tuple[Tensor, Tensor]:
 
 
 def total_variation(image: Tensor, norm: Norm, *, seamless: bool = False) -> Tensor:
-    """How rough an image (1, C, H, W) is, a scalar; zero where it is one flat colour.
+    """Return the total variation of an image, a scalar, which is zero for a single flat colour.
 
-    ``l1``: Σ |Δx| + Σ |Δy|, equal to TensorFlow's ``tf.image.total_variation``.
-    ``l2``: mean(Δx²) + mean(Δy²), which doesn't depend on the size.
+    Norm ``l1`` is Σ |Δx| + Σ |Δy|, as in TensorFlow's ``tf.image.total_variation``. Norm ``l2`` is
+    mean(Δx²) + mean(Δy²), which doesn't depend on the size of the image.
+
+    Args:
+        image: The image, (1, C, H, W).
+        norm: The norm of the differences.
+        seamless: Whether opposite edges of the image are neighbours.
     """
     x, y = deltas(image, seamless=seamless)
     if norm == "l1":

@@ -1,4 +1,4 @@
-"""Style as optimal transport: how far features have to move to be distributed as the painting's."""
+"""Style losses from optimal transport: the distance between distributions of features."""
 
 from __future__ import annotations
 
@@ -13,30 +13,38 @@ from impasto.losses.layers import Steady, exact, inside, rows_of
 from impasto.losses.moments import Distance, Moments, flattened
 
 KEPT_VARIANCE = 0.999
-"""Share of the style's variance that its principal components have to hold."""
+"""Share of the target's variance that its first principal components must contain."""
 MAX_COMPONENTS = 128
+"""Largest number of these components, which limits the size of the matrix square root."""
 RIDGE = 1e-6
-"""Added to the spectrum under the root, relative to the target's mean: its slope is infinite where
-there are fewer locations than channels."""
+"""Added to the eigenvalues under the root, relative to their mean at the target. The slope would be
+infinite where there are fewer locations than channels."""
 ROUNDING = 1e-6
 """Bound for the rounding error of a covariance's eigenvalues in float32, relative to the trace of
 the second moments; far below every eigenvalue that counts."""
 ITERATIONS = 30
-"""Enough for eigenvalues from 1 down to 1e-9: each multiplies a small one's root by 1.5, and the
-last five double the number of correct digits."""
-DIRECTIONS = 32
-"""One-dimensional projections that a distribution is compared in."""
+"""Newton–Schulz iterations, enough for eigenvalues from 1 down to 1e-9: each one multiplies the
+root of a small eigenvalue by 1.5, and the last five double the number of correct digits."""
+MAX_DIRECTIONS = 32
+"""Largest number of one-dimensional projections in which two distributions are compared."""
 
 
 def gaussian_distance(target: Moments) -> Distance:
-    """The squared 2-Wasserstein distance between two Gaussians with the features' moments (Dowson &
-    Landau 1982), relative to the target's second moment:
+    """Return the squared 2-Wasserstein distance to a target, between Gaussians with the moments.
 
         (‖μ − ν‖² + tr C + tr T − 2 tr (T^½ C T^½)^½) / (‖ν‖² + tr T)
 
-    With T = R Rᵀ the last trace is tr (Rᵀ C R)^½, and its derivative with respect to C is
-    ½ R (Rᵀ C R)^−½ Rᵀ: nothing is propagated back through a matrix square root. R holds the
-    target's first principal components, at most 128, so that the square root is a small one.
+    This is the distance of Dowson & Landau 1982, relative to the second moment of the target. With
+    T = R Rᵀ the last trace is tr (Rᵀ C R)^½, and its derivative with respect to C is
+    ½ R (Rᵀ C R)^−½ Rᵀ, so no gradient passes through a matrix square root. R consists of the
+    target's first principal components, at most ``MAX_COMPONENTS``, which keeps the square root
+    small.
+
+    Args:
+        target: The moments ν and T of the style image.
+
+    Returns:
+        A function of other moments μ and C.
     """
     covariance = target.covariance.double()
     variances, axes = torch.linalg.eigh(covariance.cpu())
@@ -48,7 +56,8 @@ def gaussian_distance(target: Moments) -> Distance:
     second_moment = target.mean.square().sum() + target.covariance.diagonal().sum()
     at_target = kept * (kept + ROUNDING * second_moment.cpu())  # the spectrum of Rᵀ T R
     ridge = float(RIDGE * at_target.mean()) + torch.finfo(torch.float32).tiny
-    # What makes it zero at the target, in spite of the ridge and the components left out.
+    # With this constant the distance is zero at the target, in spite of the ridge and the
+    # components left out.
     constant = (2 * (at_target + ridge).sqrt().sum() - variances.sum()).to(target.gram)
     size = (target.mean.square().sum() + variances.sum().to(target.gram)).clamp(min=1e-12)
 
@@ -63,11 +72,11 @@ def gaussian_distance(target: Moments) -> Distance:
 
 
 class _RootTrace(torch.autograd.Function):
-    """tr (Rᵀ C R + ridge)^½ for the covariance C of second moments (C, C) and a mean (C,), and
-    R (C, k).
+    """tr (Rᵀ C R + ridge)^½ for a covariance C, given as second moments (C, C) and a mean (C,).
 
-    The difference of two large numbers, C may have negative eigenvalues by rounding. A multiple of
-    the identity that is larger than the rounding error is added to it.
+    R is (C, k). The covariance is the difference of two large numbers, so rounding may give it
+    negative eigenvalues. Therefore a multiple of the identity that exceeds the rounding error is
+    added to it.
     """
 
     @staticmethod
@@ -98,11 +107,11 @@ def _roots_by_eigenvalues(matrix: Tensor, ridge: float) -> tuple[Tensor, Tensor]
 
 
 def _roots_by_iteration(matrix: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Return the same by matrix products alone: unlike eigenvalues, a CUDA graph can hold them.
+    """Return the same from matrix products alone, which a CUDA graph can contain.
 
-    The Newton–Schulz iteration Y ← Y P, Z ← P Z with P = (3 − Z Y) / 2 takes Y = A and Z = 1 to
-    A^½ and A^−½ if the eigenvalues of A lie in (0, 1] (Higham 2008, "Functions of matrices",
-    equation 6.35).
+    The Newton–Schulz iteration Y ← Y P, Z ← P Z with P = (3 − Z Y) / 2 starts from Y = A and Z = 1.
+    It converges to A^½ and A^−½ if the eigenvalues of A lie in (0, 1] (Higham 2008, "Functions of
+    matrices", equation 6.35).
     """
     identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
     matrix = matrix + ridge * identity
@@ -115,28 +124,33 @@ def _roots_by_iteration(matrix: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
 
 
 def directions(channels: int, like: Tensor) -> Tensor:
-    """Fixed random directions, orthogonal as far as there are channels, (n, C)."""
+    """Return fixed random directions (n, C), orthogonal to each other, of the type of ``like``."""
     generator = torch.Generator().manual_seed(channels)
-    count = min(DIRECTIONS, channels)
+    count = min(MAX_DIRECTIONS, channels)
     random = torch.randn(channels, count, generator=generator, dtype=torch.float64)
     axes: Tensor = torch.linalg.qr(random).Q.T.to(like)
     return axes
 
 
 def quantiles(ordered: Tensor, count: int) -> Tensor:
-    """``count`` evenly spaced quantiles (n, count) of samples in ascending order (n, L)."""
+    """Return ``count`` evenly spaced quantiles, (n, count), of ascending samples (n, L)."""
     if ordered.shape[1] == count:
         return ordered
     return functional.interpolate(ordered[None], size=count, mode="linear")[0]
 
 
 class SlicedTap(Steady):
-    """Pulls the distribution of a layer's features to that of the style's: the sliced 2-Wasserstein
-    distance (Heitz et al. 2021, "A sliced Wasserstein loss for neural texture synthesis"),
-    relative to the target's mean square. Along a direction, transport is sorting.
+    """The sliced 2-Wasserstein distance between the features of a layer and those of the styles.
 
-    ``targets``: (C, n) of the style's features and a weight each, which sum to 1; several styles
-    are blended by their quantiles. In a region, the locations that belong to it by half or more.
+    It is the loss of Heitz et al. 2021, "A sliced Wasserstein loss for neural texture synthesis",
+    relative to the mean square of the target. Along a single direction, the optimal transport pairs
+    the sorted projections.
+
+    Args:
+        targets: The features of each style, (C, n), and its weight. The weights sum to 1. Several
+            styles are blended by their quantiles.
+        guide: How much each location belongs to the region, (h, w). Those with at least half of the
+            maximum count. None: all locations count.
     """
 
     def __init__(
@@ -150,7 +164,7 @@ class SlicedTap(Steady):
         ]
         mean_square = sum(w * float(t.square().mean()) for t, w in self.targets)
         self.size = max(float(mean_square), 1e-12)
-        self.places: Tensor | None = None  # the locations of the region, all where None
+        self.places: Tensor | None = None  # the locations of the region; None: all locations
         if guide is not None:
             self.places = inside(guide).flatten().nonzero()[:, 0]
         self.weight: float | Tensor = 1.0

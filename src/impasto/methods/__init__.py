@@ -1,1 +1,1 @@
-"""The methods: algorithms that make a stylized image, a package each behind one interface."""
+"""The methods: algorithms that make a stylized image, one package for each."""

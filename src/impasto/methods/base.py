@@ -1,9 +1,9 @@
-"""What a method is: an algorithm that makes a stylized image.
+"""The interface of a method: an algorithm that makes a stylized image.
 
-A method is an object with a name, a schema of its settings, and a generator ``run``. Subclass
-``Method``, which has a sensible default for the rest, and announce an instance in the entry point
-group ``impasto.methods`` or by ``impasto.register_method``. The command line, Python, the studio
-and films then offer it; see docs/extending.md for a complete example.
+A method is an object with a name, a schema of its settings, and a generator ``run``. To add one,
+subclass ``Method``, which has sensible defaults for everything else. Announce an instance in the
+entry point group ``impasto.methods`` or by ``impasto.register_method``. The command line, Python,
+the studio and films then offer it; docs/extending.md has a complete example.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.settings.methods import METHODS, Accepts, MethodInfo
 from impasto.settings.recipe import Recipe
 
-# Torch is imported when a run needs it, so that help texts and the studio's server, which only ask
-# what a method is, start quickly.
+# Torch is imported only when a run needs it, because help texts and the studio's server, which only
+# read the attributes of methods, have to start quickly.
 if TYPE_CHECKING:
     import numpy as np
     import torch
@@ -33,39 +33,41 @@ if TYPE_CHECKING:
     from impasto.runs.progress import Progress, Snapshot
 
 START_UP_MB = 450
-"""Python and PyTorch with a small network, MB."""
+"""Memory of Python and PyTorch with a small network, MB."""
 BYTES_PER_PIXEL = 6 * 12
-"""Six images in float32: the photo, the picture, and what is computed from them."""
+"""Memory of six images in float32: the photo, the picture, and intermediate results."""
 TYPICAL_PIXELS = 512 * 384
-"""Pixels of the picture that ``Method.typical_seconds`` is about."""
+"""Pixels of a picture to which ``Method.typical_seconds`` applies."""
 
 
 class Batches(Protocol):
     """Paints batches of images of one size."""
 
     def takes(self, images: np.ndarray | Tensor) -> bool:
-        """Return whether these are a batch that it can paint."""
+        """Return whether the images are a batch that ``paint`` accepts."""
         ...
 
     def paint(self, images: np.ndarray | Tensor) -> Any:
-        """Paint a batch. Returns one of the same type, on the same device."""
+        """Paint a batch and return one of the same type, on the same device."""
         ...
 
 
 class LoadedStyle(Protocol):
-    """A job's style, loaded once for many photos. ``batches`` is None where painting several photos
-    at once is no faster.
+    """A job's style, loaded once for many photos.
+
+    Attributes:
+        batches: Paints several photos at once, or None where that is no faster.
     """
 
     batches: Batches | None
 
     def run(self, job: Job) -> Iterator[Progress]:
-        """Stylize the content of a job that differs from the loaded one in its content alone."""
+        """Stylize the content of a job that differs from the loaded one only in its content."""
         ...
 
 
 class PrepareFrame(Protocol):
-    """Makes the jobs that paint a frame, one for each style of the film."""
+    """A function that makes the jobs of a frame, one for each style of the film."""
 
     def __call__(
         self,
@@ -74,8 +76,12 @@ class PrepareFrame(Protocol):
         defaults: Mapping[str, Any] = {},
         overrides: Mapping[str, Any] = {},
     ) -> list[Job]:
-        """Prepare a frame with the settings of the film, over ``defaults`` and below
-        ``overrides``.
+        """Prepare the jobs of a frame.
+
+        Args:
+            frame: The frame.
+            defaults: Settings that those of the film override.
+            overrides: Settings that override those of the film.
         """
         ...
 
@@ -84,7 +90,7 @@ class FramePainter(Protocol):
     """Paints the frames of a film in turn."""
 
     is_steady: bool = False
-    """Whether frames follow each other without flicker, so that they needn't be stabilised."""
+    """Whether painted frames don't flicker, so that they needn't be stabilised."""
 
     def start(
         self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
@@ -95,7 +101,7 @@ class FramePainter(Protocol):
             pixels: (H, W, 3), uint8.
             time: Seconds from the start of the film.
             index: The frame's number in the film.
-            motion: How it moved since the frame before. None for the first frame of a shot.
+            motion: The motion since the previous frame. None for the first frame of a shot.
 
         Returns:
             A function that waits for the painted frame: (H, W, 3), float32, 0 to 255.
@@ -109,17 +115,22 @@ class FramePainter(Protocol):
         return self.start(pixels, time, index, motion)()
 
     def state(self) -> dict[str, Any]:
-        """Return what it takes to go on after the frame painted last, as for ``torch.save``."""
+        """Return the state from which to continue after the last frame, for ``torch.save``."""
         ...
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from what ``state`` returned."""
+        """Restore the state that ``state`` returned."""
         ...
 
 
 @dataclass(frozen=True)
 class FilmStyles:
-    """The styles of a film: ``times`` are the seconds at which each begins."""
+    """The styles of a film.
+
+    Attributes:
+        times: The time at which each style begins, seconds.
+        prepare: Makes the jobs of a frame, one for each style.
+    """
 
     times: Sequence[float]
     prepare: PrepareFrame
@@ -134,7 +145,7 @@ class Method(MethodInfo, Protocol):
 
     @property
     def preset(self) -> str:
-        """The preset that its settings start from."""
+        """The preset from which the settings start."""
         return self.name
 
     def device(self, recipe: Recipe, *, strict: bool = False) -> Device:
@@ -142,7 +153,7 @@ class Method(MethodInfo, Protocol):
 
         Args:
             recipe: The settings.
-            strict: Whether the user asked for the precision, even if it is slow here.
+            strict: Whether to use the precision of the recipe even if it is slow on the device.
 
         Raises:
             DeviceError: This machine has no such device.
@@ -168,25 +179,25 @@ class Method(MethodInfo, Protocol):
         return RunPlan(height, width, (Scale(height, width, steps=1),), Need(needed_mb=needed_mb))
 
     def prepare(self, job: Job, limits: Limits | None) -> Job:
-        """Check a job whose images are read, and complete it with what only this method needs.
+        """Check a job whose images have been read, and add what only this method needs.
 
         Raises:
-            RecipeError, ImageError, DeviceError: The run can't be made as it is asked for.
+            RecipeError, ImageError, DeviceError: The job can't be run as it is.
         """
         return job
 
     @abstractmethod
     def run(self, job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
-        """Yield a Progress now and then, the last one with the finished picture.
+        """Run a job, and yield its progress; the last event has the finished picture.
 
         Args:
-            job: What to make.
-            snapshot: Where to go on from, as if the run had never stopped.
+            job: The job.
+            snapshot: The state to continue from, as if the run had never stopped.
         """
         ...
 
     def estimate(self, job: Job) -> Estimate:
-        """Return what a run takes. By default the time grows with the number of pixels."""
+        """Return the time and memory of a run. By default, time is proportional to the pixels."""
         from impasto.runs.plan import Estimate
 
         plan = self.plan_of(job)
@@ -197,22 +208,23 @@ class Method(MethodInfo, Protocol):
         """Return the snapshot of a checkpoint.
 
         Args:
-            job: The job to go on with.
-            state: What ``Snapshot.state`` returned. It comes from a file: check it.
-            stored: The recipe in the checkpoint, where the user changed it.
+            job: The job to continue.
+            state: The values that ``Snapshot.state`` returned. They come from a file, so check
+                them.
+            stored: The recipe in the checkpoint. That of the job may have another number of steps.
 
         Raises:
-            CheckpointError: The state is damaged, or doesn't fit the job. The sentence begins with
-                its verb: the checkpoint's name is put before it.
+            CheckpointError: The state is damaged, or doesn't fit the job. The message begins with
+                a verb, because the checkpoint's name is put before it.
         """
         raise CheckpointError(f"is of the method {self.name}, whose runs can't be gone on with")
 
     def loaded(self, job: Job, limits: Limits | None) -> LoadedStyle | None:
-        """Load the style of a job for many photos. None if it has to be prepared for each."""
+        """Load the style of a job for many photos; None if each photo needs its own preparation."""
         return None
 
     def frame_painter(self, styles: FilmStyles, first: np.ndarray, *, steady: bool) -> FramePainter:
-        """Return a painter for the frames of a film. By default each frame is a picture of its own.
+        """Return a painter for the frames of a film. By default, frames are painted independently.
 
         Args:
             styles: The film's styles.
@@ -220,14 +232,14 @@ class Method(MethodInfo, Protocol):
             steady: Whether the frames of a shot should match.
 
         Raises:
-            RecipeError, ImageError: The film can't be made as it is asked for.
+            RecipeError, ImageError: The film can't be made with these settings.
         """
         from impasto.methods.frames import SingleFramePainter
 
         return SingleFramePainter(self, styles, first)
 
     def plan_of(self, job: Job) -> RunPlan:
-        """Return the plan of a job, or a new one if it is for another size.
+        """Return the plan of a job, or a new plan if that one is for another size.
 
         Raises:
             DeviceError: There is not enough memory.
@@ -264,11 +276,12 @@ def run_method(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]
 
 
 def register_method(method: Method) -> None:
-    """Add a method for this process; an installed package announces its methods instead in the
-    entry point group ``impasto.methods``.
+    """Register a method in this process, under its name.
+
+    An installed package announces its methods in the entry point group ``impasto.methods`` instead.
 
     Raises:
-        ValueError: There is a method of this name.
+        ValueError: The name is taken, or isn't a lower-case identifier.
     """
     METHODS.register(method.name, method)
 
@@ -281,15 +294,19 @@ def check_memory(
     needed_mb: float,
     start_up_mb: float,
 ) -> None:
-    """Raise DeviceError, with a size that would fit, if a run needs more memory than it may take.
+    """Check that a run doesn't need more memory than it may take.
 
     Args:
-        recipe: Its ``max_memory`` counts.
-        device: Where the run computes.
-        height: Of the result, px.
-        width: Of the result, px.
-        needed_mb: What the run takes at its peak, growing with the pixels from ``start_up_mb`` on.
-        start_up_mb: What it takes whatever the size.
+        recipe: The recipe, whose ``max_memory`` limits the memory.
+        device: The device of the run.
+        height: The height of the result, px.
+        width: The width of the result, px.
+        needed_mb: The peak memory of the run, MB: ``start_up_mb`` plus an amount proportional to
+            the pixels.
+        start_up_mb: The memory that doesn't depend on the size, MB.
+
+    Raises:
+        DeviceError: There is not enough memory. The message names a size that would fit.
     """
     from impasto.runs.plan import limit_mb
 
@@ -306,7 +323,11 @@ def check_memory(
 
 
 def check_accepted(job: Job) -> None:
-    """Raise RecipeError if a job asks for something that its method doesn't accept."""
+    """Check that a method accepts all inputs of a job.
+
+    Raises:
+        RecipeError: The method doesn't accept one of them.
+    """
     method, recipe = method_of(job.recipe), job.recipe
     accepts = method.accepts
     is_blended = len(job.styles) > 1
@@ -316,6 +337,6 @@ def check_accepted(job: Job) -> None:
         "style masks": bool(recipe.style_mask) and not accepts.style_masks,
         "a blank content image": job.content.blank and not accepts.blank_content,
     }
-    for what, is_refused in refused.items():
+    for kind, is_refused in refused.items():
         if is_refused:
-            raise RecipeError(f"the method {method.name} doesn't take {what}")
+            raise RecipeError(f"the method {method.name} doesn't take {kind}")

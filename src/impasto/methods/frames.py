@@ -1,4 +1,4 @@
-"""Frames of a film, and the painter for a method that has none of its own."""
+"""Conversions of film frames, and the default frame painter of a method."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from impasto.runs.progress import last
 
 
 class SingleFramePainter(FramePainter):
-    """Paints every frame as a picture of its own."""
+    """Paints every frame as an independent picture."""
 
     def __init__(self, method: Method, styles: FilmStyles, first: np.ndarray) -> None:
         check_single_style(method, styles)
@@ -27,27 +27,31 @@ class SingleFramePainter(FramePainter):
     def start(
         self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
     ) -> Callable[[], np.ndarray]:
-        """Paint a frame; see ``FramePainter``."""
+        """Paint a frame, see ``FramePainter.start``."""
         (job,) = self.styles.prepare(as_picture(pixels))
         painted = last(run_method(job)).result().array[..., :3]
         return lambda: painted * np.float32(255)
 
     def state(self) -> dict[str, Any]:
-        """Return nothing: no frame depends on another."""
+        """Return an empty state, because no frame depends on another."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on."""
+        """Do nothing, because there is no state."""
 
 
 def check_single_style(method: Method, styles: FilmStyles) -> None:
-    """Raise RecipeError if the style is to change over time, which the method can't do."""
+    """Check that a film has a single style, for a method that can't change the style over time.
+
+    Raises:
+        RecipeError: The film has several styles.
+    """
     if len(styles.times) > 1:
         raise RecipeError(f"the method {method.name} has one style for all of a film")
 
 
 def as_picture(pixels: np.ndarray, device: torch.device | None = None) -> Picture:
-    """Return a frame (H, W, 3), uint8, as the methods take it, on a device."""
+    """Return a frame (H, W, 3), uint8, as a content image on a device."""
     frame = upload(pixels, device or torch.device("cpu"))
     rgb = frame.permute(2, 0, 1)[None].float().div_(255)
     return Picture(rgb.contiguous(), name="frame")

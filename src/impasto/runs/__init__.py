@@ -1,4 +1,4 @@
-"""A run: its plan, its events, its result, and what is kept of it."""
+"""A run: its plan, events, result, checkpoint, history and time-lapse film."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run in a file: everything it takes to go on from one Progress, bit for bit."""
+"""Checkpoints: files from which a run continues after one Progress, bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ VERSION_KEY = "impasto checkpoint"
 
 
 class ResumableMethod(Protocol):
-    """The part of a method that goes on from a checkpoint, see ``methods/base.py``."""
+    """The part of a method that continues a checkpoint, see ``methods/base.py``."""
 
     def device(self, recipe: Recipe, *, strict: bool = False) -> Device:
         """Select the device for a recipe."""
@@ -39,10 +39,14 @@ class ResumableMethod(Protocol):
 
 
 def save(progress: Progress, path: Path) -> None:
-    """Write the checkpoint of ``progress``, atomically, at once or later.
+    """Write a checkpoint atomically.
+
+    Args:
+        progress: The event from which the run is to continue, the current one or an earlier one.
+        path: The file, which is replaced if it exists.
 
     Raises:
-        CheckpointError: The run can't be gone on with.
+        CheckpointError: The method can't continue a run.
         OutputError: The file can't be written.
     """
     job, snapshot = progress.job, progress.snapshot
@@ -68,7 +72,7 @@ def save(progress: Progress, path: Path) -> None:
 
 
 def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
-    """Return the job and the snapshot to go on from.
+    """Return the job and the snapshot to continue from.
 
     Args:
         path: The checkpoint.
@@ -76,8 +80,8 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
 
     Raises:
         CheckpointError: The file isn't there, is damaged, or isn't a checkpoint.
-        RecipeError: Its recipe, or the number of steps, makes no sense.
-        DeviceError: This machine hasn't got the device.
+        RecipeError: The recipe in it, or the number of steps, isn't valid.
+        DeviceError: This machine doesn't have the device.
     """
     content = _read(path)
     stored = _recipe(content.recipe)
@@ -102,15 +106,16 @@ def load(path: Path, *, steps: int | None = None) -> tuple[Job, Snapshot]:
 
 
 def _recipe(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe of a checkpoint, which may have been written before methods had settings
-    of their own, or before there were some settings.
+    """Return the recipe of a checkpoint.
+
+    An older checkpoint may contain the settings of all methods, or lack newer settings.
     """
     method = METHODS[str(values.get("method"))]
     return validate({**method.settings.values_before, **without_other_methods(values)})
 
 
 class _Picture(StrictRecord):
-    """A Picture."""
+    """The fields of a ``Picture`` in a checkpoint."""
 
     rgb: Image
     alpha: Mask | None
@@ -158,7 +163,7 @@ def _read(path: Path) -> _Content:
         raise CheckpointError(f"{path} is a folder, not a checkpoint") from error
     except OSError as error:
         raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
-    except Exception as error:  # whatever unpickling thinks of
+    except Exception as error:  # unpickling a damaged file may raise anything
         raise CheckpointError(f"{path} is damaged, or isn't a checkpoint") from error
     version = content.pop(VERSION_KEY, None) if isinstance(content, dict) else None
     if not isinstance(version, int) or version != FORMAT_VERSION:

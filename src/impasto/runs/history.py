@@ -1,4 +1,4 @@
-"""What a run's losses were, when: for curves over steps and seconds, and reports."""
+"""The losses of a run over its steps and seconds, for curves and reports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,17 @@ from impasto.runs.progress import Progress
 
 @dataclass(frozen=True)
 class Point:
-    """The weighted losses after ``step`` updates, ``seconds`` after the start, at a long side of
-    ``scale`` px. ``layers``: those of each layer, see ``losses.objective.Losses``.
+    """The weighted losses at one step of a run.
+
+    Attributes:
+        step: The number of updates so far.
+        scale: The long side of the image, px.
+        seconds: Time since the start, seconds.
+        content: The content loss.
+        style: The style loss.
+        tv: The total variation loss.
+        total: The sum of all losses.
+        layers: The losses of each layer, see ``losses.objective.Losses``.
     """
 
     step: int
@@ -29,7 +38,7 @@ class Point:
 
 
 class History:
-    """Collects the losses of a run while somebody else looks at it.
+    """Records the losses of a run while its events pass to the caller.
 
     >>> history = impasto.History()
     >>> for progress in history.keep(impasto.iterate("photo.jpg", "painting.jpg")):
@@ -41,13 +50,13 @@ class History:
         self.points = list(points)
 
     def keep(self, events: Iterable[Progress]) -> Iterator[Progress]:
-        """The events themselves, noted as they pass."""
+        """Record the losses of each event and yield the event."""
         for progress in events:
             self.add(progress)
             yield progress
 
     def add(self, progress: Progress) -> None:
-        """Note one, if its method has losses."""
+        """Record the losses of an event, if its method has losses."""
         losses = progress.losses
         if losses is not None:
             self.points.append(
@@ -64,10 +73,14 @@ class History:
             )
 
     def as_list(self) -> list[dict[str, Any]]:
-        """For JSON."""
+        """Return the points as values for JSON."""
         return [point.as_dict() for point in self.points]
 
     @classmethod
     def from_list(cls, rows: Iterable[dict[str, Any]]) -> History:
-        """From JSON. Raises TypeError, KeyError: it isn't."""
+        """Return a history from values that ``as_list`` returned.
+
+        Raises:
+            TypeError: A row has other keys than a ``Point``.
+        """
         return cls(Point(**row) for row in rows)

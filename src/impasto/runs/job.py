@@ -1,4 +1,4 @@
-"""A job: everything about a run that stays the same while it lasts."""
+"""A job: everything that stays the same during a run."""
 
 from __future__ import annotations
 
@@ -24,13 +24,22 @@ from impasto.settings.recipe_files import with_paths
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What is the same for a whole run: the recipe, and the images at their final size.
+    """The recipe of a run, and its images at their final size.
 
-    ``style_weights`` sum to 1. ``init`` is the initial image if it came from a file. ``mask``
-    (1, 1, H, W) is where to paint, None for everywhere; ``regions`` are parts of it, masks, with
-    paintings of their own. Where a painting is transparent it doesn't count. ``anchor`` is the
-    frame before, of a film. ``plan`` is how the run is going to go. ``content`` may
-    be a batch of images of one size, on any device, for a method that paints batches.
+    Transparent parts of a style image don't count.
+
+    Attributes:
+        recipe: All settings.
+        content: The content image. For a method that paints batches, a batch of images of one size,
+            on any device.
+        styles: The style images, or built-in styles.
+        style_weights: The weights of the styles, which sum to 1.
+        device: The device, precision and kernel.
+        init: The initial image, if it came from a file.
+        mask: Where to paint, (1, 1, H, W), or None for everywhere.
+        regions: Masks (1, 1, H, W) of parts of the picture, each with its own style image.
+        anchor: The previous frame of a film, to which this frame is held.
+        plan: The plan of the run.
     """
 
     recipe: Recipe
@@ -46,14 +55,19 @@ class Job:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences for the user about what of the images' files isn't used."""
+        """Sentences for the user about parts of the images' files that aren't used."""
         pictures = [self.content, *self.styles, *(picture for _, picture in self.regions)]
         pictures += [] if self.init is None else [self.init]
         return tuple(dict.fromkeys(note for picture in pictures for note in picture.notes))
 
     def finished(self, pixels: Tensor) -> Tensor:
-        """Return a picture (N, 3, h, w) as it is to be seen, on the device of the content image:
-        in the colours that the recipe asks for, and the photo where nothing is to be painted.
+        """Return a picture with the recipe's colours, and with the photo outside of the mask.
+
+        Args:
+            pixels: The picture of a run, (N, 3, h, w), at any of its scales.
+
+        Returns:
+            The finished picture, (N, 3, h, w), on the device of the content image.
         """
         pixels = pixels.float().to(self.content.rgb.device)
         height, width = pixels.shape[-2:]
@@ -68,8 +82,10 @@ class Job:
         return pixels
 
     def note(self) -> dict[str, Any]:
-        """Return what a picture says about how it was made: no times or dates, so that the same job
-        gives the same bytes, and of files only the bare names.
+        """Return the note that a picture contains about how it was made.
+
+        It has no times or dates, so that the same job gives the same bytes. Files appear with their
+        bare names.
         """
 
         def bare(name: str) -> str:

@@ -12,8 +12,13 @@ from impasto.settings.recipe import Recipe
 
 @dataclass(frozen=True)
 class Scale:
-    """One size to work at, px, and the number of updates there. ``polish``: of updates that look at
-    shifted views of the picture.
+    """One size of a run, and the number of updates at it.
+
+    Attributes:
+        height: The height of the image, px.
+        width: The width of the image, px.
+        steps: The number of updates.
+        polish: Whether the updates see shifted views of the picture, to polish it.
     """
 
     height: int
@@ -28,14 +33,18 @@ class Scale:
 
     @property
     def work(self) -> int:
-        """Pixels updated at this scale: what its time is proportional to."""
+        """The number of pixels updated at this scale; its time is proportional to it."""
         return self.steps * self.height * self.width
 
 
 @dataclass(frozen=True, kw_only=True)
 class Need:
-    """``needed_mb`` is what a run takes at its peak; ``stays`` tells whether the process that runs
-    it should keep freed memory for the next step, see ``base/own_process.py``.
+    """The memory that a run needs.
+
+    Attributes:
+        needed_mb: The peak, MB.
+        stays: Whether the process of the run should keep freed memory for the next step, see
+            ``base/own_process.py``.
     """
 
     needed_mb: float
@@ -47,8 +56,13 @@ class Need:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How a run goes, planned once, before it starts: the size of its result, px, the scales that
-    it goes through, and its memory.
+    """The plan of a run, made once before it starts.
+
+    Attributes:
+        height: The height of the result, px.
+        width: The width of the result, px.
+        scales: The sizes that the run goes through.
+        memory: The memory that it needs.
     """
 
     height: int
@@ -59,8 +73,12 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Estimate:
-    """``scales`` with their sizes and steps, the ``memory`` at the peak, ``seconds`` without
-    start-up.
+    """The estimated time and memory of a run.
+
+    Attributes:
+        scales: The sizes that the run goes through.
+        memory: The memory that it needs.
+        seconds: The time, without start-up, seconds.
     """
 
     scales: tuple[Scale, ...]
@@ -69,8 +87,9 @@ class Estimate:
 
 
 def limit_mb(recipe: Recipe, device: torch.device) -> float:
-    """Return how much memory a run may take, MB: what there is, or the recipe's ``max_memory`` if
-    less.
+    """Return the memory that a run may take, MB.
+
+    It is the available memory, or the recipe's ``max_memory`` if that is less.
     """
     available = memory_available_mb(device)
     return available if recipe.max_memory is None else min(available, recipe.max_memory * 1000)

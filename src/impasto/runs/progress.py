@@ -1,4 +1,4 @@
-"""The events of a run: the picture so far, and what it takes to go on from there."""
+"""The events of a run, each with the picture so far and the state to continue from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from impasto.runs.result import Result, Row, Trace
 
 
 class Snapshot(Protocol):
-    """Everything that changes during a run: what it takes to go on from ``step``, bit for bit."""
+    """Everything that changes during a run: the state from which it continues, bit for bit."""
 
     @property
     def step(self) -> int:
@@ -28,8 +28,9 @@ class Snapshot(Protocol):
         ...
 
     def state(self) -> dict[str, Any]:
-        """Return it as tensors, numbers, text, lists, tuples and dictionaries, for a checkpoint.
-        The method's ``restore`` makes a snapshot of them again.
+        """Return the state for a checkpoint, from which the method's ``restore`` makes a snapshot.
+
+        It consists of tensors, numbers, text, lists, tuples and dictionaries.
         """
         ...
 
@@ -38,15 +39,21 @@ class Snapshot(Protocol):
 class Progress:
     """One event of a run: the image after ``step`` of ``steps`` updates.
 
-    For a method that makes no updates, they are per cent of the work.
+    A Progress stays valid when the run continues, both its picture and its snapshot. While an old
+    one is held, L-BFGS keeps the vectors that it needs, up to 24 bytes per pixel for each pair.
 
-    ``scale`` is the long side that is being worked at, px; ``seconds`` and ``eta`` count without
-    start-up; ``message`` is a sentence when something happened that a person should know.
-    ``pixels`` (1, 3, h, w) is the image. ``losses`` are None for a method without; ``rows`` are
-    those recorded so far. ``snapshot`` is None where a run can't be gone on with.
-
-    A Progress stays valid when the run goes on: its picture, and as a checkpoint. While an old one
-    is held, L-BFGS keeps the vectors that it needs, up to 24 bytes a pixel for each pair.
+    Attributes:
+        step: The number of updates so far; for a method without updates, the percentage done.
+        steps: The number of updates in all, or 100.
+        scale: The long side of the image in progress, px.
+        job: The job of the run.
+        pixels: The image, (1, 3, h, w).
+        losses: The losses of the image, or None if the method has none.
+        seconds: Time since the start, without start-up, seconds.
+        eta: Estimated remaining time, seconds.
+        message: A sentence for the user about an event, or None.
+        snapshot: The state to continue from, or None if the run can't be continued.
+        rows: The losses recorded so far.
     """
 
     step: int
@@ -69,12 +76,12 @@ class Progress:
 
     @property
     def image(self) -> Image.Image:
-        """The picture so far, at the size being worked at."""
+        """The picture so far, at the current scale."""
         pixels = self.job.finished(self.pixels)
         return Image.fromarray(write.quantize(_as_array(pixels, None), 8))
 
     def result(self) -> Result:
-        """The picture so far as a Result at its final size: what a stopped run leaves."""
+        """Return the picture so far as a Result at its final size, as a stopped run leaves it."""
         job, pixels = self.job, self.pixels
         if pixels.shape[-2:] != job.content.rgb.shape[-2:]:
             small, seamless = pixels.float().cpu(), job.recipe.is_seamless
@@ -99,10 +106,10 @@ class Progress:
 
 
 def last(events: Iterable[Progress]) -> Progress:
-    """Return the last event of a run.
+    """Return the last event of a run, holding only one event at a time.
 
-    ``*_, last = events`` would hold all of them, and with each its picture and the state of the
-    solver: 7 GB for 1,000 steps at 512 px.
+    ``*_, last = events`` would hold all events, each with its picture and the state of the solver:
+    7 GB for 1,000 steps at 512 px.
     """
     (event,) = deque(events, maxlen=1)
     return event

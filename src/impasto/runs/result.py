@@ -1,4 +1,4 @@
-"""The result of a run: the picture and all there is to know about it."""
+"""The result of a run: the picture, its losses and its job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from impasto.settings.recipe import Recipe
 
 
 class Row(TypedDict):
-    """The weighted losses of the image before update ``step`` + 1; ``scale``: its long side, px."""
+    """The weighted losses after ``step`` updates, of an image whose long side is ``scale`` px."""
 
     step: int
     scale: int
@@ -30,18 +30,22 @@ class Row(TypedDict):
 
 @dataclass(frozen=True)
 class Trace:
-    """The losses over the steps: ``first`` is the initial image's row, ``last`` that of the image
-    in hand, ``rows`` every so many and the last.
+    """The losses over the steps of a run.
+
+    Attributes:
+        rows: The losses of the initial image, of every N-th step, and of the current image.
     """
 
     rows: tuple[Row, ...] = ()
 
     @property
     def first(self) -> Row:
+        """The losses of the initial image."""
         return self.rows[0]
 
     @property
     def last(self) -> Row:
+        """The losses of the current image."""
         return self.rows[-1]
 
     def as_dict(self) -> dict[str, Any]:
@@ -50,11 +54,15 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A stylized image, with all there is to know about it.
+    """A stylized image with its losses, its time and its job.
 
-    ``array`` is (H, W, 3), or (H, W, 4) if the content image had transparency: float32 in [0, 1].
-    ``seconds`` is the time the method took, without start-up. ``losses`` is None for a method that
-    has none.
+    Attributes:
+        array: The picture, float32 in [0, 1]: (H, W, 3), or (H, W, 4) if the content image had
+            transparency.
+        losses: The losses over the steps, or None for a method that has none.
+        seconds: The time that the method took, without start-up, seconds.
+        steps: The number of updates.
+        job: The job that was run.
     """
 
     array: np.ndarray
@@ -91,7 +99,7 @@ class Result:
         bit_depth: write.BitDepth = 8,
         metadata: bool = True,
     ) -> bytes:
-        """The picture as the bytes of a file; with ``metadata``, its recipe is inside."""
+        """Return the picture as the bytes of a file; with ``metadata``, its recipe is inside."""
         return write.encode(self.array, self.encoding(format, bit_depth, metadata=metadata))
 
     def save(
@@ -103,9 +111,17 @@ class Result:
         metadata: bool = True,
         force: bool = False,
     ) -> Path:
-        """Write the picture; the format is told from the name. Returns the path.
+        """Write the picture to a file and return its path.
 
-        Raises OutputError: the file exists (and not ``force``), or can't be written.
+        Args:
+            path: The file.
+            format: The format. By default the suffix of ``path`` determines it.
+            bit_depth: Bits per channel.
+            metadata: Whether to write the recipe into the file.
+            force: Whether to replace an existing file.
+
+        Raises:
+            OutputError: The file exists, or can't be written.
         """
         path = Path(path)
         encoding = self.encoding(format or write.format_for(path), bit_depth, metadata=metadata)
@@ -120,7 +136,7 @@ class Result:
         *,
         metadata: bool = True,
     ) -> write.Encoding:
-        """How it is written, with the recipe (if ``metadata``) and the dots per inch."""
+        """Return the encoding, with the recipe (if ``metadata``) and the dots per inch."""
         note = self.job.note() if metadata else None
         return write.Encoding(format, bit_depth, note, self.recipe.dots_per_inch)
 

@@ -17,7 +17,7 @@ class StrictRecord(BaseModel):
 
 
 def _image(tensor: Any, channels: int) -> Any:
-    """Check that a tensor is an image (1, channels, H, W) in float32. Raises ValueError."""
+    """Return an image (1, channels, H, W), float32, or None unchanged; else raise ValueError."""
     if tensor is None:
         return None
     if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32 or tensor.ndim != 4:

@@ -17,24 +17,32 @@ from impasto.images.film_encoders import film_encoder_for
 from impasto.runs.progress import Progress
 
 SECONDS_OF_CHANGE = 8.0
+"""Time in which the run is shown."""
 SECONDS_OF_REST = 2.0
-"""So long the last picture is held."""
+"""Time for which the last picture is held."""
 EARLY_STEPS = 20
-"""The picture changes fast at first. Film time goes with log(1 + step / 20), so that a step among
-the first gets more of it than a later one, and a run of few steps is shown evenly."""
+"""Number of steps that count as early. The picture changes fast at first, so film time grows with
+log(1 + step / 20): early steps get more time than later ones, and short runs are shown evenly."""
 ROUNDING = 1e-6
+"""Part of a frame, added before rounding down, against rounding errors."""
 
 
 class Timelapse:
-    """Films a run: MP4, animated GIF or WebP, as the file's name says.
+    """A film of a run: MP4, animated GIF or WebP, depending on the name of the file.
 
-    The film lasts ten seconds, however many steps the run has; if the run ends early, it is
-    shorter. It shows the pictures at their final size, or smaller: the long side is at most 1920 px
-    in an MP4, with 24 frames a second; 1024 px in a WebP and 640 px in a GIF, with at most about
-    100 frames, since these are kept in memory. Transparency becomes white.
+    The film lasts ten seconds, however many steps the run has; it is shorter if the run ends early.
+    It shows the pictures at their final size or smaller: the long side is at most 1920 px in an
+    MP4, with 24 frames a second; 1024 px in a WebP and 640 px in a GIF, with at most about 100
+    frames, since these are kept in memory. Transparency becomes white.
 
-    The file is written at the end of the ``with`` block, also of one left early. Raises
-    OutputError: there is no such format, the file exists (and not ``force``), or can't be written.
+    The file is written at the end of the ``with`` block, even if the block is left early.
+
+    Args:
+        path: The file.
+        force: Whether to replace an existing file.
+
+    Raises:
+        OutputError: There is no such format, the file exists, or it can't be written.
 
     >>> with impasto.Timelapse("timelapse.mp4") as film:
     ...     for progress in impasto.iterate("photo.jpg", "painting.jpg"):
@@ -53,7 +61,10 @@ class Timelapse:
         self._seconds = 0.0  # of film, up to ``_last``
 
     def add(self, progress: Progress) -> None:
-        """Take the next event of the run; what falls into a frame that is taken is left out."""
+        """Add the next event of the run.
+
+        An event that falls into the same frame as an earlier one is left out.
+        """
         self._is_last_shown = False
         if self._last is None:
             self._first_step = progress.step
@@ -68,9 +79,14 @@ class Timelapse:
         self._last = progress
 
     def close(self) -> Path | None:
-        """Write the film. Returns where it went: if that name has been taken meanwhile, a new one.
+        """Write the film.
 
-        None if there was nothing to show.
+        Returns:
+            The path of the file, which has a new name if a file of the wanted name was made in the
+            meantime. None if there was no event to show.
+
+        Raises:
+            OutputError: The file can't be written.
         """
         if self._last is None:
             return None
@@ -98,13 +114,17 @@ class Timelapse:
         self.close()
 
     def _seconds_between(self, before: Progress, now: Progress) -> float:
-        """Piece by piece, because a run that converges early has fewer steps than it had said."""
+        """Return the film time between two events, seconds.
 
-        def elapsed(step: int) -> float:
+        Time is added up event by event, because a run that converges early has fewer steps than it
+        announced.
+        """
+
+        def position(step: int) -> float:
             return math.log1p(max(0, step - self._first_step) / EARLY_STEPS)
 
-        whole = elapsed(max(now.step, now.steps))
-        share = (elapsed(now.step) - elapsed(before.step)) / whole if whole else 0.0
+        end = position(max(now.step, now.steps))
+        share = (position(now.step) - position(before.step)) / end if end else 0.0
         return SECONDS_OF_CHANGE * max(0.0, share)
 
     def _keep(self, progress: Progress) -> None:
@@ -123,6 +143,6 @@ class Timelapse:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:  # ffmpeg's are of this kind too
+        except OSError as error:  # FFmpeg's errors are OSErrors as well
             self._last = None  # there is nothing left to close
             raise OutputError(f"{self.path} can't be written: {reason(error)}") from error

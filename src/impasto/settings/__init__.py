@@ -1,1 +1,1 @@
-"""Recipes, presets and the files that they are read from."""
+"""Recipes, presets, and the files from which they are read."""

@@ -1,4 +1,4 @@
-"""Recipes from their layers: a preset, a recipe from a file or a picture, and explicit settings."""
+"""Building a recipe from its layers: a preset, a stored recipe, and explicit settings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from impasto.settings.methods import DEFAULT_METHOD, METHODS, all_settings
 from impasto.settings.recipe import Recipe
 from impasto.settings.recipe_files import DEFAULT_PRESET, load_preset, read_recipe_file
 
-PLAINER = {
+PLAIN_MESSAGES = {
     "int_parsing": "a valid integer, such as 1024",
     "float_parsing": "a valid number, such as 0.5",
     "bool_parsing": "yes or no",
 }
-"""Pydantic's sentences about text that it can't convert, in plainer words."""
+"""Plainer words for Pydantic's messages about text that it can't convert: error type → words."""
 
 
 def build(
@@ -27,45 +27,46 @@ def build(
     preset: str | None = None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None = None,
 ) -> Recipe:
-    """Return a recipe from its layers, each over the one before: the method's defaults, the preset,
-    the recipe, and ``settings``.
+    """Return a recipe from its layers: the method's defaults, the preset, the recipe, ``settings``.
 
-    Presets and recipes may contain settings of other methods, which are left out: pictures made
-    before methods had settings of their own contain all of them. Explicit ones are refused.
+    Each layer overrides the ones before it. Settings of other methods are left out of presets and
+    recipes, because older pictures contain the settings of all methods. They are refused in
+    ``settings``.
 
     Args:
         settings: Explicit settings by name.
-        preset: A preset's name, or a TOML file.
+        preset: The name of a preset, or a TOML file.
         recipe: A Recipe, a mapping, or a TOML file or picture that contains one.
 
     Raises:
-        RecipeError: Something in it is unknown, out of bounds or doesn't fit together.
+        RecipeError: A setting is unknown or out of bounds, or two of them contradict each other.
     """
     if preset is not None and recipe is not None:
         raise RecipeError("a preset and a recipe were both given; choose one of them")
-    settings, given = settings or {}, _as_mapping(recipe)
-    wanted = settings.get("method", given.get("method"))
-    start = DEFAULT_PRESET if wanted is None else METHODS[str(wanted)].preset
-    base = str(preset or given.get("preset") or start)
-    if is_complete(given):
-        # It needs no preset, even if the one that it came from is gone.
-        values = dict(METHODS[str(given["method"])].settings.values_before)
+    settings, stored = settings or {}, _as_mapping(recipe)
+    method_name = settings.get("method", stored.get("method"))
+    default_preset = DEFAULT_PRESET if method_name is None else METHODS[str(method_name)].preset
+    base = str(preset or stored.get("preset") or default_preset)
+    if is_complete(stored):
+        # A complete recipe needs no preset, so its preset may have been deleted.
+        values = dict(METHODS[str(stored["method"])].settings.values_before)
     else:
         values = load_preset(base)
-        own_method = values.get("method", DEFAULT_METHOD)
-        if wanted and preset and wanted != own_method:
+        preset_method = values.get("method", DEFAULT_METHOD)
+        if method_name and preset and method_name != preset_method:
             raise RecipeError(
-                f"the preset {base} isn't for the method {wanted}; leave out one of them"
+                f"the preset {base} isn't for the method {method_name}; leave out one of them"
             )
-    method = METHODS[str(wanted or values.get("method", DEFAULT_METHOD))]
-    values = method.settings.preset_values(values, {**given, **settings})
-    layers = without_other_methods({**values, **given, "method": method.name})
+    method = METHODS[str(method_name or values.get("method", DEFAULT_METHOD))]
+    values = method.settings.preset_values(values, {**stored, **settings})
+    layers = without_other_methods({**values, **stored, "method": method.name})
     return validate({**layers, **settings, "preset": base})
 
 
 def is_complete(values: Mapping[str, Any]) -> bool:
-    """Return whether a recipe has every setting of its method, but for those that were added since
-    it was made.
+    """Return whether a recipe has every setting of its method.
+
+    Settings that were added to the method later may be missing.
     """
     name = values.get("method")
     if not isinstance(name, str) or name not in METHODS:
@@ -75,16 +76,16 @@ def is_complete(values: Mapping[str, Any]) -> bool:
 
 
 def without_other_methods(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those that only other methods than ``values["method"]`` have."""
+    """Return settings without those that belong only to methods other than ``values["method"]``."""
     own, known = METHODS[str(values["method"])].settings.model_fields, all_settings()
     return {name: value for name, value in values.items() if name in own or name not in known}
 
 
 def validate(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with these settings, the defaults for all others.
+    """Return the recipe with these settings, and the defaults for all others.
 
     Raises:
-        RecipeError: One sentence about the first setting that is wrong.
+        RecipeError: A setting is wrong. The message is one sentence about the first such setting.
     """
     method = METHODS[str(values.get("method", DEFAULT_METHOD))]
     for name in values:
@@ -98,7 +99,7 @@ def validate(values: Mapping[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         setting = ".".join(str(part) for part in first["loc"])
-        message = PLAINER.get(first["type"]) or first["msg"]
+        message = PLAIN_MESSAGES.get(first["type"]) or first["msg"]
         message = message.removeprefix("Input should be ").removeprefix("Value error, ")
         raise RecipeError(f"{setting} should be {message}, not {_shown(first['input'])}") from error
     except OverflowError as error:
@@ -106,10 +107,10 @@ def validate(values: Mapping[str, Any]) -> Recipe:
 
 
 def _shown(value: Any) -> str:
-    """Return a value as a sentence has it, in one line of at most 60 characters."""
+    """Return a value as text for an error message, in one line of at most 60 characters."""
     try:
         return " ".join(f"{value!r:.60}".split())
-    except (ValueError, RecursionError):  # Python writes no number of over 4,300 digits
+    except (ValueError, RecursionError):  # Python refuses to format more than 4,300 digits
         return "a value that is too large to be shown"
 
 

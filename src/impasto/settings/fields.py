@@ -1,4 +1,4 @@
-"""Types of settings: how the text of flags and TOML files becomes values.
+"""Types of settings, which convert the text of flags and TOML files to values.
 
 Nothing here needs torch.
 """
@@ -16,26 +16,31 @@ from impasto.base.errors import RecipeError
 from impasto.networks.layers import canonical
 
 
-def weighted_names(value: Any, what: str) -> Any:
-    """Convert a list of names or ``"a,b:0.5"`` to {name: weight}; return other values as they are.
+def weighted_names(value: Any, kind: str) -> Any:
+    """Convert a list of names or ``"a,b:0.5"`` to {name: weight}; return other values unchanged.
 
-    Raises RecipeError: there is no name, or a weight isn't a number.
+    Args:
+        value: The value of a setting.
+        kind: What the names stand for, for error messages, such as "layer".
+
+    Raises:
+        RecipeError: There is no name, or a weight isn't a number.
     """
     if isinstance(value, str):
         value = [part for part in value.split(",") if part.strip()]
         if not value:
-            raise RecipeError(f"no {what} was named; at least one is needed")
+            raise RecipeError(f"no {kind} was named; at least one is needed")
     if isinstance(value, (list, tuple)):
         pairs = [str(part).partition(":") for part in value]
         try:
             return {name.strip(): float(weight or 1) for name, _, weight in pairs}
         except ValueError as error:
-            raise RecipeError(f"a {what}'s weight isn't a number in {value}") from error
+            raise RecipeError(f"a {kind}'s weight isn't a number in {value}") from error
     return value
 
 
 def layer_weights(value: Any) -> Any:
-    """A list of names, ``"a,b:0.5"`` or a mapping → {canonical name: weight}."""
+    """Convert layer names, ``"a,b:0.5"`` or a mapping to {canonical name: weight}."""
     value = weighted_names(value, "layer")
     if isinstance(value, Mapping):
         return {canonical(str(name)): weight for name, weight in value.items()}
@@ -43,19 +48,19 @@ def layer_weights(value: Any) -> Any:
 
 
 def _path_as_text(value: Any) -> Any:
-    """Convert a path to text; return other values as they are."""
+    """Convert a path to text; return other values unchanged."""
     return str(value) if isinstance(value, Path) else value
 
 
 def _paths(value: Any) -> Any:
-    """One path or several, also ``"a.png,b.png"`` → a list of text."""
+    """Convert one path, several, or ``"a.png,b.png"`` to a list of text."""
     if isinstance(value, (str, Path)):
         value = str(value).split(",")
     return [str(path) for path in value] if isinstance(value, (list, tuple)) else value
 
 
 def _regions(value: Any) -> Any:
-    """``"mask.png=painting.jpg"``, or several, or a mapping → {mask: painting}."""
+    """Convert ``"mask.png=painting.jpg"``, several of these, or a mapping to {mask: painting}."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, (list, tuple)):
@@ -74,7 +79,7 @@ def _regions(value: Any) -> Any:
 
 
 def gigabytes(value: Any) -> Any:
-    """``"8GB"`` or ``"800 MB"`` → GB; a plain number is GB already."""
+    """Convert ``"8GB"`` or ``"800 MB"`` to a number of GB; return other values unchanged."""
     if isinstance(value, str) and (
         match := re.fullmatch(r"\s*([\d.]+)\s*([GM])B\s*", value, re.IGNORECASE)
     ):

@@ -19,7 +19,7 @@ Regions = str | Sequence[str] | Mapping[str, str | Path] | Mapping[Path, str | P
 class FrameKeywords(TypedDict, total=False):
     """The settings of the built-in methods that films and live sessions take as well.
 
-    A method refuses those that it hasn't got.
+    A method refuses those that it doesn't have.
     """
 
     method: str
@@ -153,7 +153,7 @@ class FrameKeywords(TypedDict, total=False):
 
 
 class SettingsKeywords(FrameKeywords, total=False):
-    """The settings of the built-in methods. A method refuses those that it hasn't got."""
+    """The settings of the built-in methods. A method refuses those that it doesn't have."""
 
     size: int
     """Long side of the result, px; 0: as large as the photo."""

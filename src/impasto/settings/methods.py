@@ -1,7 +1,7 @@
-"""The methods by name, as far as settings and user interfaces need to know them.
+"""The registries of methods and style losses, and what settings and user interfaces know of them.
 
 Nothing here needs torch: a built-in method's module imports it when the method runs.
-``methods/base.py`` has the whole interface.
+``methods/base.py`` has the complete interface of a method.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ DEFAULT_METHOD = "optimize"
 
 @dataclass(frozen=True)
 class Accepts:
-    """What a method can work with, besides one photo and one style image."""
+    """The inputs that a method accepts besides one photo and one style image."""
 
     several_styles: bool = True
     """Several styles, blended by their weights."""
     built_in_styles: bool = False
     """Styles by name that a network has learned, without a style image."""
     regions: bool = True
-    """Parts of the picture with a style of their own."""
+    """Regions of the picture, each with its own style."""
     style_masks: bool = True
-    """Style images of which only a part counts."""
+    """Style images of which only a masked part counts."""
     blank_content: bool = False
-    """A canvas of one colour instead of a photo, as for textures."""
+    """A canvas of one colour instead of a photo, as textures need it."""
     resume: bool = False
-    """Runs that go on from a checkpoint."""
+    """Runs that continue from a checkpoint."""
 
 
 class MethodInfo(Protocol):
@@ -47,18 +47,18 @@ class MethodInfo(Protocol):
     summary: str
     """What the method does, in a few words, without a full stop."""
     settings: type[Recipe]
-    """The schema of a run: the settings of every method, and its own."""
+    """The schema of a run: the settings of every method, and those of this one."""
     accepts: Accepts
     unit: Literal["step", "percent"]
     """What a Progress counts."""
     typical_seconds: float
-    """About how long a picture of 512 px takes on two CPU cores: quick methods are run first, and
-    for previews.
+    """Approximate time for a picture of 512 px on two CPU cores. The studio runs quick methods
+    first, and makes previews with them.
     """
 
     @property
     def preset(self) -> str:
-        """The preset that its settings start from. Its own name if it brings no preset file."""
+        """The preset from which the settings start; the method's name if it has no preset file."""
         ...
 
 
@@ -76,7 +76,7 @@ method can have one of these names.
 
 
 def _check_method(name: str, method: MethodInfo) -> None:
-    """Raise ValueError if an object of another package isn't the method that it is announced as."""
+    """Raise ValueError if another package's object isn't the method that the package announces."""
     from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
 
     settings = getattr(method, "settings", None)
@@ -135,13 +135,13 @@ STYLE_LOSSES: Registry[Any] = Registry(
         "nearest": "impasto.losses.style:NEAREST",
     },
 )
-"""``losses/style.py`` has their interface."""
+"""The style losses by name; ``losses/style.py`` has their interface."""
 
 
 def all_settings() -> dict[str, FieldInfo]:
-    """Return every setting of every method: those of all methods first, then each method's own.
+    """Return the settings of all methods: the common ones first, then those of each method.
 
-    Where two methods have a setting of one name, the first one describes it.
+    If two methods have a setting of the same name, the field is that of the first method.
     """
     from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
 
@@ -169,7 +169,7 @@ def settings_schema() -> dict[str, Any]:
 def bounds(setting: str) -> tuple[float, float]:
     """Return the lowest and the highest value that a setting may have.
 
-    Where the schema has no such bound, or an exclusive one, it is minus infinity or infinity.
+    A bound that the schema doesn't have, or that is exclusive, is minus infinity or infinity.
     """
     limits = all_settings()[setting].metadata
     lowest = [limit.ge for limit in limits if getattr(limit, "ge", None) is not None]
@@ -178,5 +178,5 @@ def bounds(setting: str) -> tuple[float, float]:
 
 
 def method_for_built_in_styles() -> str:
-    """Return the first method that knows styles by name."""
+    """Return the name of the first method that has built-in styles."""
     return next(name for name, method in METHODS.usable() if method.accepts.built_in_styles)

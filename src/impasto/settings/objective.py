@@ -1,4 +1,4 @@
-"""The settings of an objective: which layers and losses are compared, and with what weights."""
+"""The settings of an objective: its layers, its losses and their weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from impasto.settings.recipe import Recipe
 
 
 def _style_losses(value: Any) -> Any:
-    """``"w2"`` or ``"w2:1,nearest:0.5"`` or a mapping → {name: weight}."""
+    """Convert ``"w2"``, ``"w2:1,nearest:0.5"`` or a mapping to {name: weight}."""
     value = weighted_names(value, "style loss")
     if isinstance(value, Mapping):
         for name in value:
@@ -107,8 +107,10 @@ class ObjectiveSettings(Recipe):
     def preset_values(
         cls, preset: Mapping[str, Any], explicit: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Drop a preset's layers for plain paintings where the user chooses the style layers: these
-        then hold for every painting.
+        """Return the settings of a preset; layers for plain paintings are dropped where necessary.
+
+        Style layers that the user chooses hold for every painting, so the preset's layers for plain
+        paintings don't apply.
         """
         if "style_layers" in explicit:
             return {**preset, "plain_style_layers": {}}
@@ -116,17 +118,21 @@ class ObjectiveSettings(Recipe):
 
     @property
     def is_seamless(self) -> bool:
-        """True if the picture's opposite edges fit together."""
+        """Whether the picture's opposite edges fit together."""
         return self.seamless
 
     @property
     def style_strength(self) -> float:
-        """``style_weight`` times the square of ``strength``: equal steps of it look about equal."""
+        """``style_weight`` times the square of ``strength``.
+
+        Because of the square, equal steps of ``strength`` look about equal.
+        """
         return self.style_weight * self.strength**2
 
     @property
     def finish_strength(self) -> float:
-        """The factor of what only goes with the style, total variation and palettes: it fades with
-        a ``strength`` below 1, and is 1 above.
+        """The factor of total variation and palettes, which only accompany the style.
+
+        It is ``strength``, but at most 1.
         """
         return min(1.0, self.strength)

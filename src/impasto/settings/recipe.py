@@ -34,15 +34,16 @@ class Recipe(BaseModel):
 
     ``Recipe(...)`` and ``Recipe.model_validate`` return an instance of the schema of the method
     that ``method`` names. The defaults are those of the preset ``studio``;
-    docs/choosing-the-look.md tells how they were chosen.
+    docs/choosing-the-look.md explains how they were chosen.
 
-    Raises RecipeError: there is no such method.
+    Raises:
+        RecipeError: There is no such method.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     values_before: ClassVar[Mapping[str, Any]] = {}
-    """Settings that were added later, with the values that reproduce the pictures made before."""
+    """Settings that were added later, with the values that reproduce older pictures."""
 
     preset: str = Field(
         default=DEFAULT_PRESET, description="the preset that the other settings start from"
@@ -129,7 +130,7 @@ class Recipe(BaseModel):
     )
 
     def __new__(cls, **values: Any) -> Recipe:
-        """Make an instance of the schema of the values' method."""
+        """Create an instance of the schema of the method that the values name."""
         if cls is Recipe:
             cls = _schema(values)
         return super().__new__(cls)
@@ -166,7 +167,11 @@ class Recipe(BaseModel):
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
-        """Return a recipe as one of this schema. Raises TypeError: it is one of another method."""
+        """Return a recipe, typed as an instance of this schema.
+
+        Raises:
+            TypeError: The recipe belongs to another method.
+        """
         if not isinstance(recipe, cls):
             raise TypeError(f"a recipe of the method {recipe.method} isn't a {cls.__name__}")
         return recipe
@@ -175,21 +180,29 @@ class Recipe(BaseModel):
     def preset_values(
         cls, preset: Mapping[str, Any], explicit: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Return what a preset sets, given the settings that are made explicitly over it."""
+        """Return the settings of a preset, adjusted to the explicit settings that override it."""
         return dict(preset)
 
     @property
     def is_seamless(self) -> bool:
-        """True if the picture's opposite edges fit together."""
+        """Whether the picture's opposite edges fit together."""
         return False
 
     @property
     def dots_per_inch(self) -> int | None:
-        """``dpi``, or the usual for a print."""
+        """``dpi``, or the usual resolution for a print."""
         return self.dpi or (DEFAULT_DPI if self.print else None)
 
     def long_side(self, height: int, width: int) -> int:
-        """Of the result, px, for a photo of that size. Raises RecipeError: a print too large."""
+        """Return the long side of the result, px.
+
+        Args:
+            height: The height of the photo, px.
+            width: The width of the photo, px.
+
+        Raises:
+            RecipeError: The print is too large or too small.
+        """
         if self.print is None:
             return self.size or max(height, width)
         size = long_side_px(height, width, self.print, self.dots_per_inch or DEFAULT_DPI)
@@ -202,6 +215,6 @@ class Recipe(BaseModel):
 
 
 def _schema(values: Mapping[str, Any]) -> type[Recipe]:
-    """Return the schema of the method that settings name. Raises RecipeError: there is none."""
+    """Return the schema of the method that settings name, or raise RecipeError."""
     name = values.get("method", DEFAULT_METHOD)
     return METHODS[name if isinstance(name, str) else repr(name)].settings

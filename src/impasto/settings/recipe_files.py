@@ -1,4 +1,4 @@
-"""Files that settings come from: presets (TOML, some the user's own), and pictures made here."""
+"""Files with settings: presets, other TOML files, and pictures that impasto made."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ DEFAULT_PRESET = "studio"
 
 
 def read_recipe_file(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file or in a picture made by impasto. Raises RecipeError."""
+    """Return the settings in a TOML file or in a picture made by impasto.
+
+    Raises:
+        RecipeError: The file is missing, can't be read, or has no recipe.
+    """
     if not files.exists(path):
         raise RecipeError(f"{path}: there is no such recipe")
     if files.is_folder(path):
@@ -37,11 +41,15 @@ def read_recipe_file(path: Path) -> dict[str, Any]:
 
 
 def original_files(name: str, picture: Path) -> Iterator[Path]:
-    """Yield the files that a picture may mean by a name, the likeliest first.
+    """Yield the files to which a name in a picture may refer, the likeliest first.
 
-    A picture has bare names. They are looked for beside the picture, in the working folder and in
-    the folder above the picture; then in the folders directly in the first two. Names with folders
-    come from older pictures.
+    A picture contains bare names. The search goes through the picture's folder, the working folder
+    and the folder above the picture, and then through the subfolders of the first two. Names with
+    folders come from older pictures.
+
+    Args:
+        name: The name of a file, as the picture has it.
+        picture: The picture.
     """
     beside = Path(os.path.realpath(picture)).parent
     bare = Path(name).name
@@ -53,11 +61,10 @@ def original_files(name: str, picture: Path) -> Iterator[Path]:
 
 
 def file_settings(method: str | None = None) -> dict[str, tuple[str, ...]]:
-    """Return the settings that name files, each with the values that mean something else.
+    """Return the settings that name files, each with the values that aren't names of files.
 
-    They are those of a method, or of all methods if there is none of that name.
-
-    A setting says so by ``json_schema_extra={"file": [values that aren't files]}``.
+    They are the settings of ``method``, or of all methods if there is none of that name. A setting
+    declares it by ``json_schema_extra={"file": [values that aren't files]}``.
     """
     is_known = method is not None and method in METHODS
     fields = METHODS[str(method)].settings.model_fields if is_known else all_settings()
@@ -69,31 +76,37 @@ def file_settings(method: str | None = None) -> dict[str, tuple[str, ...]]:
 
 
 def with_paths(settings: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-    """Return settings whose files are named otherwise, by ``change``."""
+    """Return settings in which ``change`` has replaced the name of every file."""
 
-    def changed(value: Any, words: tuple[str, ...]) -> Any:
+    def changed(value: Any, keywords: tuple[str, ...]) -> Any:
         match value:
-            case str() if value not in words:
+            case str() if value not in keywords:
                 return change(value)
             case list() | tuple():
-                return [changed(item, words) for item in value]
+                return [changed(item, keywords) for item in value]
             case dict():
                 renamed = {
-                    changed(mask, words): changed(painting, words)
+                    changed(mask, keywords): changed(painting, keywords)
                     for mask, painting in value.items()
                 }
-                return renamed if len(renamed) == len(value) else value  # two of one name
+                # Two masks that get the same name would become one region.
+                return renamed if len(renamed) == len(value) else value
         return value
 
     method = str(settings.get("method", DEFAULT_METHOD))
-    named = {name: words for name, words in file_settings(method).items() if name in settings}
+    keywords_by_setting = {
+        name: keywords for name, keywords in file_settings(method).items() if name in settings
+    }
     if str(settings.get("preset", "")).endswith(".toml"):
-        named["preset"] = ()
-    return {**settings, **{name: changed(settings[name], words) for name, words in named.items()}}
+        keywords_by_setting["preset"] = ()
+    replaced = {
+        name: changed(settings[name], keywords) for name, keywords in keywords_by_setting.items()
+    }
+    return {**settings, **replaced}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
-    """The settings in a TOML file, without its ``about``. Raises RecipeError."""
+    """Return the settings in a TOML file, without its ``about``, or raise RecipeError."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
@@ -106,17 +119,26 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Preset:
-    """A partial recipe with a name."""
+    """A partial recipe with a name.
+
+    Attributes:
+        name: The name of the preset.
+        about: A description in a few words.
+        file: The TOML file. None for the defaults of a method that has no preset file.
+        method: That method.
+    """
 
     name: str
     about: str
     file: Path | None
-    """None for the defaults of a method that brings no preset of its own."""
     method: str | None = None
-    """That method, if there is no file."""
 
     def text(self) -> str:
-        """Return the preset as a TOML file. Raises RecipeError."""
+        """Return the preset as the text of a TOML file.
+
+        Raises:
+            RecipeError: The file can't be read.
+        """
         if self.file is None:
             # What JSON escapes in a text, TOML escapes in the same way.
             about, method = (
@@ -130,8 +152,10 @@ class Preset:
 
 
 def presets() -> dict[str, Preset]:
-    """Return every preset by name: the built-in ones, those of the user, which win, and for a
-    method without a preset its defaults.
+    """Return all presets by name.
+
+    A user's preset replaces a built-in one of the same name. The defaults of a method that has no
+    preset file are a preset with the method's name.
     """
     files_by_name = {
         path.stem: path
@@ -147,12 +171,16 @@ def presets() -> dict[str, Preset]:
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return the settings of a preset, by name or TOML file.
+    """Return the settings of a preset.
 
-    A preset starts from the built-in one that it names as ``preset``; where it names none, one of
-    the user's own starts from the default preset, and a built-in one from Recipe's defaults.
+    A preset starts from the built-in preset that it names as ``preset``. If it names none, a user's
+    preset starts from the default preset, and a built-in one from the defaults of the schema.
 
-    Raises RecipeError: there is no such preset, or it isn't valid.
+    Args:
+        name: The name of the preset, or its TOML file.
+
+    Raises:
+        RecipeError: There is no such preset, or it isn't valid.
     """
     if name.endswith(".toml"):
         path = Path(name)
@@ -174,7 +202,7 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def _load_built_in_preset(name: str) -> dict[str, Any]:
-    """Return the settings of a preset that comes with impasto. Raises RecipeError."""
+    """Return the settings of a built-in preset, or raise RecipeError."""
     known = [path.stem for path in sorted(_built_in_preset_folder().glob("*.toml"))]
     if name not in known:
         raise RecipeError(unknown("built-in preset", name, known))
@@ -184,7 +212,7 @@ def _load_built_in_preset(name: str) -> dict[str, Any]:
 
 
 def _about(path: Path) -> str:
-    """Return what a preset says of itself: the key ``about`` of its file."""
+    """Return the description of a preset: the key ``about`` of its file."""
     try:
         return str(tomllib.loads(path.read_text(encoding="utf-8")).get("about", ""))
     except (OSError, ValueError, RecursionError):
@@ -192,12 +220,13 @@ def _about(path: Path) -> str:
 
 
 def _built_in_preset_folder() -> Path:
-    """Where the presets are that come with impasto."""
+    """Return the folder of the built-in presets."""
     return Path(str(resources.files("impasto.settings").joinpath("presets")))
 
 
 def user_preset_folder() -> Path | None:
-    """Where a user's own presets are: any TOML file there is a preset of that name. A user without
-    a home has none.
+    """Return the folder of a user's own presets, or None for a user without a home.
+
+    Every TOML file in it is a preset with the name of the file.
     """
     return preset_folder()

@@ -1,4 +1,4 @@
-"""Notes in pictures and records of runs, validated because they may come from anywhere."""
+"""Notes in pictures and records of runs, validated because their origin is unknown."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from impasto.base.errors import RecipeError, reason
 T = TypeVar("T", bound="Note")
 
 MAX_SIDE = 1_000_000
-"""More px than any picture has; what is read as a number goes into sums and tables."""
+"""Largest side of a picture that is believed, px: the numbers go into sums and tables."""
 
 
 def _displayable(value: Any) -> Any:
-    """Escape what isn't text, such as half of a pair of surrogates."""
+    """Replace what isn't valid text, such as half of a surrogate pair."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
@@ -33,7 +33,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Original(BaseModel):
-    """A file that a picture was made from, or the size of a blank one."""
+    """A file from which a picture was made, or the size of a blank content image."""
 
     name: str | None = None
     sha256: Sha256 | None = None
@@ -81,14 +81,22 @@ class Record(Note):
 
 
 def read_note(picture: Path) -> Note:
-    """Return what a picture says of itself. Raises RecipeError."""
+    """Return the note in a picture.
+
+    Raises:
+        RecipeError: The picture can't be read, or holds no valid note.
+    """
     from impasto.images import metadata  # noqa: PLC0415, help texts need no Pillow
 
     return _checked(Note, metadata.read_note(picture), f"{picture} holds no recipe of impasto's")
 
 
 def read_record(path: Path) -> Record:
-    """Return what a run's record says. Raises RecipeError."""
+    """Return the record of a run.
+
+    Raises:
+        RecipeError: The file can't be read, or isn't a valid record.
+    """
     try:
         values = json.loads(path.read_bytes())
     except OSError as error:

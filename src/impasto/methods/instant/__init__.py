@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from impasto.settings.recipe import Recipe
 
 STYLE_SIDE_PX = 512
-"""Long side of a style image, whose network sees 256 px of it."""
+"""Long side at which style images are read; the network sees them at 256 px."""
 
 
 class Instant(Method):
-    """One pass of a network that knows many styles at each size, from coarse to fine."""
+    """A network that knows many styles, applied once at each size, from coarse to fine."""
 
     name = "instant"
     summary = "one pass of a network that knows many styles: a picture at once"

@@ -1,7 +1,7 @@
-"""Batches of images painted by the method instant on a GPU.
+"""Painting of batches of images by the method ``instant``, on a GPU.
 
-The pixels are copied to the GPU once and back once, in their own type. They are converted, resized,
-painted and rounded there, a batch at a time.
+The pixels are copied to the GPU once and back once, in their own type. There they are converted,
+resized, painted and rounded, batch by batch.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from impasto.runs.progress import last
 CHANNELS = (1, 3, 4)
 GRAPH_PIXELS = 2_500_000
 """Largest batch that is painted by a CUDA graph: eight images of 640×360, or one of 1920×1080. In
-larger ones a kernel runs for longer than the host takes to launch it.
+larger batches a kernel runs for longer than the host needs to launch it.
 """
 MAX_GRAPHS = 4
-"""A graph keeps the memory of its feature maps, some hundred MB."""
+"""Largest number of graphs. Each keeps the memory of its feature maps, some hundred MB."""
 
 
 def uses_graphs(pixels: Tensor) -> bool:
@@ -49,7 +49,7 @@ def uses_graphs(pixels: Tensor) -> bool:
 
 
 class BatchPainter:
-    """Paints batches of images of one size with the settings of a job and its brushes."""
+    """Paints batches of images of one size with the settings and brushes of a job."""
 
     def __init__(self, job: Job, brushes: Sequence[Brush], limits: Limits | None = None) -> None:
         self.job, self.brushes, self.limits = job, brushes, limits or Limits()
@@ -58,8 +58,9 @@ class BatchPainter:
         self.lock = threading.Lock()
 
     def takes(self, images: np.ndarray | Tensor) -> bool:
-        """Return whether these are a batch: (N, H, W, C) or a tensor (N, C, H, W), N ≥ 1, of a
-        type and size that an image may have.
+        """Return whether the images are a batch of a type and size that images may have.
+
+        A batch is an array (N, H, W, C) or a tensor (N, C, H, W), with N ≥ 1.
         """
         if images.ndim != 4 or not len(images):
             return False
@@ -67,13 +68,13 @@ class BatchPainter:
             is_image = images.is_floating_point() or images.dtype in (torch.uint8, torch.bool)
             channels, height, width = images.shape[1:]
         else:
-            is_image = True  # ``unit_range`` refuses the others
+            is_image = True  # ``unit_range`` refuses other types
             height, width, channels = images.shape[1:]
         fits = height * width <= self.limits.max_megapixels * 1e6
         return is_image and fits and channels in CHANNELS and min(height, width) >= MIN_SIDE_PX
 
     def paint(self, images: np.ndarray | Tensor) -> Any:
-        """Paint a batch. Returns one of the same type, and on the same device.
+        """Paint a batch and return one of the same type, on the same device.
 
         Raises:
             ImageError: The type or the values are not those of an image.
@@ -82,7 +83,7 @@ class BatchPainter:
         return self._array(images) if isinstance(images, np.ndarray) else self._tensor(images)
 
     def _array(self, images: np.ndarray) -> np.ndarray:
-        """Paint (N, H, W, C)."""
+        """Paint an array (N, H, W, C)."""
         pixels = images if images.dtype in (np.uint8, np.bool_) else unit_range(images)
         parts = (
             channels_last(self.painted(upload(part, self.device).permute(0, 3, 1, 2)))
@@ -94,7 +95,7 @@ class BatchPainter:
         return painted.astype(images.dtype, copy=False) if images.dtype.kind == "f" else painted
 
     def _tensor(self, images: Tensor) -> Tensor:
-        """Paint (N, C, H, W)."""
+        """Paint a tensor (N, C, H, W)."""
         if images.is_floating_point() and not ((images >= 0) & (images <= 1)).all():
             raise ImageError(OUT_OF_RANGE)
         parts = (
@@ -107,31 +108,31 @@ class BatchPainter:
         return (torch.cat(whole) if len(whole) > 1 else whole[0]).to(images.device)
 
     def _split(self, images: Any, height: int, width: int) -> Iterator[Any]:
-        """Batches that fit into the memory."""
+        """Yield parts of the images that fit into the memory."""
         recipe = self.job.recipe
         size = recipe.long_side(height, width)
         fitted = fit_long_side(height, width, size, recipe.resize)
         step = batch_size(recipe, self.device, *fitted)
-        if self.device.type == "cuda":  # by graphs, and each part is copied during the next one
+        if self.device.type == "cuda":  # graphs paint small parts; copies overlap with painting
             step = min(step, max(1, GRAPH_PIXELS // (height * width)))
         for start in range(0, len(images), step):
             yield images[start : start + step]
 
     def painted(self, pixels: Tensor) -> Tensor:
-        """Paint (N, C, H, W) that is on the device, small batches by a CUDA graph.
+        """Paint a tensor (N, C, H, W) on the device; a CUDA graph paints small batches.
 
         Returns:
-            (N, 3, H, W), or 4 channels with transparency: uint8, or the type of ``pixels`` if that
-            is float.
+            The pictures, (N, 3, H, W), or with 4 channels if there is transparency. Their type is
+            that of ``pixels`` if it is a float type, and uint8 otherwise.
         """
         if self.job.recipe.max_memory is not None or not uses_graphs(pixels):
             return self._painted(pixels)
-        # A graph's memory belongs to one stream: on two of them its calls would run at once.
+        # A graph's memory belongs to one stream: calls on two streams would overwrite each other.
         stream = torch.cuda.current_stream().cuda_stream if pixels.is_cuda else None
         key = pixels.shape, pixels.dtype, stream
         with self.lock:
             graph = self.graphs.pop(key, None) or FunctionGraph()
-            self.graphs[key] = graph  # the one used last comes last
+            self.graphs[key] = graph  # in order of last use
             if len(self.graphs) > MAX_GRAPHS:
                 del self.graphs[next(iter(self.graphs))]
             try:
@@ -147,7 +148,7 @@ class BatchPainter:
         batch, recipe = read_batch(pixels), self.job.recipe
         size = recipe.long_side(batch.height, batch.width)
         job = replace(self.job, content=batch.fitted(size, recipe.resize))
-        painted = job.finished(last(paint(job, tools=self.brushes)).pixels)
+        painted = job.finished(last(paint(job, brushes=self.brushes)).pixels)
         if job.content.alpha is not None:
             painted = torch.cat([painted, job.content.alpha], dim=1)
         return painted.to(pixels.dtype) if pixels.is_floating_point() else as_bytes(painted)

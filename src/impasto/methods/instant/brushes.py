@@ -1,7 +1,8 @@
-"""Networks with a style: what the method ``instant`` paints with.
+"""Brushes: networks with a style, with which the method ``instant`` paints.
 
-What ``strength`` means to this method is told here. A built-in style covers the photo by as much.
-Any other style is as far from the photo's own style: beyond it with a strength above 1.
+This module defines the meaning of ``strength`` for the method. For a built-in style it is the
+opacity of the painted picture over the photo. Any other style is interpolated between the photo's
+own style, at strength 0, and the chosen style, at strength 1, and extrapolated above 1.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from impasto.runs.job import Job
 
 @dataclass(frozen=True)
 class Brush:
-    """A network with a style (1, P), and how much it covers of the photo below."""
+    """A network with a style.
+
+    Attributes:
+        network: The network.
+        style: The parameters of the style, (1, P).
+        cover: The opacity of the painted picture over the photo, 0 to 1.
+    """
 
     network: StyleTransformer
     style: Tensor
@@ -30,7 +37,11 @@ class Brush:
 
 
 def check_styles(job: Job) -> None:
-    """Raise RecipeError if the recipe asks for more than a built-in style can do."""
+    """Check that the built-in styles of a job support its settings.
+
+    Raises:
+        RecipeError: A setting isn't possible with a built-in style.
+    """
     recipe = job.recipe
     for style in (*job.styles, *(style for _, style in job.regions)):
         if style.built_in and recipe.strength > 1:
@@ -42,14 +53,14 @@ def check_styles(job: Job) -> None:
 
 
 def depends_on_photo(job: Job) -> bool:
-    """Return whether the brushes of a job are others for another photo."""
+    """Return whether the brushes of a job depend on its photo."""
     return job.recipe.strength != 1 and not job.styles[0].built_in
 
 
-def brushes(job: Job) -> list[Brush]:
-    """Return one for the styles, blended, and one for the style of each region."""
-    every = list(zip(job.styles, job.style_weights, strict=True))
-    return [_blended(job, every), *(_blended(job, [(style, 1.0)]) for _, style in job.regions)]
+def make_brushes(job: Job) -> list[Brush]:
+    """Return a brush for the blended styles of a job, then one for the style of each region."""
+    weighted = list(zip(job.styles, job.style_weights, strict=True))
+    return [_blended(job, weighted), *(_blended(job, [(style, 1.0)]) for _, style in job.regions)]
 
 
 def _blended(job: Job, weighted: list[tuple[Picture, float]]) -> Brush:
@@ -72,7 +83,7 @@ def _sum_of(weighted: Iterator[tuple[Tensor, float]]) -> Tensor:
 
 
 def _opaque(painting: Picture) -> Tensor:
-    """Return the painting, its transparent parts filled with the mean of the others."""
+    """Return a style image whose transparent parts are filled with the mean of the others."""
     shown = visible(painting)
     if shown is None:
         return painting.rgb

@@ -1,4 +1,4 @@
-"""A style that is loaded once for many photos."""
+"""Styles of the method ``instant`` that are loaded once for many photos."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from collections.abc import Iterator
 from impasto.images.limits import Limits
 from impasto.methods.base import Batches
 from impasto.methods.instant.batches import BatchPainter
-from impasto.methods.instant.brushes import brushes, depends_on_photo
+from impasto.methods.instant.brushes import depends_on_photo, make_brushes
 from impasto.methods.instant.run import paint
 from impasto.runs.job import Job
 from impasto.runs.progress import Progress
 
-BY_PHOTO = ("match", "histogram")
-"""Colour modes that make something else of a style image for every photo."""
+PHOTO_DEPENDENT_COLORS = ("match", "histogram")
+"""Values of the setting ``color`` for which the style image is recoloured for every photo."""
 
 
 def load_style(job: Job, limits: Limits | None) -> LoadedBrushes | None:
-    """Return the style of a job for many photos; None if its masks or colours are made for one."""
+    """Return the style of a job for many photos; None if masks or colours depend on the photo."""
     recipe = job.recipe
-    if recipe.color in BY_PHOTO or recipe.mask or recipe.region:
+    if recipe.color in PHOTO_DEPENDENT_COLORS or recipe.mask or recipe.region:
         return None
     return LoadedBrushes(job, limits)
 
 
 class LoadedBrushes:
-    """The brushes of a job, and on a GPU a painter of batches."""
+    """The brushes of a job, and a painter of batches on a GPU."""
 
     def __init__(self, job: Job, limits: Limits | None) -> None:
-        self.brushes = None if depends_on_photo(job) else brushes(job)
+        self.brushes = None if depends_on_photo(job) else make_brushes(job)
         self.batches: Batches | None = None
-        if self.brushes is not None and job.device.device.type != "cpu":  # no faster on a CPU
+        if (
+            self.brushes is not None and job.device.device.type != "cpu"
+        ):  # on a CPU, a batch is no faster
             self.batches = BatchPainter(job, self.brushes, limits)
 
     def run(self, job: Job) -> Iterator[Progress]:
         """Stylize the content of a job."""
-        return paint(job, tools=self.brushes)
+        return paint(job, brushes=self.brushes)

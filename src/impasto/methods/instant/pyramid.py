@@ -1,4 +1,4 @@
-"""Images at half and at twice their size, in bands of rows to take little memory."""
+"""Halving and doubling of images, in bands of rows to save memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from torch.nn import functional
 from impasto.images.sizes import resize
 
 ROWS = 512
-"""How many rows are resized at once."""
+"""Number of rows that are resized at once."""
 
 
 def with_coarser(finer: Tensor, coarser: Tensor) -> Tensor:
-    """Return ``finer``, in place, with what is as coarse as ``coarser`` taken from that."""
+    """Replace the coarse content of ``finer`` by ``coarser``, in place, and return it.
+
+    Args:
+        finer: An image (N, 3, H, W), which gives the fine detail.
+        coarser: A smaller version (N, 3, h, w), which gives everything else.
+    """
     height, width = coarser.shape[-2:]
     if (height, width) == (ceil(finer.shape[-2] / 2), ceil(finer.shape[-1] / 2)):
         _add_doubled(finer, coarser - halved(finer, 2))
@@ -25,9 +30,13 @@ def with_coarser(finer: Tensor, coarser: Tensor) -> Tensor:
 
 
 def halved(image: Tensor, factor: int) -> Tensor:
-    """Return the mean of every 2×2 pixels, repeated until the image is ``factor`` times smaller.
+    """Average blocks of 2×2 pixels until the image is ``factor`` times smaller.
 
-    ``factor`` is a power of two. At an odd edge, the means are of fewer pixels.
+    Blocks at an odd edge have fewer pixels.
+
+    Args:
+        image: The image, (N, C, H, W).
+        factor: A power of two.
     """
     if factor == 1:
         return image
@@ -37,7 +46,7 @@ def halved(image: Tensor, factor: int) -> Tensor:
         band = image[..., top : top + ROWS, :].contiguous()
         odd = (0, width % 2, 0, band.shape[-2] % 2)
         band = functional.pad(band, odd, "replicate") if any(odd) else band
-        # As average pooling, several times quicker.
+        # Equal to average pooling, but several times faster.
         small = functional.interpolate(band, scale_factor=0.5, mode="bilinear")
         half[..., top // 2 : top // 2 + small.shape[-2], :] = small
     return halved(half, factor // 2)

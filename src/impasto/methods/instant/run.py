@@ -1,9 +1,9 @@
 """One pass of a feed-forward network (Ghiasi et al. 2017) at every size, from coarse to fine.
 
-The network's strokes have one size in pixels, whatever the picture's. So the picture is painted at
-about 512 px first, then at each doubling up to its own size, and every size adds only what is finer
-than the one before: a Laplacian pyramid (Burt & Adelson 1983) of paintings. Strokes keep their size
-relative to the picture, and the finest detail is painted too, not enlarged.
+The network's strokes have a fixed size in pixels. Therefore the picture is painted at about 512 px
+first, and then at each doubling up to its own size. Each size adds only the detail that is finer
+than the size before, as in a Laplacian pyramid (Burt & Adelson 1983). Strokes keep their size
+relative to the picture, and the finest detail is painted instead of enlarged.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from impasto.images.masks import split
 from impasto.images.sizes import resize
-from impasto.methods.instant.brushes import Brush, brushes
-from impasto.methods.instant.plan import MIN_STEP, WHOLE_PIXELS, level_sizes, plan_run
+from impasto.methods.instant.brushes import Brush, make_brushes
+from impasto.methods.instant.plan import MAX_WHOLE_PIXELS, MIN_LEVEL_RATIO, level_sizes, plan_run
 from impasto.methods.instant.pyramid import halved, with_coarser
 from impasto.methods.instant.settings import InstantSettings
 from impasto.networks.grid import has_flat_areas, remove_grid
@@ -31,36 +31,43 @@ from impasto.runs.plan import Estimate
 from impasto.runs.progress import Progress
 
 PROBE_PX = 512
-"""Side of the picture that a run's time is estimated from."""
-STEPS = 100
-"""What a Progress counts: per cent of the work."""
+"""Side of the picture from which the time of a run is estimated, px."""
+PERCENT = 100
+"""Steps of a Progress, which are per cent of the work."""
 
 
 @dataclass
-class Memory:
-    """What the pictures of a film share: the statistics of each brush at each size, so that what
-    comes into view changes nothing elsewhere. Every picture mixes in ``own_share`` of its own.
+class ShotStatistics:
+    """The statistics that the frames of a shot share.
+
+    With shared statistics, an object that comes into view changes nothing elsewhere.
+
+    Attributes:
+        own_share: The share of its own statistics that every frame mixes in, 0 to 1.
+        by_size: The statistics by index of the brush, height and width.
     """
 
     own_share: float = 0.0
-    known: dict[tuple[int, int, int], Statistics] = field(default_factory=dict)
+    by_size: dict[tuple[int, int, int], Statistics] = field(default_factory=dict)
 
 
 def paint(
-    job: Job, tools: Sequence[Brush] | None = None, memory: Memory | None = None
+    job: Job,
+    brushes: Sequence[Brush] | None = None,
+    shot_statistics: ShotStatistics | None = None,
 ) -> Iterator[Progress]:
-    """Paint ``job``; yield a Progress as each size is done, and now and then while large ones last.
+    """Paint a job; yield a Progress after each size, and several during a large one.
 
     Args:
-        job: What to paint. The photo may be a batch.
-        tools: The job's brushes, if they are at hand.
-        memory: That of the film whose frame this is.
+        job: The job, whose photo may be a batch.
+        brushes: The brushes of the job, if they exist already.
+        shot_statistics: The statistics of the shot, if the photo is a frame of a film.
     """
-    return Painting(job, tools, memory).events()
+    return Painting(job, brushes, shot_statistics).events()
 
 
 def estimate(job: Job) -> Estimate:
-    """Estimate a run: its time grows with the pixels, and their time is measured once."""
+    """Estimate a run from its pixels, and from the time of one pixel, which is measured once."""
     plan = job.plan or plan_run(job.recipe, job.device, job.content.height, job.content.width)
     network = "multistyle" if job.styles[0].built_in else "magenta"
     name = f"{speeds.STEP}{job.device.device.type} {job.device.precision} {network}"
@@ -73,40 +80,46 @@ def estimate(job: Job) -> Estimate:
 
 
 def _measured_seconds_per_pixel(job: Job) -> float:
-    """Return the time that the network takes for a pixel."""
+    """Return the time of the network for one pixel, seconds."""
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
-    brush = brushes(job)[0]
+    brush = make_brushes(job)[0]
     brush.network(probe, brush.style).cpu()  # warms up
     started = time.perf_counter()
-    brush.network(probe, brush.style).cpu()  # which waits for a GPU
+    brush.network(probe, brush.style).cpu()  # waits for a GPU
     return (time.perf_counter() - started) / PROBE_PX**2
 
 
-def glance(job: Job, height: int, width: int) -> Tensor:
-    """Return the picture (1, 3, height, width) as an optimisation may start from it.
+def quick_picture(job: Job, height: int, width: int) -> Tensor:
+    """Return a picture (1, 3, height, width) from which an optimisation can start.
 
-    It is painted at the size that the network knows, and resized.
+    It is painted only at the coarsest size, and then resized.
     """
     run = Painting(job)
-    painted = _drained(run.at(*run.sizes[0]))
+    painted = _return_value(run.painted_at(*run.sizes[0]))
     return resize(painted.cpu(), height, width, "antialias")
 
 
-def carried_up(job: Job, picture: Tensor) -> Iterator[Tensor]:
-    """Yield ``picture`` (1, 3, h, w) at each doubling up to the job's size, with what is
-    finer painted by the network.
+def enlarged_steps(job: Job, picture: Tensor) -> Iterator[Tensor]:
+    """Enlarge a picture to the size of a job; the network paints the finer detail.
+
+    Args:
+        job: The job, whose photo guides the network.
+        picture: The picture, (1, 3, h, w).
+
+    Yields:
+        The picture at each doubling, and at last at the size of the job.
     """
     run, sizes = Painting(job), [(job.content.height, job.content.width)]
-    while max(sizes[0]) > 2 * MIN_STEP * max(picture.shape[-2:]):
+    while max(sizes[0]) > 2 * MIN_LEVEL_RATIO * max(picture.shape[-2:]):
         sizes.insert(0, (ceil(sizes[0][0] / 2), ceil(sizes[0][1] / 2)))
     for height, width in sizes:
         if (height, width) != tuple(picture.shape[-2:]):
-            picture = with_coarser(_drained(run.at(height, width)), picture)
+            picture = with_coarser(_return_value(run.painted_at(height, width)), picture)
             yield picture
 
 
-def _drained(events: Generator[Progress, None, Tensor]) -> Tensor:
-    """Return what a generator returns."""
+def _return_value(events: Generator[Progress, None, Tensor]) -> Tensor:
+    """Run a generator to its end and return its value."""
     while True:
         try:
             next(events)
@@ -116,28 +129,37 @@ def _drained(events: Generator[Progress, None, Tensor]) -> Tensor:
 
 
 class Painting:
-    """``painted`` is the picture at the last size that is done; before the first one, the photo."""
+    """One run of the method. The arguments are those of ``paint``.
+
+    Attributes:
+        painted: The picture at the last finished size; before the first one, the photo.
+        pixels_done: The number of pixels painted so far.
+    """
 
     def __init__(
-        self, job: Job, tools: Sequence[Brush] | None = None, memory: Memory | None = None
+        self,
+        job: Job,
+        brushes: Sequence[Brush] | None = None,
+        shot_statistics: ShotStatistics | None = None,
     ) -> None:
-        self.job, self.memory = job, memory
+        self.job, self.shot_statistics = job, shot_statistics
         self.photo = job.content.rgb.to(job.device.device)
-        self.brushes = tools or brushes(job)
+        self.brushes = brushes or make_brushes(job)
         self.sizes = level_sizes(job.content.height, job.content.width, job.recipe.style_scale)
         self.painted = self._photo_at(*self.sizes[0])
-        recipe = job.recipe  # of another method, where that one uses this as a tool
+        recipe = job.recipe  # a recipe of another method, if that method calls this one
         self.shares_statistics = (
             isinstance(recipe, InstantSettings) and recipe.statistics == "thumbnail"
         )
         self.statistics: list[Statistics | None] = [None] * len(self.brushes)
         self.started = time.perf_counter()
-        self.done = 0.0  # pixels
+        self.pixels_done = 0.0
 
     def events(self) -> Iterator[Progress]:
+        """Paint all sizes from coarse to fine, and yield the progress."""
         yield self._progress()
         for height, width in self.sizes:
-            finer = yield from self.at(height, width)
+            finer = yield from self.painted_at(height, width)
             coarser = None if (height, width) == self.sizes[0] else self.painted
             self.painted = finer if coarser is None else with_coarser(finer, coarser)
             yield self._progress()
@@ -145,10 +167,10 @@ class Painting:
     def _progress(self) -> Progress:
         seconds = time.perf_counter() - self.started
         total = sum(height * width for height, width in self.sizes)
-        share = min(1.0, self.done / total)
+        share = min(1.0, self.pixels_done / total)
         return Progress(
-            step=round(STEPS * share),
-            steps=STEPS,
+            step=round(PERCENT * share),
+            steps=PERCENT,
             scale=max(self.painted.shape[-2:]),
             losses=None,
             seconds=seconds,
@@ -159,10 +181,10 @@ class Painting:
             snapshot=None,
         )
 
-    def at(self, height: int, width: int) -> Generator[Progress, None, Tensor]:
-        """The picture painted at one size."""
+    def painted_at(self, height: int, width: int) -> Generator[Progress, None, Tensor]:
+        """Paint the picture at one size, yield the progress, and return (N, 3, height, width)."""
         photo = self._photo_at(height, width)
-        shares = self._shares(height, width)
+        shares = self._brush_shares(height, width)
         picture: Tensor | None = None
         for index, (brush, share) in enumerate(zip(self.brushes, shares, strict=True)):
             painted = yield from self._painted(index, photo)
@@ -171,37 +193,37 @@ class Painting:
                 painted *= share.to(painted)
             picture = painted if picture is None else picture.add_(painted)
         assert picture is not None
-        # Whether it is needed, only a CPU is asked: the answer would keep a GPU waiting.
+        # A GPU removes the grid in any case, because it would have to wait for the check.
         if photo.device.type != "cpu" or has_flat_areas(photo):
             remove_grid(picture)
         return picture
 
     def _painted(self, index: int, photo: Tensor) -> Generator[Progress, None, Tensor]:
-        """The picture painted with one brush."""
+        """Paint the picture with one brush, yield the progress, and return the picture."""
         brush = self.brushes[index]
         pixels = photo.shape[-2] * photo.shape[-1]
         work = pixels / len(self.brushes)
-        if self.memory is not None:
-            self.done += work
-            return self._remembered(index, photo, self.memory)
-        if pixels <= WHOLE_PIXELS:
+        if self.shot_statistics is not None:
+            self.pixels_done += work
+            return self._painted_frame(index, photo, self.shot_statistics)
+        if pixels <= MAX_WHOLE_PIXELS:
             painted, statistics = brush.network.painted(photo, brush.style, self.statistics[index])
             if self.shares_statistics:
                 self.statistics[index] = statistics
-            self.done += work
+            self.pixels_done += work
             return painted.float()
         picture = torch.empty_like(photo)
-        before, known = self.done, self.statistics[index]
+        before, known = self.pixels_done, self.statistics[index]
         for share in paint_in_bands(brush.network, photo, brush.style, picture, statistics=known):
-            self.done = before + share * work
+            self.pixels_done = before + share * work
             yield self._progress()
         return picture
 
-    def _remembered(self, index: int, photo: Tensor, memory: Memory) -> Tensor:
-        """A picture of a film, painted with one brush."""
+    def _painted_frame(self, index: int, photo: Tensor, shot: ShotStatistics) -> Tensor:
+        """Paint a frame of a film with one brush and the statistics of its shot."""
         brush, size = self.brushes[index], (index, *photo.shape[-2:])
-        painted, memory.known[size] = brush.network.painted(
-            photo, brush.style, memory.known.get(size), own_share=memory.own_share
+        painted, shot.by_size[size] = brush.network.painted(
+            photo, brush.style, shot.by_size.get(size), own_share=shot.own_share
         )
         return painted.float()
 
@@ -212,10 +234,13 @@ class Painting:
             return halved(photo, factor)
         return resize(photo, height, width, "antialias")
 
-    def _shares(self, height: int, width: int) -> list[Tensor | None]:
-        """How much each brush counts where: what regions leave, then the regions."""
+    def _brush_shares(self, height: int, width: int) -> list[Tensor | None]:
+        """Return the share of each brush at each place: first outside of the regions, then in them.
+
+        None stands for the whole picture.
+        """
         if not self.job.regions:
             return [None]
         masks = [resize(mask, height, width, "antialias") for mask, _ in self.job.regions]
-        parts, left = split(masks)
-        return [left, *parts]
+        parts, remaining = split(masks)
+        return [remaining, *parts]

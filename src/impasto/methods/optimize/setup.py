@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from impasto.images.sizes import resize
-from impasto.methods.instant.run import glance
+from impasto.methods.instant.run import quick_picture
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.kernels.engine import AutogradEngine, Engine, FeatureEngine
 from impasto.networks.load import load_encoder
@@ -62,7 +62,7 @@ def initial_image(job: Job, photo: Tensor, scale: Scale) -> Tensor:
         generator = torch.Generator().manual_seed(recipe.seed)
         image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
     elif recipe.init == "instant":
-        image = glance(job, scale.height, scale.width)
+        image = quick_picture(job, scale.height, scale.width)
     elif job.init is not None:
         image = _covering(job.init.rgb, scale)
     elif recipe.init == "style":
