@@ -6,10 +6,14 @@ import json
 import os
 import re
 import sys
+import warnings
 from html.parser import HTMLParser
 
 import pytest
 from PIL.PngImagePlugin import PngInfo
+
+from impasto.settings import recipe_files
+from impasto.views import plots
 
 QUICK = ("--preset", "draft", "--size", "48", "--steps", "4")
 
@@ -128,14 +132,28 @@ def test_compare(impasto, photo, painting, tmp_path, monkeypatch):
         ([], "give CONTENT and STYLE"),
         (["photo.png"], "one content and one style"),
         (["photo.png", "painting.png", "--methods", "magic"], "there is no preset"),
+        (["photo.png", "painting.png", "--methods", "draft,wrong"], "there is no method 'magic'"),
         (["photo.png", "painting.png", "--peers", "magic"], "there is no peer"),
         (["photo.png", "none.png"], "no such file"),
         (["--pairs", "none.txt"], "can't be read"),
         (["photo.png", "painting.png", "--methods", ""], "nothing to compare"),
     ],
 )
-def test_bad_input_gets_one_sentence(arguments, sentence, impasto, photo, painting):
+def test_bad_input_gets_one_sentence(
+    arguments, sentence, impasto, photo, painting, tmp_path, monkeypatch
+):
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text('method = "magic"')
+    monkeypatch.setattr(recipe_files, "user_preset_folder", lambda: tmp_path)
     assert sentence in impasto("compare", *arguments, "-o", "out").sentence()
+
+
+def test_curves_of_methods_without_losses_are_empty():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = plots.convergence({})
+    assert not figure.axes[0].lines
+    assert figure.axes[0].get_legend() is None
 
 
 def test_a_peer_that_is_not_installed(impasto, photo, painting, tmp_path, monkeypatch):

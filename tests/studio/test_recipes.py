@@ -67,7 +67,9 @@ def test_a_preset_of_ones_own_may_have_settings_of_the_other_method(address, pos
     folder.mkdir(parents=True)
     look = 'method = "instant"\nstrength = 0.5\nsteps = 50\ninit = "noise"\n'
     (folder / "mine.toml").write_text(look)
+    (folder / "wrong.toml").write_text('method = "magic"')  # isn't listed
     presets = {one["name"]: one for one in httpx.get(f"{address}/v1/presets").json()["presets"]}
+    assert "wrong" not in presets
     own = set(METHODS["instant"].settings.model_fields)
     assert set(presets["mine"]["recipe"]) == own
     job = post_job({"preset": "mine", "mix": 0.9}).json()

@@ -19,7 +19,10 @@ from impasto.runs.progress import Snapshot
 from impasto.settings.build import build
 from impasto.settings.methods import METHODS, RESERVED, all_settings
 from impasto.settings.recipe_files import load_preset, presets, with_paths
-from impasto.studio.jobs.models import StyleFile
+from impasto.studio.jobs.continuation import Continuation, continued
+from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.models import ContentFile, PictureRequest, StyleFile
+from impasto.studio.jobs.store import JobRecord
 from impasto.studio.jobs.uploads import whole_recipe
 
 
@@ -223,3 +226,28 @@ def test_no_client_of_the_studio_names_a_file(for_preview):
             )
         whole_recipe({**settings, "palette": "none"}, styles=styles, for_preview=for_preview)
     whole_recipe({"palette": 0.5}, styles=styles, for_preview=for_preview)
+
+
+def test_a_stopped_run_is_finished_from_its_checkpoint_without_an_initial_image(tmp_path):
+    impasto.register_method(Echo())
+    styles = [StyleFile(file="style-0", name="a", weight=1, built_in=False)]
+    request = PictureRequest(
+        name="a_b",
+        content=ContentFile(file="content", name="b", width=64, height=64),
+        styles=styles,
+        recipe=whole_recipe({"method": "echo"}, styles=styles),
+    )
+    source, folder = tmp_path / "source", tmp_path / "folder"
+    for place in (source, folder):
+        place.mkdir()
+    for name in ("content", "style-0"):
+        (source / name).write_bytes(b"")
+    job = JobRecord(id="abc", request=request, state="stopped")
+    assert not request.recipe.can_continue
+    with pytest.raises(ProblemError, match="can only be made larger"):
+        continued(job, source, folder, Continuation())
+    (source / "checkpoint").write_bytes(b"it")
+    with pytest.raises(ProblemError, match="can only be made larger"):
+        continued(job, source, folder, Continuation(steps=5))
+    assert continued(job, source, folder, Continuation()).recipe == request.recipe
+    assert (folder / "checkpoint").read_bytes() == b"it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 
 import av
 import clips
@@ -268,3 +269,18 @@ def test_a_full_disk(size, impasto, tmp_path, frames):
         assert len(list(open_source(str(part), None).frames())) >= 1  # what was written plays
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_an_error_while_painting_ends_all_threads(tmp_path, clip, monkeypatch):
+    """A thread that still works on frames may abort the process when it exits."""
+
+    def fails(*arguments, **options):
+        raise ZeroDivisionError
+
+    before = set(threading.enumerate())
+    film = Film(clip, STYLE, tmp_path / "out.mp4")
+    monkeypatch.setattr(film.painter, "start", fails)
+    with pytest.raises(ZeroDivisionError) as caught:
+        list(film)
+    assert caught.tb  # the traceback refers to the stages
+    assert not [thread for thread in threading.enumerate() if thread not in before]

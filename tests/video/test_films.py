@@ -16,12 +16,14 @@ import clips
 import numpy as np
 import pytest
 import torch
+from conftest import PAINTING
 from PIL import Image
 
 from impasto.base.errors import CheckpointError, OutputError
 from impasto.video import stages
 from impasto.video.film import Film
 from impasto.video.frames import Cut
+from impasto.video.painting import Key, frame_painter
 from impasto.video.read.opening import open_source
 from impasto.video.read.pixels import BICUBIC, EXACT
 from impasto.video.write.codecs import codec_for
@@ -613,3 +615,14 @@ def test_by_optimisation(impasto, clip, painting, tmp_path):
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert len(pictures(tmp_path / "out.mp4")) == 4
+
+
+@pytest.mark.parametrize("method", ["instant", "optimize"])
+def test_frames_keep_their_size_with_a_preset_for_prints(method, tmp_path):
+    preset = tmp_path / "card.toml"
+    steps = {"optimize": "steps = 1\npolish = 0\n", "instant": ""}[method]
+    preset.write_text(f'method = "{method}"\nprint = "10x15cm"\ndpi = 30\n{steps}')
+    frame = np.full((48, 64, 3), 128, np.uint8)
+    key = Key(0, Image.open(PAINTING).resize((64, 64)))
+    painter = frame_painter([key], {"preset": str(preset)}, frame, steady=False)
+    assert painter.paint(frame, 0.0, 0, None).shape == frame.shape

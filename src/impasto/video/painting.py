@@ -56,7 +56,8 @@ def frame_painter(
         defaults: Mapping[str, Any] = {},
         overrides: Mapping[str, Any] = {},
     ) -> list[Job]:
-        chosen = {**defaults, **settings, "size": 0, **overrides}
+        # A preset or recipe may be for a print; frames keep their size.
+        chosen = {**defaults, **settings, "size": 0, "print": None, **overrides}
         return [api.prepare(frame, styles, **chosen) for styles in pairs]
 
     styles = FilmStyles([key.time for key in keys], prepare)

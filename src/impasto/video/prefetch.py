@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -13,7 +13,7 @@ DEPTH = 3
 """How many items may wait between two stages."""
 
 
-def prefetch(items: Iterator[Item], depth: int = DEPTH) -> Iterator[Item]:
+def prefetch(items: Iterator[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
     """Yield the items of an iterator that runs in a thread.
 
     An error in the iterator is raised here. When this generator is closed, the iterator is, too.

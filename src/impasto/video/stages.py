@@ -5,7 +5,8 @@ Each stage runs in a thread of its own, ahead of the next one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,20 +58,26 @@ class FrameStages:
         """Return a frame's time in the output, in the clip's time base."""
         return frame.pts - self.clip.origin - round(self.cut.start / self.clip.time_base)
 
-    def _tracked(self, frames: Iterator[Frame]) -> Iterator[tuple[Frame, Motion | None]]:
+    def _tracked(
+        self, frames: Generator[Frame, None, None]
+    ) -> Iterator[tuple[Frame, Motion | None]]:
         """Yield frames and their motion, which is None for the first one of a shot."""
-        for frame in frames:
-            if self.is_boundary(frame):
-                frame.notes["watcher"] = self.tracker.state()
-            pixels = frame.pixels[..., :3]
-            yield frame, self.tracker.motion(pixels) if self.is_stabilised else None
+        with closing(frames):  # also after an error, whose traceback refers to it
+            for frame in frames:
+                if self.is_boundary(frame):
+                    frame.notes["watcher"] = self.tracker.state()
+                pixels = frame.pixels[..., :3]
+                yield frame, self.tracker.motion(pixels) if self.is_stabilised else None
 
-    def _painted(self, frames: Iterator[tuple[Frame, Motion | None]]) -> Iterator[PaintedFrame]:
+    def _painted(
+        self, frames: Generator[tuple[Frame, Motion | None], None, None]
+    ) -> Iterator[PaintedFrame]:
         """Start to paint each frame; a GPU may still be painting those that were yielded."""
-        for frame, motion in frames:
-            if self.is_boundary(frame):
-                frame.notes["painter"] = self.painter.state()
-            seconds = self.output_pts(frame) * float(self.clip.time_base)
-            pixels = np.ascontiguousarray(frame.pixels[..., :3])
-            index = self.done_before + frame.index
-            yield frame, motion, self.painter.start(pixels, seconds, index, motion)
+        with closing(frames):
+            for frame, motion in frames:
+                if self.is_boundary(frame):
+                    frame.notes["painter"] = self.painter.state()
+                seconds = self.output_pts(frame) * float(self.clip.time_base)
+                pixels = np.ascontiguousarray(frame.pixels[..., :3])
+                index = self.done_before + frame.index
+                yield frame, motion, self.painter.start(pixels, seconds, index, motion)

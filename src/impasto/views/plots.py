@@ -143,7 +143,9 @@ def convergence(histories: Mapping[str, History], *, over: str = "seconds") -> F
 
 
 def _legend(axis: Any) -> None:
-    """Add a legend of names, in which $ is no formula."""
+    """Add a legend of names, in which $ is no formula, if anything has a name."""
+    if not axis.get_legend_handles_labels()[1]:
+        return
     for text in axis.legend(fontsize=8).get_texts():
         text.set_parse_math(False)
 

@@ -17,6 +17,7 @@ import click
 from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError, reason, unknown
 from impasto.cli.options import FILE, debug_option, force_option
+from impasto.settings.build import build
 from impasto.settings.recipe_files import presets
 
 METHODS = "studio,draft,instant"
@@ -78,11 +79,12 @@ def compare(
     the paper's costs and independent scores; a contact sheet and the convergence over seconds as
     pictures; and report.html with all of them.
     """
-    chosen = [name for name in methods.split(",") if name]
-    others = [name for name in peers.split(",") if name]
+    chosen = _names(methods)
+    others = _names(peers)
     for name in chosen:
         if name not in presets():
             raise RecipeError(unknown("preset", name, presets()))
+        build(preset=name)
     for name in others:
         if name not in PEERS:
             raise RecipeError(unknown("peer", name, PEERS))
@@ -121,6 +123,11 @@ def compare(
     files.write_atomically(output / "table.md", text.encode("utf-8", "replace"))
     click.echo(text)
     click.echo(str(output / "report.html"))
+
+
+def _names(text: str) -> list[str]:
+    """Return the names in ``"a, b"``, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def _pairs(images: tuple[str, ...], pairs: Path | None) -> list[tuple[str, str]]:

@@ -46,11 +46,13 @@ def continued(job: JobRecord, source: Path, folder: Path, how: Continuation) -> 
         raise ProblemError(409, f"there is no picture to go on from: the job is {job.state}")
     should_finish = how.steps is None and how.size is None
     can_continue = request.recipe.can_continue
-    if not can_continue and not (how.size and how.steps is None):
+    has_checkpoint = job.state == "stopped" and (source / "checkpoint").exists()
+    can_finish = should_finish and has_checkpoint
+    if not (can_continue or can_finish) and not (how.size and how.steps is None):
         raise ProblemError(
             409, f"a picture of the method {request.recipe.method} can only be made larger"
         )
-    if should_finish and not (job.state == "stopped" and (source / "checkpoint").exists()):
+    if should_finish and not can_finish:
         raise ProblemError(409, "that picture is finished: say how many steps, or a larger size")
     settings = request.recipe.settings()
     init = request.init

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Literal
 
@@ -112,19 +113,14 @@ async def example(name: str) -> FileResponse:
 
 @router.get("/presets")
 async def presets() -> PresetList:
-    """Return the presets, and the settings that each begins with."""
-    return PresetList(
-        presets=[
-            PresetInfo(
-                name=preset.name,
-                about=preset.about,
-                recipe=StoredRecipe.model_validate(
-                    build(preset=preset.name).model_dump(mode="json")
-                ),
-            )
-            for preset in recipe_files.presets().values()
-        ]
-    )
+    """Return the presets that can be used, and the settings that each begins with."""
+    usable = []
+    for preset in recipe_files.presets().values():
+        with suppress(RecipeError):  # one of the user's own that is wrong
+            settings = build(preset=preset.name).model_dump(mode="json")
+            recipe = StoredRecipe.model_validate(settings)
+            usable.append(PresetInfo(name=preset.name, about=preset.about, recipe=recipe))
+    return PresetList(presets=usable)
 
 
 @router.get("/recipe-schema")
