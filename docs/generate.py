@@ -124,8 +124,18 @@ def _prose(thing: Any) -> str:
     for block in text.split("\n\n"):
         code = block.startswith(">>>")
         lines = [re.sub(r"^(>>> |\.\.\. )", "", line) for line in block.splitlines()]
-        blocks.append("```python\n" + "\n".join(lines) + "\n```" if code else block)
+        blocks.append("```python\n" + "\n".join(lines) + "\n```" if code else _section(block))
     return "\n\n".join(blocks)
+
+
+def _section(block: str) -> str:
+    """Return a section of a docstring, such as its arguments, as a list; other text unchanged."""
+    title, _, body = block.partition("\n")
+    if title not in ("Args:", "Attributes:", "Raises:", "Returns:", "Yields:"):
+        return block
+    items = re.sub(r"\n {5,}", " ", body)  # one line for each
+    items = re.sub(r"^ {4}(\w[\w, ]*): ", r"- `\1`: ", items, flags=re.MULTILINE)
+    return f"{title}\n\n{inspect.cleandoc(items)}"
 
 
 PAGES: dict[str, Callable[[], str]] = {"cli.md": cli, "python.md": python, "settings.md": settings}

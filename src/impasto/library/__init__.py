@@ -1,1 +1,1 @@
-"""The functions of ``import impasto``."""
+"""The functions of the Python API."""

@@ -1,4 +1,4 @@
-"""Two images and some settings → a stylized image: the functions that everything else calls."""
+"""The functions that make a stylized image, on which all user interfaces are built."""
 
 from __future__ import annotations
 
@@ -47,12 +47,22 @@ def stylize(
 ) -> Result:
     """Make a stylized image.
 
-    ``content`` and ``style``: a path, bytes, PIL image, numpy array or torch tensor (see
-    ``impasto.read``). Several styles: a list, or a list of (style, weight).
-    ``preset`` or ``recipe`` is where the settings start from; ``settings`` are recipe keys, such as
-    ``size=512`` or ``steps=100``.
+    Args:
+        content: The content image: a path, bytes, PIL image, numpy array or torch tensor, see
+            ``impasto.read``.
+        style: The style image, in the same forms. A list blends several styles; its items are
+            styles, or pairs (style, weight).
+        preset: The preset from which the settings start.
+        recipe: A recipe from which they start instead: a mapping, or a TOML file or picture.
+        limits: Limits for the images.
+        settings: Settings by name, such as ``size=512`` or ``steps=100``.
 
-    Raises ImageError, RecipeError, WeightsError, DeviceError, DivergenceError.
+    Raises:
+        ImageError: An image can't be read, or is too small or too large.
+        RecipeError: A setting is wrong.
+        WeightsError: The weights of a network are missing or damaged.
+        DeviceError: The device doesn't exist, or there is not enough memory.
+        DivergenceError: The loss of the initial image isn't finite.
 
     >>> result = impasto.stylize("photo.jpg", "painting.jpg")
     >>> result.save("stylized.png")
@@ -70,20 +80,27 @@ def iterate(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Iterator[Progress]:
-    """As ``stylize``, but yields a Progress for the initial image and after every step.
+    """Make a stylized image; yield a Progress for the initial image and after every step.
 
-    Bad input is refused at once, before the first step. Stop whenever you like: the last Progress
-    has the picture so far, ``progress.result()``, and can be saved and gone on from,
-    ``impasto.checkpoint.save(progress, path)`` and ``impasto.resume(path)``.
+    The arguments and errors are those of ``stylize``. Bad input is refused at once, before the
+    first step. The iteration may be stopped at any time: the last Progress has the picture so far,
+    ``progress.result()``. Save it by ``impasto.checkpoint.save(progress, path)`` to continue later
+    by ``impasto.resume(path)``.
     """
     job = prepare(content, style, preset=preset, recipe=recipe, limits=limits, **settings)
     return run(job)
 
 
 def resume(path: str | Path, *, steps: int | None = None) -> Iterator[Progress]:
-    """Go on from a checkpoint; ``steps`` replaces the number of steps in all.
+    """Continue a run from a checkpoint; yield its progress as ``iterate`` does.
 
-    Raises CheckpointError, DeviceError.
+    Args:
+        path: The checkpoint.
+        steps: Replaces the total number of steps.
+
+    Raises:
+        CheckpointError: The file isn't there, is damaged, or doesn't fit ``steps``.
+        DeviceError: This machine doesn't have the device, or not enough memory.
     """
     job, snapshot = checkpoint.load(Path(path), steps=steps)
     return run(job, snapshot)
@@ -98,10 +115,13 @@ def prepare(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Job:
-    """Check and read everything a run needs, without starting it. Arguments as for ``stylize``."""
+    """Check and read everything that a run needs, without starting it.
+
+    The arguments and errors are those of ``stylize``.
+    """
     pairs = weighted_styles(style)
-    is_unsaid = "method" not in settings and preset is None and recipe is None
-    if is_unsaid and any(is_built_in(source) for source, _ in pairs):
+    has_default_method = "method" not in settings and preset is None and recipe is None
+    if has_default_method and any(is_built_in(source) for source, _ in pairs):
         settings["method"] = method_for_built_in_styles()
     chosen = build(settings, preset=preset, recipe=recipe)
     method = method_of(chosen)
@@ -115,7 +135,7 @@ def prepare(
     regions = [
         (path, _read_style(style, chosen, limits, size)) for path, style in chosen.region.items()
     ]
-    # Before anything is resized: a large size is too much for that already.
+    # This comes first, because resizing to a large size may already need too much memory.
     plan = method.plan(chosen, device, *photo.fitted_size(size, chosen.resize))
     fitted_photo = photo.fitted(size, chosen.resize)
     masks = [read_mask(path, limits, size) for path, _ in regions]
@@ -144,16 +164,14 @@ def prepare(
 
 
 def _with_selection(recipe: Recipe, device: Device) -> Recipe:
-    """Record the selected precision and kernel, so that the picture can be reproduced byte for
-    byte.
-    """
+    """Return a recipe with the selected precision and kernel, by which it can be reproduced."""
     selected = {"precision": device.precision, "kernel": device.kernel}
-    own = type(recipe).model_fields
-    return recipe.model_copy(update={name: selected[name] for name in selected if name in own})
+    fields = type(recipe).model_fields
+    return recipe.model_copy(update={name: selected[name] for name in selected if name in fields})
 
 
 def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Source, float]]:
-    """``weighted_styles``, the paintings read, for many runs; built-in styles stay names."""
+    """Return ``weighted_styles`` with images read, for many runs; built-in styles remain names."""
     return [
         (source if is_built_in(source) else read(source, limits=limits), weight)
         for source, weight in weighted_styles(style)
@@ -161,12 +179,12 @@ def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Sourc
 
 
 def is_built_in(source: Source) -> bool:
-    """Whether it names a style that a network knows, and no file."""
+    """Return whether a source is the name of a built-in style, and not of a file."""
     return isinstance(source, str) and source in styles.NAMES and not files.exists(Path(source))
 
 
 def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int) -> Picture:
-    """A painting, or a built-in style by its name. ``size`` is that of the result."""
+    """Read a style image, or a built-in style by its name, for a result of ``size`` px."""
 
     def needed_side(height: int, width: int) -> int:
         return _style_side(height, width, recipe, size)
@@ -187,14 +205,22 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
-    """Run a prepared job, or go on with it. Raises DeviceError: there is not enough memory."""
+    """Run a prepared job; yield its progress as ``iterate`` does.
+
+    Args:
+        job: The job.
+        snapshot: The snapshot from which the run continues, see ``checkpoint.load``.
+
+    Raises:
+        DeviceError: There is not enough memory.
+    """
     job = replace(job, plan=method_of(job.recipe).plan_of(job))
     events = run_method(job, snapshot)
     return _with_notes(events, job.notes) if job.notes else events
 
 
 def _with_notes(events: Iterator[Progress], notes: tuple[str, ...]) -> Iterator[Progress]:
-    """Yield the events, the first with what a person should know of the images."""
+    """Yield the events, the first with notes for the user about the images."""
     first = next(events)
     message = "; ".join([*notes, *filter(None, [first.message])])
     first = replace(first, message=message)
@@ -204,13 +230,17 @@ def _with_notes(events: Iterator[Progress], notes: tuple[str, ...]) -> Iterator[
 
 
 def estimate(job: Job) -> Estimate:
-    """What a run would take. Raises DeviceError: there is not enough memory."""
+    """Return the estimated time and memory of a run.
+
+    Raises:
+        DeviceError: There is not enough memory.
+    """
     return method_of(job.recipe).estimate(job)
 
 
 def weighted_styles(style: Styles) -> list[tuple[Source, float]]:
-    """Return styles as pairs (style, weight); the weight is 1 where none is given."""
-    items: Any = style  # checkers can't tell a pair from a sequence of two
+    """Return styles as pairs (style, weight); the default weight is 1."""
+    items: Any = style  # type checkers can't distinguish a pair from a sequence of two
     if _is_pair(items) or not isinstance(items, (list, tuple)):
         items = [items]
     if not items:
@@ -226,7 +256,7 @@ def _is_pair(item: Any) -> bool:
 def _style_masked(
     pictures: list[Picture], paths: tuple[str, ...], limits: Limits | None
 ) -> list[Picture]:
-    """The paintings, transparent where their masks are black."""
+    """Return the style images, made transparent where their masks are black."""
     if paths and len(paths) != len(pictures):
         raise RecipeError(
             f"there should be one style mask for each painting, {len(pictures)}, not {len(paths)}"
@@ -235,18 +265,18 @@ def _style_masked(
         raise RecipeError(f"{pictures[0].name} is learnt by heart; there is no picture to mask")
     masks = [read_mask(path, limits) for path in paths]
     return [
-        _only_within(picture, mask) for picture, mask in zip(pictures, masks, strict=bool(masks))
+        _masked(picture, mask) for picture, mask in zip(pictures, masks, strict=bool(masks))
     ] or pictures
 
 
-def _only_within(picture: Picture, mask: Tensor) -> Picture:
-    """The painting, transparent where it was and where the mask is black."""
+def _masked(picture: Picture, mask: Tensor) -> Picture:
+    """Return a style image, made transparent where the mask is black."""
     alpha = resize(mask, picture.height, picture.width, "antialias")
     return replace(picture, alpha=alpha if picture.alpha is None else alpha * picture.alpha)
 
 
 def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> Picture:
-    """A painting as the recipe asks for it: its size, without its edges, in the photo's colours."""
+    """Return a style image resized, trimmed and recoloured as the recipe specifies."""
     side = _style_side(*picture.size_in_file, recipe, size)
     fitted = picture.fitted(side, recipe.resize).trimmed(recipe.trim)
     if fitted.alpha is not None and fitted.alpha.max() == 0:
@@ -259,10 +289,10 @@ def _painting(picture: Picture, recipe: Recipe, size: int, content: Picture) -> 
 
 
 def _style_side(height: int, width: int, recipe: Recipe, size: int) -> int:
-    """Return the long side, px, that a painting of (height, width) is brought to."""
+    """Return the long side, px, to which a style image of (height, width) px is resized."""
     short, long = sorted((height, width))
-    least = math.ceil(MIN_SIDE_PX * long / short)
-    return max(least, method_of(recipe).style_side(recipe, size))
+    minimum = math.ceil(MIN_SIDE_PX * long / short)
+    return max(minimum, method_of(recipe).style_side(recipe, size))
 
 
 def _normalized(weights: list[float]) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""The same picture many times, with one or two settings varied."""
+"""Series of pictures in which one or two settings are varied."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ from impasto.settings.methods import all_settings
 from impasto.settings.recipe import Recipe
 
 Grid = Mapping[str, Iterable[Any]]
-"""One or two settings, each with the values it takes. The first goes across, the second down."""
+"""One or two settings with their values. On a sheet the first varies across, the second down."""
 
-MOST_IN_ONE_ROW = 4  # of a series with one setting
+MAX_SINGLE_ROW = 4
+"""Largest number of pictures that a series with one setting shows in a single row."""
 
 
 @dataclass(frozen=True)
 class Variation:
-    """One run of a series: ``settings`` are those that are varied. Bad input has been refused;
-    ``prepare`` makes its job when its turn comes, since all of them may not fit into memory.
+    """One run of a series, whose input has been checked.
+
+    Attributes:
+        settings: The varied settings and their values.
+        prepare: Makes the job when it is needed, since all jobs may not fit into the memory.
     """
 
     settings: dict[str, Any]
@@ -41,7 +45,7 @@ class Variation:
 
     @property
     def label(self) -> str:
-        """``strength=1, style_scale=0.5``."""
+        """A label such as ``strength=1, style_scale=0.5``."""
         return ", ".join(_labels(name, [value])[0] for name, value in self.settings.items())
 
 
@@ -55,11 +59,22 @@ def variations(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Iterator[tuple[dict[str, Any], Result]]:
-    """As ``stylize``, once for every combination of the values in ``grid``: one or two settings.
+    """Make a stylized image for every combination of the values of one or two settings.
 
-    Yields the settings that are varied and the Result, row by row: the first setting changes
-    fastest. Bad input in any combination is refused at once. Seeds make a difference only where
-    noise is what a run starts from.
+    Bad input in any combination is refused at once. A seed makes a difference only if the run
+    starts from noise. The other arguments and the errors are those of ``stylize``.
+
+    Args:
+        content: The content image.
+        style: The style image or images.
+        grid: The varied settings, each with its values.
+        preset: The preset from which the settings start.
+        recipe: A recipe from which they start instead.
+        limits: Limits for the images.
+        settings: Other settings by name.
+
+    Yields:
+        The varied settings and the Result. The first setting of the grid changes fastest.
 
     >>> grid = {"content_weight": [0.05, 0.1, 0.2], "preset": ["studio", "gatys"]}
     >>> for varied, result in impasto.variations("photo.jpg", "painting.jpg", grid=grid):
@@ -86,17 +101,17 @@ def plan(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> list[Variation]:
-    """What ``variations`` would run, checked. Arguments and errors as there."""
+    """Return the runs of ``variations``, checked. The arguments and errors are the same."""
     chosen = combinations(grid)
     for name in grid:
         if settings.get(name) is not None or (name == "preset" and preset is not None):
             raise RecipeError(f"{name} is both given and varied; leave one of them out")
-    photo = read(content, limits=limits)  # once: standard input has an end
+    photo = read(content, limits=limits)  # standard input can be read only once
     pairs = api.read_styles(style, limits)
 
     def prepare(varied: dict[str, Any]) -> Job:
-        together = {"preset": preset, **settings, **varied}
-        return api.prepare(photo, pairs, recipe=recipe, limits=limits, **together)
+        merged = {"preset": preset, **settings, **varied}
+        return api.prepare(photo, pairs, recipe=recipe, limits=limits, **merged)
 
     planned = []
     for varied in chosen:
@@ -106,14 +121,18 @@ def plan(
 
 
 def combinations(grid: Grid) -> list[dict[str, Any]]:
-    """Every combination of the grid's values, row by row. Raises RecipeError."""
-    values = {name: list(some) for name, some in grid.items()}
+    """Return every combination of the grid's values, row by row.
+
+    Raises:
+        RecipeError: A setting is unknown or has no values, or there are not one or two settings.
+    """
+    values = {name: list(choices) for name, choices in grid.items()}
     if not 1 <= len(values) <= 2:
         raise RecipeError(f"one or two settings can be varied at a time, not {len(values)}")
-    for name, some in values.items():
+    for name, choices in values.items():
         if name not in all_settings():
             raise RecipeError(unknown("setting", name, all_settings()))
-        if not some:
+        if not choices:
             raise RecipeError(f"{name} needs at least one value")
     names = list(values)
     slowest_first = [values[name] for name in reversed(names)]
@@ -124,11 +143,14 @@ def combinations(grid: Grid) -> list[dict[str, Any]]:
 
 
 def sheet(grid: Grid, pictures: Sequence[Image.Image | None]) -> Image.Image:
-    """The labelled contact sheet of a series.
+    """Return the labelled contact sheet of a series.
 
-    ``pictures`` are in the order of the combinations; None or an end too early leaves places empty.
+    Args:
+        grid: The varied settings, each with its values.
+        pictures: The pictures in the order of ``combinations``. None, or a missing picture at the
+            end, leaves a place empty.
     """
-    (across, first), *more = [(name, list(some)) for name, some in grid.items()]
+    (across, first), *more = [(name, list(values)) for name, values in grid.items()]
     images = [*pictures, *itertools.repeat(None, len(combinations(grid)) - len(pictures))]
     labels = _labels(across, first)
     if more:
@@ -136,12 +158,12 @@ def sheet(grid: Grid, pictures: Sequence[Image.Image | None]) -> Image.Image:
         rows = _in_rows(panels, len(first))
         return contact_sheet(rows, column_labels=labels, row_labels=_labels(*more[0])[: len(rows)])
     panels = [Panel(*pair) for pair in zip(images, labels, strict=True)]
-    columns = len(first) if len(first) <= MOST_IN_ONE_ROW else math.ceil(math.sqrt(len(first)))
+    columns = len(first) if len(first) <= MAX_SINGLE_ROW else math.ceil(math.sqrt(len(first)))
     return contact_sheet(_in_rows(panels, columns))
 
 
 def _in_rows(panels: list[Panel], columns: int) -> list[list[Panel]]:
-    """Without the rows that are empty."""
+    """Arrange panels in rows, and leave out empty rows."""
     rows = [panels[start : start + columns] for start in range(0, len(panels), columns)]
     return [row for row in rows if any(panel.image for panel in row)] or rows
 

@@ -1,4 +1,4 @@
-"""A style as a function: what videos, batches and servers call for every picture."""
+"""A style as a function, for programs that stylize many images."""
 
 from __future__ import annotations
 
@@ -25,22 +25,33 @@ from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.recipe import Recipe
 
 DEFAULT_METHOD = "instant"
-"""What a Stylizer paints with where neither a method nor a preset is chosen."""
+"""The method of a Stylizer for which no method, preset or recipe is given."""
 PROBE = Picture.probe(256, 256)
+"""A content image with which the settings are checked."""
 
 
 class Stylizer:
-    """``stylizer(image)`` is the stylized image, of the same type; ``stylizer(images)`` a list, or
-    an array or tensor of several.
+    """A function that stylizes images: ``stylizer(image)``.
 
-    ``style`` and the settings are as for ``impasto.stylize``. PIL images, paths and bytes come back
-    as PIL images; arrays ([N,] H, W, C) of uint8, uint16 or float, and tensors ([N,] C, H, W), with
-    their type and device. Networks are loaded once, paintings read once. May be called from
-    several threads, pickled, and called in forked processes, where a CPU computes on one
-    thread. On a GPU, arrays, tensors, and images of one size that are next to
-    each other in a list, are painted in batches; a tensor that is on the GPU stays there.
+    For a path, bytes or a PIL image, it returns a PIL image. For an array ([N,] H, W, C) of uint8,
+    uint16 or float, or a tensor ([N,] C, H, W), it returns one of the same type, on the same
+    device. For a list of images, it returns a list.
 
-    Raises, when it is made, what ``impasto.stylize`` raises of styles and settings.
+    Networks are loaded once, and style images are read once. A Stylizer can be pickled, and called
+    from several threads and in forked processes, where a CPU computes on one thread. On a GPU it
+    paints arrays, tensors, and neighbours of one size in a list in batches. A tensor that is on the
+    GPU stays there.
+
+    Args:
+        style: The style image or images, as for ``impasto.stylize``.
+        preset: The preset from which the settings start.
+        recipe: A recipe from which they start instead.
+        limits: Limits for the images.
+        settings: Settings by name. The default method is ``instant``.
+
+    Raises:
+        ImageError, RecipeError, WeightsError, DeviceError: The style or a setting is wrong, as for
+            ``impasto.stylize``.
 
     >>> paint = impasto.Stylizer("painting.jpg")
     >>> pictures = [paint(photo) for photo in photos]
@@ -70,11 +81,11 @@ class Stylizer:
 
     @property
     def batches(self) -> Batches | None:
-        """What paints several images at once, on a GPU."""
+        """The painter of batches on a GPU, or None."""
         return None if self.loaded is None else self.loaded.batches
 
     def __getstate__(self) -> dict[str, Any]:
-        # The networks are loaded again where it arrives.
+        # The networks are loaded again when it is unpickled.
         return {**vars(self), "loaded": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -99,7 +110,7 @@ class Stylizer:
     ) -> list[Image.Image]: ...
 
     def __call__(self, images: Any) -> Any:
-        """Return the stylized image, or those of a list."""
+        """Return the stylized image, or a list of them."""
         if isinstance(images, (list, tuple)):
             return self._list(images)
         if isinstance(images, (np.ndarray, Tensor)) and images.ndim == 4 and not len(images):
@@ -121,7 +132,7 @@ class Stylizer:
         return Image.fromarray(quantize(array, 8))
 
     def _batch(self, images: Any) -> Any | None:
-        """Paint pixels on a GPU. None where there is none, or the images have to be read first."""
+        """Paint images as a batch; None without a GPU, or if the images have to be read first."""
         if self.batches is None:
             return None
         pixels = _plain_pixels(images)
@@ -136,24 +147,24 @@ class Stylizer:
         return painted if images.ndim == 4 else painted[0]
 
     def _list(self, images: Sequence[Any]) -> list[Any]:
-        """Paint a list; on a GPU, neighbours of one type and size as a batch."""
+        """Paint a list. On a GPU, neighbours of one type and size are painted as a batch."""
         if self.batches is None:
             return [self(image) for image in images]
         painted: list[Any] = []
         for kind, group in groupby(images, _kind):
-            alike = list(group)
+            members = list(group)
             if kind is None:
-                painted.extend(map(self, alike))
+                painted.extend(map(self, members))
             elif kind[0] is Tensor:
-                painted.extend(self(torch.stack(alike)))
+                painted.extend(self(torch.stack(members)))
             else:
-                batch = self(np.stack([np.asarray(image) for image in alike]))
+                batch = self(np.stack([np.asarray(image) for image in members]))
                 is_pil = kind[0] is Image.Image
                 painted.extend(map(Image.fromarray, batch) if is_pil else batch)
         return painted
 
     def result(self, image: Source) -> Result:
-        """The Result for one image."""
+        """Return the Result for one image."""
         photo = read(image, limits=self.limits)
         if self.loaded is None:
             return last(api.run(api.prepare(photo, self.pairs, **self.arguments))).result()
@@ -174,14 +185,14 @@ class Stylizer:
 
 
 def _with_alpha(array: np.ndarray, channels: int) -> np.ndarray:
-    """(H, W, 3 or 4), with an alpha of 1 where four channels came in and all was opaque."""
+    """Return an array (H, W, 3 or 4), with an opaque alpha channel if the input had one."""
     if channels != 4 or array.shape[2] == 4:
         return array
     return np.dstack([array, np.ones_like(array[..., :1])])
 
 
 def _kind(image: Any) -> tuple[Any, ...] | None:
-    """What the images of a batch have in common; None for what isn't painted in batches."""
+    """Return the properties that all images of a batch share; None if it can't be in a batch."""
     if isinstance(image, Tensor) and image.ndim == 3:
         return Tensor, image.shape, image.dtype, image.device
     if isinstance(image, np.ndarray) and image.ndim == 3:
@@ -190,7 +201,7 @@ def _kind(image: Any) -> tuple[Any, ...] | None:
 
 
 def _plain_pixels(image: Any) -> np.ndarray | None:
-    """The pixels of a PIL image in sRGB that is upright already."""
+    """Return the pixels of an upright sRGB image of PIL, or None for any other image."""
     is_plain = (
         isinstance(image, Image.Image)
         and image.mode == "RGB"
@@ -200,7 +211,7 @@ def _plain_pixels(image: Any) -> np.ndarray | None:
 
 
 def _as_type(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Float in [0, 1] as ``dtype`` has it; black and white become grey levels."""
+    """Convert floats in [0, 1] to ``dtype``; for a boolean type, the result is uint8."""
     if np.issubdtype(dtype, np.floating):
         return array.astype(dtype)
     return quantize(array, 16 if dtype == np.uint16 else 8)

@@ -1,6 +1,4 @@
-"""Pictures of one image alone: a texture that is painted as the image is, and what is left of the
-image in the layers of the network.
-"""
+"""Pictures made from a single image: textures, and reconstructions from layers of the encoder."""
 
 from __future__ import annotations
 
@@ -26,13 +24,13 @@ from impasto.settings.recipe import Recipe
 
 Term = Literal["content", "style"]
 Layers = str | Sequence[str] | Mapping[str, float]
-"""As the recipe takes them: names, with weights or without."""
+"""Names of layers, with or without weights, as in a recipe."""
 
 NO_PHOTO: dict[str, Any] = {
     "content_weight": 0.0, "color": "style", "mask": None, "detail": 0.0, "underpaint": 0.0,
     "mix": 1.0, "print": None, "enlarge": "guided", "method": "optimize",
 }  # fmt: skip
-"""A texture's settings that would be about the photo, which it hasn't got."""
+"""Settings that concern the photo, with the values for a texture, which has no photo."""
 
 FIGURE: dict[Term, list[list[str]]] = {
     "content": [[f"block{block}_conv2"] for block in range(1, 6)],
@@ -57,16 +55,17 @@ RECONSTRUCTION: dict[str, Any] = {
     "steps": 120,
     "size": 256,
 }
-"""What the paper's figure is made with, where nothing else is given."""
+"""The default settings of reconstructions, after the figure in the paper."""
 SMOOTHNESS: dict[Term, float] = {"content": 0.5, "style": 0.05}
-"""The weight of total variation: without it high layers leave most of the noise as it is, and all
-layers take several times the steps; with much of it the lowest style layers are blurred.
+"""The weight of total variation. Without it, reconstructions from high layers keep most of the
+noise, and all layers need several times as many steps. Too large a weight blurs the lowest style
+layers.
 """
 ONE_TERM: dict[Term, dict[str, Any]] = {
     "content": {"content_weight": 1.0, "style_weight": 0.0, "style_layers": "block1_conv1"},
     "style": {"content_weight": 0.0, "style_weight": 1.0, "content_layers": "block1_conv1"},
 }
-"""The other one isn't looked at; its layers only mustn't be higher."""
+"""Settings that leave out the other term. Its layers must not be higher than the chosen ones."""
 
 
 def texture(
@@ -79,10 +78,11 @@ def texture(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Result:
-    """Paint ``width`` × ``height`` px of nothing but style, from noise.
+    """Paint a texture of ``width`` × ``height`` px in a style, from noise, without a photo.
 
-    Arguments and errors as for ``impasto.stylize``. With ``seamless=True`` the edges fit together.
-    Strokes are as large as if the painting's long side were the texture's, times ``style_scale``.
+    The other arguments and the errors are those of ``impasto.stylize``. With ``seamless=True``,
+    opposite edges fit together. Strokes have the size that they would have if the style image were
+    as long as the texture, times ``style_scale``.
 
     >>> impasto.texture("painting.jpg", 1024, 512, seamless=True).save("tile.png")
     """
@@ -102,7 +102,7 @@ def prepare_texture(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Job:
-    """Check and read everything for ``texture``, for ``impasto.run``."""
+    """Return the job of ``texture``, for ``impasto.run``."""
     if min(width, height) < MIN_SIDE_PX:
         raise RecipeError(
             f"a texture of {width}×{height} px is too small; both sides need at least"
@@ -133,11 +133,18 @@ def reconstruct(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Result:
-    """What some layers of the network know of ``image``, made visible: noise is changed until it
-    has the same features there (``from_`` content), or the same statistics (style), as in figure 1
-    of Gatys et al. 2016.
+    """Reconstruct an image from layers of the encoder, as in figure 1 of Gatys et al. 2016.
 
-    ``settings`` are recipe keys, over those in RECONSTRUCTION. Errors as for ``impasto.stylize``.
+    Noise is optimised until it has the same features as the image in these layers, or the same
+    statistics. The result shows what the layers represent. The errors are those of
+    ``impasto.stylize``.
+
+    Args:
+        image: The image.
+        from_: "content" for features, "style" for statistics.
+        layers: The layers, with or without weights.
+        limits: Limits for the image.
+        settings: Settings by name, which replace those in ``RECONSTRUCTION``.
 
     >>> impasto.reconstruct("photo.jpg", layers="block4_conv2").save("seen.png")
     """
@@ -152,7 +159,7 @@ def prepare_reconstruction(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> Job:
-    """Check and read everything for ``reconstruct``, for ``impasto.run``."""
+    """Return the job of ``reconstruct``, for ``impasto.run``."""
     chosen = {**_one_term(from_, settings), f"{from_}_layers": layers}
     picture = read(image, limits=limits)
     return api.prepare(picture, picture, limits=limits, **chosen)
@@ -165,7 +172,7 @@ def plan_figure(
     limits: Limits | None = None,
     **settings: Unpack[SettingsKeywords],
 ) -> list[series.Variation]:
-    """The reconstructions of the paper's figure, checked; see FIGURE for their layers."""
+    """Return the runs of the paper's figure, checked; ``FIGURE`` has their layers."""
     grid = {f"{from_}_layers": FIGURE[from_]}
     picture = read(image, limits=limits)
     chosen = _one_term(from_, settings)
@@ -173,8 +180,12 @@ def plan_figure(
 
 
 def figure(job: Job, from_: Term, pictures: Sequence[Image.Image]) -> Image.Image:
-    """The labelled sheet: the image of any of the figure's jobs, then the reconstructions that are
-    there.
+    """Return the labelled sheet of the paper's figure.
+
+    Args:
+        job: Any of the jobs, for the original image.
+        from_: The term of the reconstructions.
+        pictures: The reconstructions made so far, in the order of ``FIGURE``.
     """
     pixels = job.content.rgb[0].permute(1, 2, 0).numpy()
     panels = [Panel(Image.fromarray(write.quantize(pixels, 8)), "original")]

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 
 class Optimize(Method):
-    """The pixels are optimised until the encoder sees the content of one image and the style of
-    another in them.
-    """
+    """Optimisation of the pixels towards the content of one image and the style of another."""
 
     name = "optimize"
     summary = "the pixels themselves optimised, step by step"

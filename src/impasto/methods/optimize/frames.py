@@ -1,4 +1,4 @@
-"""Frames of a film painted by optimisation, each from the one before (Ruder et al. 2016)."""
+"""Frames of a film painted by optimisation, each from the previous one (Ruder et al. 2016)."""
 
 from __future__ import annotations
 
@@ -19,18 +19,21 @@ from impasto.motion.flow import Motion, warped
 from impasto.runs.job import Job
 from impasto.runs.progress import last
 
-LATER_STEPS = 0.3
-"""A frame begins with the one before, so that so many of the steps are enough."""
-LEAST_STEPS = 8
-TOLD_PX, LEAST_TOLD = 4, 16
-"""Colours are told from every 4th pixel across and down, and from that many at least."""
+LATER_STEPS_SHARE = 0.3
+"""Share of the steps that is enough for a frame which starts from the previous one."""
+MIN_LATER_STEPS = 8
+SAMPLE_STRIDE_PX, MIN_SAMPLES = 4, 16
+"""The colour map of ``recoloured`` is fitted to every 4th pixel across and down, and only if there
+are at least 16 of them."""
 TEMPORAL_WEIGHT = 40.0
-"""Of the mean squared distance from there, colours from 0 to 1."""
+"""Weight of the mean squared distance to the warped previous frame, for colours from 0 to 1."""
 
 
 class OptimizingPainter(FramePainter):
-    """The method optimize: the first frame of a shot as a picture by itself, each later one from
-    the one before, warped, which it is held to where the motion is trusted.
+    """Paints the frames of a film by optimisation.
+
+    The first frame of a shot is an independent picture. Each later frame starts from the previous
+    one, warped by the motion, and is held to it where the motion is trusted.
     """
 
     is_steady = True
@@ -42,7 +45,7 @@ class OptimizingPainter(FramePainter):
         self.recipe = OptimizeSettings.of(self._prepared(as_picture(first)).recipe)
 
     def _prepared(self, frame: Picture, **overrides: Any) -> Job:
-        # The palette of a picture that is matched by itself differs from the frame before's.
+        # A palette that is matched for each frame independently would differ between frames.
         (job,) = self.styles.prepare(frame, defaults={"palette": 0}, overrides=overrides)
         return job
 
@@ -52,17 +55,18 @@ class OptimizingPainter(FramePainter):
             job = self._prepared(picture)
         else:
             motion = motion.scaled(*pixels.shape[:2])
-            before = np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255)
-            fresh = recoloured(pixels, before, motion.trust)
-            begun = _as_tensor(fresh + motion.trust[..., None] * (before - fresh))
-            trust = torch.from_numpy(motion.trust)[None, None]
-            steps = max(LEAST_STEPS, round(self.recipe.steps * LATER_STEPS))
+            previous = np.clip(warped(self.last, motion.back, cv2.INTER_CUBIC), 0, 255)
+            unpainted = recoloured(pixels, previous, motion.trust)
+            blend = unpainted + motion.trust[..., None] * (previous - unpainted)
+            initial = _as_tensor(blend)
+            trust = torch.from_numpy(motion.trust)[None, None]  # (1, 1, H, W)
+            steps = max(MIN_LATER_STEPS, round(self.recipe.steps * LATER_STEPS_SHARE))
             # A polish begins with long steps, which would differ from frame to frame.
             job = self._prepared(picture, steps=steps, scales=1, polish=0)
             job = replace(
                 job,
-                init=replace(picture, rgb=begun),
-                anchor=Anchor(begun, trust, TEMPORAL_WEIGHT),
+                init=replace(picture, rgb=initial),
+                anchor=Anchor(initial, trust, TEMPORAL_WEIGHT),
             )
         painted = torch.from_numpy(last(self.method.run(job)).result().array[..., :3])
         self.last = as_array(painted.permute(2, 0, 1)[None])
@@ -82,20 +86,30 @@ class OptimizingPainter(FramePainter):
 
 
 def recoloured(pixels: np.ndarray, like: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """A frame in about the colours of a painting ``like`` it, (H, W, 3), 0 to 255: by the affine
-    map of colours that suits best where the two are known to show the same. What comes into view
-    begins with it.
+    """Return a frame in approximately the colours of a painted frame.
+
+    An affine map of colours is fitted where the two are known to show the same. The optimisation of
+    parts that come into view starts from the recoloured frame.
+
+    Args:
+        pixels: The frame, (H, W, 3), 0 to 255.
+        like: The painted previous frame, warped, (H, W, 3), 0 to 255.
+        trust: How far the two show the same, 0 to 1, (H, W).
+
+    Returns:
+        The recoloured frame, (H, W, 3), float32. It is ``pixels`` if too few pixels are trusted.
     """
     colours = np.concatenate([pixels, np.full_like(pixels[..., :1], 255)], axis=2) / np.float32(255)
-    same = trust[::TOLD_PX, ::TOLD_PX] > 0.5
-    if same.sum() < LEAST_TOLD:
+    sampled = (slice(None, None, SAMPLE_STRIDE_PX), slice(None, None, SAMPLE_STRIDE_PX))
+    is_trusted = trust[sampled] > 0.5
+    if is_trusted.sum() < MIN_SAMPLES:
         return pixels.astype(np.float32)
-    told, wanted = (image[::TOLD_PX, ::TOLD_PX][same] for image in (colours, like))
-    affine = np.linalg.lstsq(told, wanted, rcond=None)[0]
-    shown: np.ndarray = np.clip(colours @ affine, 0, 255).astype(np.float32)
-    return shown
+    samples, targets = (image[sampled][is_trusted] for image in (colours, like))
+    affine = np.linalg.lstsq(samples, targets, rcond=None)[0]  # (4, 3)
+    result: np.ndarray = np.clip(colours @ affine, 0, 255).astype(np.float32)
+    return result
 
 
 def _as_tensor(picture: np.ndarray) -> torch.Tensor:
-    """(H, W, 3), 0 to 255 → (1, 3, H, W) in [0, 1]."""
+    """Convert (H, W, 3), 0 to 255, to (1, 3, H, W) in [0, 1]."""
     return torch.from_numpy(picture).permute(2, 0, 1)[None].div(255).contiguous()

@@ -1,8 +1,8 @@
-"""How much memory a run takes, and how to make it fit: the plan.
+"""The memory of a run, and the plan that keeps it within the available memory.
 
-What takes memory is feature maps. A block of the encoder that isn't kept for the way back is
+Feature maps take most of the memory. A block of the encoder is kept for the backward pass, or
 computed again there (Chen et al. 2016, "Training deep nets with sublinear memory cost"), in bands
-of rows if need be; the gradient stays the same.
+of rows if necessary. The gradient stays the same.
 """
 
 from __future__ import annotations
@@ -23,34 +23,38 @@ from impasto.networks.layers import CONVOLUTIONS_PER_BLOCK, LAYER_NAMES, canonic
 from impasto.runs.plan import Need
 
 CHANNELS = (64, 128, 256, 512, 512)
-"""Width of the five blocks (Simonyan & Zisserman 2014, table 1)."""
+"""Channels of the five blocks (Simonyan & Zisserman 2014, table 1)."""
 MIN_BAND_ROWS = 8
 MAX_HALVINGS = 8
+"""Logarithm of the largest number of bands, 256."""
 MIN_HISTORY = 3
-"""Pairs that L-BFGS needs at least to be worth its while."""
+"""Smallest number of pairs with which L-BFGS is worthwhile."""
 
-# Measured on CPUs, see benchmarks/memory.py.
+# The following values were measured on CPUs, see benchmarks/memory.py.
 START_UP_MB = {4: 560, 2: 450}
-"""Python and torch with a network's weights loaded, by the bytes of a feature."""
+"""Memory of Python and PyTorch with the weights loaded, by the bytes of a feature."""
 GPU_START_UP_MB = {4: 350, 2: 250}
-"""A network's weights, forward and backward, and the work space of cuDNN."""
+"""Memory of the weights, for both passes, and the workspace of cuDNN, by the bytes of a feature."""
 IMAGES = 6
-"""Tensors of the picture's size: images, the solver's, and what is computed from them."""
-HOLES = 0.5
-"""Where freed memory stays, so much of it, of all that isn't there from the start, is between
-feature maps, and none fits into it.
+"""Number of tensors of the picture's size: images, those of the solver, intermediate results."""
+FRAGMENTATION = 0.5
+"""Additional memory, as a share of all that isn't taken at start-up, if freed memory stays with the
+process. It is in holes between feature maps into which none of them fits.
 """
-ROOMY_MB = 2_000
-"""Above that it doesn't stay: the holes would be too many."""
+MAX_KEPT_MB = 2_000
+"""Largest plan with which freed memory stays; above, the holes would take too much."""
 WINOGRAD_FACTOR = 64 / 36
-"""Size of a transformed feature map, tiles of 8×8 for results of 6×6."""
+"""Relative size of a transformed feature map: tiles of 8×8 for results of 6×6."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan(Need):
-    """How a run is kept within the memory: ``bands`` for the engine, the pairs of vectors that
-    L-BFGS keeps, and whether freed memory ``stays`` for the next step. ``slowdown``: its arithmetic
-    over that of a run that keeps everything.
+    """How a run is kept within the memory.
+
+    Attributes:
+        bands: The number of bands of each block, for the engine.
+        history: The number of pairs of vectors that L-BFGS keeps.
+        slowdown: The arithmetic relative to that of a run that keeps everything.
     """
 
     bands: tuple[int, ...]
@@ -59,26 +63,33 @@ class MemoryPlan(Need):
 
     @property
     def plain(self) -> bool:
-        """Whether everything is kept."""
+        """Whether all features are kept."""
         return set(self.bands) == {KEEP}
 
     def __str__(self) -> str:
-        again = [block for block, bands in enumerate(self.bands, start=1) if bands != KEEP]
-        if not again:
+        recomputed = [block for block, bands in enumerate(self.bands, start=1) if bands != KEEP]
+        if not recomputed:
             return f"{super().__str__()}, all features kept"
         pieces = (
             "" if set(self.bands) <= {KEEP, 1} else f" in up to {max(self.bands)} bands of rows"
         )
-        blocks = "block 1" if again == [1] else f"blocks 1 to {again[-1]}"
+        blocks = "block 1" if recomputed == [1] else f"blocks 1 to {recomputed[-1]}"
         return f"{super().__str__()}, features of {blocks} computed twice{pieces}"
 
 
 @dataclass(frozen=True)
 class Demand:
-    """What the memory of a run depends on: the picture's size, px; the highest layer; the bytes of
-    a feature; the pairs of vectors of the picture's size that the solver keeps; what is taken
-    whatever the size; the px that the network sees around the picture; whether freed memory always
-    stays with the process, as on a GPU.
+    """The properties of a run that determine its memory.
+
+    Attributes:
+        height: The height of the picture, px.
+        width: The width of the picture, px.
+        top_layer: The highest layer.
+        itemsize: The bytes of a feature.
+        history: The number of pairs of vectors that the solver keeps.
+        start_up_mb: The memory that doesn't depend on the size, MB.
+        margin: The rows and columns that the network sees around the picture, px.
+        always_stays: Whether freed memory always stays with the process, as on a GPU.
     """
 
     height: int
@@ -109,7 +120,7 @@ class Demand:
         )
 
     def blocks(self) -> list[_Block]:
-        """The blocks up to the highest layer."""
+        """Return the blocks up to the highest layer."""
         top = int(self.top_layer[5]) - 1
         last = CONVOLUTIONS_PER_BLOCK[top]
         height, width = self.height + 2 * self.margin, self.width + 2 * self.margin
@@ -129,10 +140,17 @@ class Demand:
 
 
 def plan(demand: Demand, available_mb: float, *, keep_all: bool = False) -> MemoryPlan:
-    """Return the fastest plan that fits into ``available_mb``; with ``keep_all``, of those that
-    compute nothing twice.
+    """Return the fastest plan that fits into the memory.
 
-    Where none fits, L-BFGS keeps fewer pairs. Raises DeviceError: not even that is enough.
+    If no plan fits, L-BFGS keeps fewer pairs.
+
+    Args:
+        demand: The properties of the run.
+        available_mb: The memory that the run may take, MB.
+        keep_all: Whether to consider only plans that compute nothing twice.
+
+    Raises:
+        DeviceError: No plan fits, even with fewer pairs.
     """
     plans = _allowed(demand, keep_all)
     plans.sort(key=lambda each: (each.slowdown, not each.stays))
@@ -158,7 +176,7 @@ def _allowed(demand: Demand, keep_all: bool) -> list[MemoryPlan]:
 def _too_large(least: MemoryPlan, demand: Demand, available_mb: float) -> DeviceError:
     fixed_mb = demand.start_up_mb
     share = max(0.0, available_mb - fixed_mb) / (least.needed_mb - fixed_mb)
-    fits = int(max(demand.height, demand.width) * share**0.5 * 0.9) // 32 * 32  # bands have margins
+    fits = int(max(demand.height, demand.width) * share**0.5 * 0.9) // 32 * 32  # 0.9: bands overlap
     advice = f"; size {fits} would fit" if fits >= MIN_SIDE_PX else ""
     return DeviceError(
         f"{demand.width}×{demand.height} px need at least {least.needed_mb / 1000:.1f} GB of"
@@ -167,7 +185,11 @@ def _too_large(least: MemoryPlan, demand: Demand, available_mb: float) -> Device
 
 
 def check_kept(height: int, width: int, top_layer: str) -> None:
-    """Raise DeviceError if all features of (height, width) px in float32 don't fit at once."""
+    """Check that all float32 features of an image of (height, width) px fit into the memory.
+
+    Raises:
+        DeviceError: They don't fit.
+    """
     fixed_mb = start_up_mb(torch.device("cpu"), torch.float32)
     demand = Demand(height, width, top_layer, itemsize=4, history=0, start_up_mb=fixed_mb)
     everything = min((p for p in plans_for(demand) if p.plain), key=lambda p: p.needed_mb)
@@ -177,16 +199,19 @@ def check_kept(height: int, width: int, top_layer: str) -> None:
 
 
 def start_up_mb(device: torch.device, dtype: torch.dtype) -> float:
-    """Return what a network takes on a device whatever the image's size: its weights, and where
-    the process counts too, Python and PyTorch.
+    """Return the memory of a run that doesn't depend on the size of the image, MB.
+
+    It is that of the weights, and on a CPU also that of Python and PyTorch.
     """
     table = GPU_START_UP_MB if device.type == "cuda" else START_UP_MB
     return table[dtype.itemsize]
 
 
-def check_glance(height: int, width: int, device: Device, available_mb: float) -> None:
-    """Raise DeviceError if a painting of (height, width) px is too large to be looked at once,
-    with nothing kept.
+def check_style_image(height: int, width: int, device: Device, available_mb: float) -> None:
+    """Check that a style image of (height, width) px can be measured, with no features kept.
+
+    Raises:
+        DeviceError: There is not enough memory.
     """
     output = CHANNELS[0] * height * width * device.dtype.itemsize
     held = 12 * 3 * height * width + (2 + 2 * WINOGRAD_FACTOR) * output
@@ -199,17 +224,19 @@ def check_glance(height: int, width: int, device: Device, available_mb: float) -
 
 
 def plans_for(demand: Demand) -> Iterator[MemoryPlan]:
-    """Every plan worth a thought: blocks from the first on computed twice, in 1 to 256 bands; and
-    nothing computed twice, with freed memory that stays.
+    """Yield all reasonable plans.
+
+    In the first one, nothing is computed twice and freed memory stays. In the others, a number of
+    blocks, beginning with block 1, is computed twice, in 1 to 256 bands.
     """
     blocks = demand.blocks()
-    roomy = _plan(demand, blocks, [KEEP] * len(blocks), stays=True)
-    if roomy.needed_mb < ROOMY_MB:
-        yield roomy
-    for twice in range(len(blocks) + 1):
-        for halvings in range(MAX_HALVINGS + 1 if twice else 1):
+    keeping_freed = _plan(demand, blocks, [KEEP] * len(blocks), stays=True)
+    if keeping_freed.needed_mb < MAX_KEPT_MB:
+        yield keeping_freed
+    for recomputed in range(len(blocks) + 1):
+        for halvings in range(MAX_HALVINGS + 1 if recomputed else 1):
             bands = [
-                max(1, 2**halvings >> index) if index < twice else KEEP
+                max(1, 2**halvings >> index) if index < recomputed else KEEP
                 for index in range(len(blocks))
             ]
             if all(
@@ -222,11 +249,11 @@ def plans_for(demand: Demand) -> Iterator[MemoryPlan]:
 def _plan(
     demand: Demand, blocks: list[_Block], bands: list[int], *, stays: bool = False
 ) -> MemoryPlan:
-    """The peak is in one of the blocks, on the way up or on the way back."""
+    """Return a plan with the peak of its memory, which is reached in one of the blocks."""
     pixels = demand.height * demand.width
     fixed = IMAGES * 12 * pixels + demand.history * _pair_mb(demand) * BYTES_PER_MB
     fixed += blocks[-1].output  # the content target
-    # The workspace of the largest convolution stays allocated.
+    # The workspace of the largest convolution remains allocated.
     fixed += max(block.workspace(count) for block, count in zip(blocks, bands, strict=True))
     peak = kept = work = 0.0
     for block, count in zip(blocks, bands, strict=True):
@@ -239,14 +266,14 @@ def _plan(
         history=demand.history,
         stays=stays,
         needed_mb=demand.start_up_mb
-        + (fixed + peak) * (1 + HOLES * (stays or demand.always_stays)) / BYTES_PER_MB,
+        + (fixed + peak) * (1 + FRAGMENTATION * (stays or demand.always_stays)) / BYTES_PER_MB,
         slowdown=work / sum(block.work(KEEP) for block in blocks),
     )
 
 
 @dataclass(frozen=True)
 class _Block:
-    """One block of the encoder; sizes in bytes."""
+    """One block of the encoder. Sizes are in bytes."""
 
     convolutions: int
     channels: int
@@ -257,36 +284,39 @@ class _Block:
 
     @property
     def output(self) -> float:
-        """The output of one layer."""
+        """Size of the output of one layer."""
         return self.rows * self.row_bytes
 
     @property
     def pooled(self) -> float:
-        """The block's output, the next one's input."""
+        """Size of the block's output, which is the input of the next block."""
         return self.output / 4
 
     @property
     def indices(self) -> float:
-        """Where the maxima came from, 8 bytes each."""
+        """Size of the indices of the maxima, 8 bytes each."""
         return self.output / 4 * 8 / self.itemsize
 
     @property
     def kept(self) -> float:
+        """Size of everything that is kept of the block for the backward pass."""
         return self.convolutions * self.output + self.pooled + self.indices
 
     @property
     def whole_gradient(self) -> float:
-        """The gradient of the block's input, which bands fill one after the other."""
+        """Size of the gradient of the block's input, which the bands fill in turn."""
         return self.output * self.channels_in / self.channels
 
     def workspace(self, count: int) -> float:
-        """What a Winograd convolution needs besides its input and output; others need less."""
+        """Return the workspace of a Winograd convolution; other convolutions need less."""
         share = self._share(count, 4 * self.convolutions)
         return share * self.output * (2 * WINOGRAD_FACTOR if self.itemsize == 4 else 0.5)
 
     def transient(self, count: int) -> float:
-        """What is there on the way back, or up, besides what is kept: a gradient beside all of the
-        block, or the gradients of a convolution's output and input beside the convolutions.
+        """Return the temporary memory at the peak of either pass, besides what is kept.
+
+        The peak has a gradient beside the whole block, or the gradients of a convolution's output
+        and input beside the outputs of the convolutions.
         """
         everything = max(self.kept + self.output, (self.convolutions + 2) * self.output)
         if count == KEEP:
@@ -295,21 +325,21 @@ class _Block:
         return self.pooled + self.whole_gradient + band
 
     def work(self, count: int) -> float:
-        """Arithmetic of both ways."""
+        """Return the arithmetic of both passes, in arbitrary units."""
         once = self.channels * self.convolutions * self.output
         if count == KEEP:
             return 2 * once
-        up = self._share(count, 2 * self.convolutions) * count
-        back = self._share(count, 4 * self.convolutions) * count
-        return once * (up + 2 * back)
+        forward = self._share(count, 2 * self.convolutions) * count
+        backward = self._share(count, 4 * self.convolutions) * count
+        return once * (forward + 2 * backward)
 
     def _share(self, count: int, margin: int) -> float:
-        """The share of the block that one of ``count`` bands is, with ``margin`` rows around it."""
+        """Return the share of the block in one of ``count`` bands, plus ``margin`` rows."""
         if count == KEEP:
             return 1.0
         return min(1.0, (self.rows / count + (margin if count > 1 else 0)) / self.rows)
 
 
 def _pair_mb(demand: Demand) -> float:
-    """Two float32 vectors of the picture's size."""
+    """Return the memory of a pair of float32 vectors of the picture's size, MB."""
     return 2 * 12 * demand.height * demand.width / BYTES_PER_MB

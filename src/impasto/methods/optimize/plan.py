@@ -18,22 +18,25 @@ from impasto.runs.job import Job
 from impasto.runs.plan import RunPlan, Scale, limit_mb
 
 COARSEST_PX = 128
-"""Long side to begin with, about, where the recipe doesn't say how many scales there are: as much
-as the encoder's highest layers see at once, so that a painting's shapes come in one size relative
-to the picture, whatever that is enlarged to.
+"""Approximate long side of the first scale, if the recipe doesn't specify the number of scales. The
+encoder's highest layers see about that much at once. Therefore the shapes of a style image have the
+same size relative to the picture, whatever the size of the result.
 """
 ENLARGED_BYTES_PER_PIXEL = 125
-"""The photo, its underpainting and the picture at the size that it is enlarged to."""
+"""Memory of the photo, its underpainting and the picture, at the size of the result."""
 POLISHED_PX = 512
-"""Long side up to which ``recipe.polish`` holds. A larger picture needs fewer such steps: 9 of 18
-look the same at 1024 px.
+"""Long side up to which all steps of ``recipe.polish`` are made. A larger picture needs fewer: at
+1024 px, 9 steps look the same as 18.
 """
 
 
 @dataclass(frozen=True)
 class OptimizePlan(RunPlan):
-    """``available_mb`` is the memory that the run may take, and ``memory`` how the largest of
-    ``scales`` is kept within it.
+    """The plan of an optimisation.
+
+    Attributes:
+        memory: How the largest of ``scales`` is kept within the available memory.
+        available_mb: The memory that the run may take, MB.
     """
 
     memory: memory.MemoryPlan
@@ -44,10 +47,10 @@ def plan_run(recipe: OptimizeSettings, device: Device, height: int, width: int) 
     """Plan a run for a result of (height, width) px.
 
     Raises:
-        DeviceError: No plan keeps it within the memory.
+        DeviceError: No plan keeps the run within the memory.
         WeightsError: The encoder's weights are missing or damaged.
     """
-    weights.verified_path(weights.find_encoder(recipe.weights))  # sooner rather than later
+    weights.verified_path(weights.find_encoder(recipe.weights))  # raises before the work begins
     available_mb = _available_mb(recipe, device.device, height, width)
     demand = memory.Demand.of(recipe, *_painted_size(recipe, height, width), device)
     scales = tuple(plan_scales(recipe, height, width))
@@ -57,7 +60,7 @@ def plan_run(recipe: OptimizeSettings, device: Device, height: int, width: int) 
 
 
 def plan_of(job: Job) -> OptimizePlan:
-    """Return the plan of a job, or a new one if it is for another size. Raises as ``plan_run``."""
+    """Return the plan of a job, or a new plan if that one is for another size; see ``plan_run``."""
     height, width, plan = job.content.height, job.content.width, job.plan
     if isinstance(plan, OptimizePlan) and (plan.height, plan.width) == (height, width):
         return plan
@@ -65,7 +68,7 @@ def plan_of(job: Job) -> OptimizePlan:
 
 
 def _painted_size(recipe: OptimizeSettings, height: int, width: int) -> tuple[int, int]:
-    """Return the largest size to work at for a result of (height, width) px."""
+    """Return the largest size at which a result of (height, width) px is optimised."""
     short, long = sorted((height, width))
     work_size = long if recipe.work_size is None else recipe.work_size
     work_size = max(work_size, math.ceil(MIN_SIDE_PX * long / short))
@@ -75,9 +78,9 @@ def _painted_size(recipe: OptimizeSettings, height: int, width: int) -> tuple[in
 
 
 def plan_scales(recipe: OptimizeSettings, height: int, width: int) -> list[Scale]:
-    """Return the sizes to go through for a result of (height, width) px, coarse to fine.
+    """Return the scales for a result of (height, width) px, from coarse to fine.
 
-    Scales too small for the network, or that would get no update, are left out.
+    Scales that are too small for the network, or that would get no update, are left out.
     """
     height, width = _painted_size(recipe, height, width)
     if recipe.keeps_photo:
@@ -96,13 +99,13 @@ def plan_scales(recipe: OptimizeSettings, height: int, width: int) -> list[Scale
     for index, share in enumerate(shares):
         counts.append(round(remaining * share / sum(shares[index:])))
         remaining -= counts[-1]
-    counts[-1] += 1  # however few there are, the last one is at the full size
+    counts[-1] += 1  # at least one step is made at the full size
     scales = [Scale(*size, count) for size, count in zip(sizes, counts, strict=True) if count]
     return [*scales, Scale(height, width, polish, polish=True)] if polish else scales
 
 
 def _available_mb(recipe: OptimizeSettings, device: torch.device, height: int, width: int) -> float:
-    """Return how much of the memory for a result of (height, width) px can be used to optimise."""
+    """Return the memory that remains for optimising a result of (height, width) px, MB."""
     limit = limit_mb(recipe, device)
     if _painted_size(recipe, height, width) == (height, width):
         return limit

@@ -1,6 +1,4 @@
-"""Which painting counts where: a job's styles and masks at one of its sizes, and the photo in their
-colours.
-"""
+"""The regions of a job at one of its scales, and recolouring to the palettes of its styles."""
 
 from __future__ import annotations
 
@@ -24,32 +22,38 @@ from impasto.settings.objective import ObjectiveSettings
 
 Settings = TypeVar("Settings", bound=ObjectiveSettings)
 
-LEAST_PLAIN, MOST_PLAIN = 0.25, 0.5
-"""Share of plain places up to which a style image counts as a picture of things, and from which on
-as one of shapes and textures. Portraits and interiors have 0.03 to 0.26, landscapes, drawings and
-mosaics 0.5 to 0.75.
+MIN_PLAIN_SHARE, MAX_PLAIN_SHARE = 0.25, 0.5
+"""Share of plain places up to which a style image counts as a picture of things, and above which it
+counts as one of shapes and textures. Portraits and interiors have 0.03 to 0.26, landscapes,
+drawings and mosaics 0.5 to 0.75.
 """
-GREY, COLOURED = 0.02, 0.05
-"""Mean Oklab chroma up to which a style image counts as grey, and from which on as coloured."""
+GREY_CHROMA, COLOURED_CHROMA = 0.02, 0.05
+"""Mean Oklab chroma up to which a style image counts as grey, and above which as coloured."""
 GREY_SHARE = 0.25
-"""How much the layers of block4 and block5 count in a grey picture of things, of what they count in
-a coloured one. With nothing but light and shade to match, they bend the photo's shapes into the
-style image's.
+"""Factor of the weights of block4 and block5 for a grey picture of things, relative to a coloured
+one. When only light and shade can match, these layers bend the photo's shapes into those of the
+style image.
 """
-LEAST_CONTRAST = 0.65
-"""Of its own, that a picture keeps when it takes a palette: what a grey or black painting would
-leave of its shapes nobody could see, nor paint.
+MIN_CONTRAST = 0.65
+"""Smallest share of its contrast that a picture keeps when it takes a palette. Otherwise the
+palette of a grey or black style image would make its shapes invisible.
 """
 
 
 def regions_at(
     job: Job, height: int, width: int, plain: Mapping[Picture, Tensor] | None = None
 ) -> list[Region]:
-    """The regions of a picture of (height, width) px, on the job's device: what no region of the
-    job covers, with the job's styles, then each of these with its own; all within its mask.
+    """Return the regions of a job at one of its scales, on its device.
 
-    Paintings shrink with the picture: strokes keep their size in it. ``plain`` comes from
-    ``plain_places``.
+    The first region is the part that no region of the job covers, with the styles of the job. The
+    others are the job's regions with their own styles. All lie within the job's mask. Style images
+    shrink with the picture, so strokes keep their size relative to it.
+
+    Args:
+        job: The job.
+        height: The height of the scale, px.
+        width: The width of the scale, px.
+        plain: The plain places of the style images, see ``plain_places``.
     """
     device, figures = job.device.device, OptimizeSettings.of(job.recipe).figures
     shrunk = max(height, width) / max(job.content.height, job.content.width)
@@ -64,26 +68,31 @@ def regions_at(
     mask = None if job.mask is None else at_size(job.mask)
     if not job.regions:
         return [Region(base, mask)]
-    parts, left = split([at_size(part) for part, _ in job.regions])
-    inside = torch.ones_like(left) if mask is None else mask
-    own = [
+    parts, remaining = split([at_size(part) for part, _ in job.regions])
+    inside = torch.ones_like(remaining) if mask is None else mask
+    regions = [
         Region([_style(picture, shrunk, device, 1.0, plain, figures)], part * inside)
         for part, (_, picture) in zip(parts, job.regions, strict=True)
     ]
-    return [Region(base, left * inside), *own]
+    return [Region(base, remaining * inside), *regions]
 
 
 def underpainted(job: Job) -> Tensor:
-    """The photo (1, 3, H, W), CPU, with as much of its paintings' palettes as ``recipe.underpaint``
-    says.
-    """
+    """Return the photo, (1, 3, H, W) on the CPU, with ``recipe.underpaint`` of the palettes."""
     share = OptimizeSettings.of(job.recipe).underpaint
-    return in_palettes(job, job.content.rgb, share, contrast=LEAST_CONTRAST)
+    return in_palettes(job, job.content.rgb, share, contrast=MIN_CONTRAST)
 
 
 def in_palettes(job: Job, image: Tensor, share: float, *, contrast: float = 0.0) -> Tensor:
-    """An image (1, 3, h, w), CPU, of any size, with ``share`` of its paintings' palettes, in a
-    region with that of the region's painting: see ``match_palette``. Less for a strength below 1.
+    """Return an image recoloured to the palettes of a job's style images, see ``match_palette``.
+
+    A region takes the palette of its own style image. A strength below 1 reduces the effect.
+
+    Args:
+        job: The job.
+        image: The image, (1, 3, h, w), on the CPU, of any size.
+        share: The share of the recoloured image in the result, 0 to 1.
+        contrast: The smallest share of its contrast that the image keeps.
     """
     share *= OptimizeSettings.of(job.recipe).finish_strength
     if not share:
@@ -93,31 +102,32 @@ def in_palettes(job: Job, image: Tensor, share: float, *, contrast: float = 0.0)
     def at_size(mask: Tensor) -> Tensor:
         return resize(mask, height, width, "antialias").clamp(0, 1)
 
-    counted = everywhere = torch.ones_like(image[:, :1])
+    painted = everywhere = torch.ones_like(image[:, :1])  # (1, 1, h, w)
     for mask in (job.mask, visible(job.content)):
-        counted = counted if mask is None else counted * at_size(mask)
+        painted = painted if mask is None else painted * at_size(mask)
 
     def recolored(painting: Picture, part: Tensor) -> Tensor:
-        own = counted * part
-        if not own.any():
+        painted_part = painted * part
+        if not painted_part.any():
             return image
-        shown = visible(painting)
-        return match_palette(image, painting.rgb, own, shown, contrast=contrast)
+        opaque = visible(painting)
+        return match_palette(image, painting.rgb, painted_part, opaque, contrast=contrast)
 
     regions = [at_size(part) for part, _ in job.regions]
-    parts, left = split(regions) if regions else ([], everywhere)
+    parts, remaining = split(regions) if regions else ([], everywhere)
     base = torch.zeros_like(image)
     for painting, weight in zip(job.styles, job.style_weights, strict=True):
-        base += weight * recolored(painting, left)
-    whole = left * base
+        base += weight * recolored(painting, remaining)
+    whole = remaining * base
     for part, (_, painting) in zip(parts, job.regions, strict=True):
         whole += part * recolored(painting, part)
     return torch.lerp(image, whole, share)
 
 
 def plain_places(job: Job, encoder: VGG19) -> dict[Picture, Tensor]:
-    """How plain each place of each style image is, a mask (1, 1, h, w): see ``plainness``. Nothing
-    where the recipe doesn't ask for it.
+    """Return the plainness of each place of each style image, (1, 1, h, w), see ``plainness``.
+
+    The result is empty if the recipe doesn't need it.
     """
     recipe = OptimizeSettings.of(job.recipe)
     if recipe.figures == 1 and not recipe.plain_style_layers:
@@ -127,23 +137,29 @@ def plain_places(job: Job, encoder: VGG19) -> dict[Picture, Tensor]:
 
 
 def suited(recipe: Settings, plain: Mapping[Picture, Tensor]) -> Settings:
-    """A recipe with the style layers' weights that suit its style images."""
+    """Return a recipe whose style layers have the weights that suit its style images.
+
+    Args:
+        recipe: The recipe.
+        plain: The plain places of the style images, see ``plain_places``.
+    """
     if not recipe.plain_style_layers:
         return recipe
     share = sum(float(mask.mean()) for mask in plain.values()) / len(plain)
-    plainer = min(1.0, max(0.0, (share - LEAST_PLAIN) / (MOST_PLAIN - LEAST_PLAIN)))
-    usual, other = recipe.style_layers, recipe.plain_style_layers
-    large = 1 - (1 - GREY_SHARE) * _greyness(plain)
-    drawn = {
-        layer: weight * (large if layer.startswith(("block4", "block5")) else 1.0)
-        for layer, weight in usual.items()
+    plainer = min(1.0, max(0.0, (share - MIN_PLAIN_SHARE) / (MAX_PLAIN_SHARE - MIN_PLAIN_SHARE)))
+    figure_layers, plain_layers = recipe.style_layers, recipe.plain_style_layers
+    high_layer_factor = 1 - (1 - GREY_SHARE) * _greyness(plain)
+    reduced = {
+        layer: weight * (high_layer_factor if layer.startswith(("block4", "block5")) else 1.0)
+        for layer, weight in figure_layers.items()
     }
     mixed = {
-        layer: (1 - plainer) * drawn.get(layer, 0.0) + plainer * other.get(layer, 0.0)
-        for layer in {**usual, **other}
+        layer: (1 - plainer) * reduced.get(layer, 0.0) + plainer * plain_layers.get(layer, 0.0)
+        for layer in {**figure_layers, **plain_layers}
     }
-    # Relative losses are divided by the sum of their weights: here by that of the usual ones.
-    kept = sum(mixed.values()) / sum(usual.values())
+    # Relative losses are divided by the sum of the weights. The factor below turns that into a
+    # division by the sum of ``figure_layers``.
+    kept = sum(mixed.values()) / sum(figure_layers.values())
     if recipe.loss_form != "relative":
         return recipe.model_copy(update={"style_layers": mixed})
     weight, goal = kept * recipe.style_weight, recipe.style_goal / kept
@@ -152,11 +168,13 @@ def suited(recipe: Settings, plain: Mapping[Picture, Tensor]) -> Settings:
 
 
 def _greyness(styles: Iterable[Picture]) -> float:
-    """How close pictures are to grey ones: 0 (coloured) to 1, the mean over the pictures."""
+    """Return how grey pictures are, 0 (coloured) to 1 (grey), the mean over the pictures."""
     shares = []
     for style in styles:
         chroma = float(to_oklab(style.rgb)[:, 1:].norm(dim=1).mean())
-        shares.append(min(1.0, max(0.0, (COLOURED - chroma) / (COLOURED - GREY))))
+        shares.append(
+            min(1.0, max(0.0, (COLOURED_CHROMA - chroma) / (COLOURED_CHROMA - GREY_CHROMA)))
+        )
     return sum(shares) / len(shares)
 
 
@@ -174,10 +192,10 @@ def _style(
     def at_size(image: Tensor) -> Tensor:
         return resize(image, height, width, "antialias").to(device)
 
-    shown = visible(picture)
+    opaque = visible(picture)
     return Style(
         at_size(picture.rgb),
-        None if shown is None else at_size(shown),
+        None if opaque is None else at_size(opaque),
         weight,
         at_size(plain[picture]).clamp(figures, 1) if plain and figures < 1 else None,
     )

@@ -1,8 +1,7 @@
-"""Optimise the pixels themselves (Gatys et al. 2016): gradient descent on an image until a network
-sees the content of one image and the style of another in it.
+"""The run of the method ``optimize``: gradient descent on the pixels (Gatys et al. 2016).
 
-From coarse to fine: a small image is quick and sees large shapes, a large one has the detail. Each
-scale starts from the result of the one before.
+A run goes from coarse to fine. A small image is optimised quickly and forms large shapes; a large
+one forms the detail. Each scale starts from the result of the previous one.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from impasto.methods.instant.run import enlarged_steps
 from impasto.methods.optimize import memory, speed
 from impasto.methods.optimize.plan import OptimizePlan, plan_of
 from impasto.methods.optimize.regions import (
-    LEAST_CONTRAST,
+    MIN_CONTRAST,
     in_palettes,
     plain_places,
     regions_at,
@@ -45,21 +44,25 @@ T = TypeVar("T")
 Best = tuple[Tensor, float]
 """An image and the total of its losses."""
 RETRY_SHARE = 0.6
-"""Share of its plan, beyond what a network takes anyway, that a run may have after it ran out of
+"""Share of the planned memory, without that of start-up, for which a run plans after it ran out of
 memory."""
-DIVERGED = 10.0
-"""A total this many times the lowest so far is a step too far, not a detour."""
+MAX_LOSS_RATIO = 10.0
+"""Ratio of a total to the lowest total so far above which the run rolls back."""
 SHIFTS = ((0, 0), (3, 5), (-5, 2), (6, -3), (-2, -6), (4, 7))
-"""The views of the polish, px down and right: all phases of the first pooling layers."""
+"""Shifts of the views in a polish, px down and right, in all phases of the first pooling layers."""
 WINDOW = 20
 """Steps over which the decrease of the loss is judged."""
 
 
 def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
-    """Yield a Progress for the initial image and after every update, the last one when finished.
+    """Run a job; yield a Progress for the initial image and after every update.
 
-    ``resume`` goes on from there as if nothing had happened. Raises DivergenceError if the loss is
-    not finite from the start.
+    Args:
+        job: The job.
+        resume: The snapshot to continue from, as if the run had never stopped.
+
+    Raises:
+        DivergenceError: The loss of the initial image isn't finite.
     """
     if resume is not None and not isinstance(resume, OptimizeSnapshot):
         raise TypeError(f"a {type(resume).__name__} isn't a snapshot of the method optimize")
@@ -76,10 +79,17 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
 
 @dataclass
 class ScaleState:
-    """What changes while one scale is optimised.
+    """The state that changes while one scale is optimised.
 
-    ``best`` is the image with the lowest total so far, and that total. ``lowest`` are the lowest
-    totals up to each of the last steps.
+    Attributes:
+        index: The index of the scale.
+        scale: The scale.
+        objective: The objective at this scale.
+        solver: The solver.
+        step: The number of updates at this scale.
+        best: The image with the lowest total so far, and that total.
+        lowest_totals: The lowest total up to each of the last steps.
+        message: A sentence for the user about the last step, or None.
     """
 
     index: int
@@ -88,21 +98,23 @@ class ScaleState:
     solver: Solver
     step: int = 0
     best: Best | None = None
-    lowest: list[float] = field(default_factory=list)
+    lowest_totals: list[float] = field(default_factory=list)
     message: str | None = None
 
     def judge(self, image: Tensor, losses: Losses) -> None:
-        """Remember an image if it is the best so far."""
+        """Keep an image if it is the best one so far."""
         if self.best is None or losses.total <= self.best[1]:
             self.best = (image, losses.total)
 
     def note_total(self, total: float) -> None:
-        """Continue the list of the lowest totals."""
-        self.lowest = [*self.lowest, min([total, *self.lowest[-1:]])][-WINDOW - 1 :]
+        """Append to the list of the lowest totals."""
+        lowest = min([total, *self.lowest_totals[-1:]])
+        self.lowest_totals = [*self.lowest_totals, lowest][-WINDOW - 1 :]
 
-    def hardly_falls(self, tolerance: float) -> bool:
+    def is_converged(self, tolerance: float) -> bool:
         """Return whether the loss fell by less than ``tolerance`` of itself in the last steps."""
-        return len(self.lowest) > WINDOW and self.lowest[-1] > (1 - tolerance) * self.lowest[0]
+        totals = self.lowest_totals
+        return len(totals) > WINDOW and totals[-1] > (1 - tolerance) * totals[0]
 
 
 class Optimization:
@@ -112,7 +124,7 @@ class Optimization:
         self.job, self.device = job, job.device.device
         self.planned, self.available_mb = plan.scales, plan.available_mb
         self.expected_seconds_per_pixel = speed.expected_seconds_per_pixel(job)
-        self.scales = list(self.planned)  # with as many steps as were really taken
+        self.scales = list(self.planned)  # finished ones with the number of steps taken
         self.resume = resume
         self.first_scale = 0 if resume is None else resume.scale_index
         if resume is not None:
@@ -135,11 +147,11 @@ class Optimization:
         self.work_done_before = self._work_done()
 
     def at_scale(self, index: int) -> Iterator[Progress]:
-        """Optimise at one scale; its best image is where the next one starts."""
+        """Optimise at one scale and yield its events; the next scale starts from its best image."""
         state = self._begin_scale(index)
         is_first_step = True
         while True:
-            # How good is the image, and where would the loss fall?
+            # Evaluate the losses of the image and their gradient.
             state.objective.begin_step(state.step)
             losses, gradient = self._evaluate(state)
             if is_first_step:
@@ -149,14 +161,14 @@ class Optimization:
 
             # The scale ends after its steps, or earlier where it has converged or run out of time.
             is_finished = state.step == state.scale.steps or self._should_end(state)
-            current = self.image  # where a run with more steps goes on
+            current = self.image  # a run with more steps continues from it
             if is_finished:
                 losses = self._finish_scale(state, losses)
                 if index < len(self.scales) - 1:
                     return  # the next scale shows the image
-                self.image = self._in_palettes(self.image)  # the losses stay what was optimised
+                self.image = self._in_palettes(self.image)  # the losses are those before that
 
-            # Tell the caller. Its time isn't the run's.
+            # Yield the event. The time that the caller takes isn't counted.
             self._record(losses, state.scale, final=is_finished)
             shown = self.image if is_finished else state.solver.result(self.image)
             event = self._progress(state, current, shown, losses)
@@ -175,7 +187,7 @@ class Optimization:
             self.step += 1
 
     def _begin_scale(self, index: int) -> ScaleState:
-        """Set up a scale, from its start or from where the resumed run was."""
+        """Set up a scale, from its start or from the snapshot of a resumed run."""
         scale = self.scales[index]
         message = self._fit_memory(scale)
         objective = self._objective(scale)
@@ -183,7 +195,8 @@ class Optimization:
         state = ScaleState(index, scale, objective, solver, message=message)
         if self.resume is not None and index == self.resume.scale_index:
             state.step, state.best = self.resume.step_in_scale, self.resume.best
-            state.lowest = list(self.resume.falls[:-1])  # the last one comes again
+            # The first evaluation appends the last total again.
+            state.lowest_totals = list(self.resume.lowest_totals[:-1])
             solver.load(self.resume.solver())
         elif self.image.shape[-2:] != (scale.height, scale.width):
             self.image = self._enlarged(scale)
@@ -191,8 +204,9 @@ class Optimization:
         return state
 
     def _evaluate(self, state: ScaleState) -> tuple[Losses, Tensor]:
-        """Return the losses and the gradient of the image, or of the best one so far where the
-        loss went out of bounds.
+        """Return the losses and the gradient of the image.
+
+        If the loss is out of bounds, the run rolls back, and they are those of the best image.
         """
         objective, known_failure = state.objective, state.objective.graph_failure
         (losses, gradient), message = self._within_memory(
@@ -204,7 +218,7 @@ class Optimization:
                 f" {objective.graph_failure}"
             )
         state.message = state.message or message
-        if not losses.finite or (state.best and losses.total > DIVERGED * state.best[1]):
+        if not losses.finite or (state.best and losses.total > MAX_LOSS_RATIO * state.best[1]):
             return self._roll_back(state)
         state.judge(self.image, losses)
         return losses, gradient
@@ -225,18 +239,18 @@ class Optimization:
         return state.objective.losses_and_gradient(self.image)
 
     def _should_end(self, state: ScaleState) -> bool:
-        """Return whether a scale ends before its steps are done: converged, or its time is up."""
+        """Return whether a scale ends early, because it has converged or its time is up."""
         recipe, budget = self.recipe, self.recipe.time_budget
-        if recipe.until == "converged" and state.hardly_falls(recipe.tolerance):
+        if recipe.until == "converged" and state.is_converged(recipe.tolerance):
             return True
         if budget is None:
             return False
-        # Each scale has a share of the time, as much as it has of the work.
+        # The share of each scale in the time is its share in the work.
         work = [scale.work for scale in self.planned]
-        until = budget * sum(work[: state.index + 1]) / sum(work)
+        end = budget * sum(work[: state.index + 1]) / sum(work)
         now = self._seconds()
-        step, self.last_seconds = now - self.last_seconds, now
-        return now + step > until
+        step_seconds, self.last_seconds = now - self.last_seconds, now
+        return now + step_seconds > end
 
     def _finish_scale(self, state: ScaleState, losses: Losses) -> Losses:
         """Keep the result of a scale: the best image, or the average of a polish."""
@@ -253,7 +267,10 @@ class Optimization:
     def _within_memory(
         self, objective: Objective, solver: Solver, call: Callable[[], T]
     ) -> tuple[T, str | None]:
-        """Return a call's result; whenever memory runs out, try again with a smaller plan."""
+        """Return the result of a call, and a message if a smaller memory plan was necessary.
+
+        The call is repeated with a smaller plan whenever memory runs out.
+        """
         message = None
         while True:
             try:
@@ -261,7 +278,7 @@ class Optimization:
             except (RuntimeError, MemoryError) as error:
                 if not devices.is_out_of_memory(error):
                     raise
-            # Outside of the except clause, which would hold on to the feature maps.
+            # Outside of the except clause, because its exception keeps the feature maps alive.
             objective.forget_graph()
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
@@ -271,7 +288,7 @@ class Optimization:
             solver.limit_history(self.plan.history)
 
     def _fit_memory(self, scale: Scale) -> str | None:
-        """Plan the memory for a scale. Returns a sentence about it if the user should know."""
+        """Plan the memory for a scale; return a sentence for the user if the plan is reduced."""
         self.scale = scale
         demand = memory.Demand.of(self.recipe, scale.height, scale.width, self.job.device)
         keep_all = self.job.device.kernel == "autograd"
@@ -290,9 +307,7 @@ class Optimization:
         return Objective(self.engine, self.recipe, photo, regions, self.job.anchor, shifts)
 
     def _enlarged(self, scale: Scale) -> Tensor:
-        """Return the image at the next scale, with ``recipe.detail`` of what the photo has more
-        there.
-        """
+        """Return the image at a scale, plus ``recipe.detail`` of the photo's finer detail."""
         height, width = self.image.shape[-2:]
         if self.recipe.seamless:
             image = resize_wrapped(self.image, scale.height, scale.width)
@@ -309,20 +324,25 @@ class Optimization:
         share = self.recipe.palette
         if not share:
             return image
-        recolored = in_palettes(self.job, image.cpu(), share, contrast=LEAST_CONTRAST)
+        recolored = in_palettes(self.job, image.cpu(), share, contrast=MIN_CONTRAST)
         return recolored.clamp(0, 1).to(image)
 
     def _record(self, losses: Losses, scale: Scale, *, final: bool) -> None:
         if self.rows and self.rows[-1]["step"] >= self.step:
-            return  # resumed right here
+            return  # the snapshot of the resumed run has this row already
         if final or self.step % self.recipe.trace_every == 0:
             self.rows.append(Row(step=self.step, scale=scale.long_side, **losses.as_dict()))  # type: ignore[typeddict-item]
 
     def _progress(
         self, state: ScaleState, current: Tensor, shown: Tensor, losses: Losses
     ) -> Progress:
-        """Return the event of a step: ``shown`` is its picture, ``current`` where a resumed run
-        goes on.
+        """Return the event of a step.
+
+        Args:
+            state: The state of the scale.
+            current: The image from which a resumed run continues.
+            shown: The picture of the event.
+            losses: The losses of the image.
         """
         snapshot = OptimizeSnapshot(
             step=self.step,
@@ -332,7 +352,7 @@ class Optimization:
             image=current,
             solver=state.solver.state(),
             best=state.best,
-            falls=tuple(state.lowest),
+            lowest_totals=tuple(state.lowest_totals),
             rows=tuple(self.rows),
             seconds=self._seconds(),
         )
@@ -351,7 +371,7 @@ class Optimization:
         )
 
     def _remaining_seconds(self, seconds: float) -> float:
-        """Return how long the run still takes, ``seconds`` after its start."""
+        """Return the estimated remaining time, ``seconds`` after the start."""
         done = self._work_done() - self.work_done_before
         remaining = sum(scale.work for scale in self.scales) - self._work_done()
         elapsed = seconds - self.seconds_before
@@ -370,7 +390,7 @@ class Optimization:
             speed.store_speed(self.job, self._seconds() - self.seconds_before, work)
 
     def _work_done(self) -> float:
-        """Return the pixels updated so far: what time is proportional to."""
+        """Return the number of pixels updated so far, to which the time is proportional."""
         done, steps = 0, self.step
         for scale in self.scales:
             taken = min(steps, scale.steps)
@@ -383,8 +403,9 @@ class Optimization:
 
 
 def _check_size(gradient: Tensor) -> None:
-    """Raise DivergenceError where the solvers' squares of a gradient overflow float32: the image
-    would hardly change, or not at all.
+    """Raise DivergenceError if the squares of a gradient overflow float32 in the solvers.
+
+    The image would then hardly change, or not at all.
     """
     if not torch.linalg.vector_norm(gradient.float()).isfinite():
         raise DivergenceError(

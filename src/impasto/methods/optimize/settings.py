@@ -12,7 +12,7 @@ from impasto.settings.fields import Text
 from impasto.settings.objective import ObjectiveSettings
 
 INITS = ("content", "noise", "style", "instant")
-"""What a run starts from, if not from a file."""
+"""Values of ``init`` that aren't the name of a file."""
 
 
 class OptimizeSettings(ObjectiveSettings):
@@ -147,5 +147,5 @@ class OptimizeSettings(ObjectiveSettings):
 
     @property
     def keeps_photo(self) -> bool:
-        """True if the result is the photo, since nothing pulls it away from there."""
+        """Whether the result is the photo, because no style loss changes it."""
         return self.strength == 0 and self.init == "content"

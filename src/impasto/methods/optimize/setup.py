@@ -1,4 +1,4 @@
-"""What a run computes with: the encoder, the solver, the initial image."""
+"""Creation of the encoder, the solver and the initial image of a run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from impasto.solvers.lbfgs import LBFGS
 POLISH_LR = (0.008, 0.001)
 """First and last step length of the polish."""
 POLISH_DECAY = 0.9
+"""Decay of the average of the polish."""
 
 
 def make_engine(job: Job) -> FeatureEngine:
@@ -38,7 +39,13 @@ def make_engine(job: Job) -> FeatureEngine:
 
 
 def make_solver(recipe: OptimizeSettings, history: int, scale: Scale) -> Solver:
-    """Return the solver for a scale; ``history``: the pairs that L-BFGS has memory for."""
+    """Return the solver for a scale.
+
+    Args:
+        recipe: The settings.
+        history: The number of pairs of vectors for which L-BFGS has memory.
+        scale: The scale.
+    """
     if scale.polish:
         return AveragedAdam(*POLISH_LR, scale.steps, decay=POLISH_DECAY)
     if recipe.solver == "adam":
@@ -53,9 +60,12 @@ def make_solver(recipe: OptimizeSettings, history: int, scale: Scale) -> Solver:
 
 
 def initial_image(job: Job, photo: Tensor, scale: Scale) -> Tensor:
-    """Return the image that a run starts from, (1, 3, h, w) at its first scale.
+    """Return the image from which a run starts, (1, 3, h, w).
 
-    ``photo`` (1, 3, H, W) is the content image, maybe underpainted.
+    Args:
+        job: The job.
+        photo: The content image, maybe underpainted, (1, 3, H, W).
+        scale: The first scale of the run, which determines the size.
     """
     recipe = OptimizeSettings.of(job.recipe)
     if recipe.init == "noise":
@@ -73,7 +83,7 @@ def initial_image(job: Job, photo: Tensor, scale: Scale) -> Tensor:
 
 
 def _covering(image: Tensor, scale: Scale) -> Tensor:
-    """Resize an image to cover the scale's size with its aspect kept, and cut out the middle."""
+    """Resize an image to cover the size of a scale, keeping its aspect, and crop the centre."""
     height, width = image.shape[-2:]
     factor = max(scale.height / height, scale.width / width)
     covering = (max(scale.height, round(height * factor)), max(scale.width, round(width * factor)))

@@ -1,4 +1,4 @@
-"""What it takes to go on with an optimisation, and how it comes back from a checkpoint."""
+"""The state from which an optimisation continues, and its validation in a checkpoint."""
 
 from __future__ import annotations
 
@@ -22,35 +22,45 @@ from impasto.solvers import State
 
 @dataclass(frozen=True, eq=False)
 class OptimizeSnapshot:
-    """What changes during an optimisation: all that is needed to go on from step ``step``.
+    """Everything that changes during an optimisation.
 
-    ``steps_before`` are the steps taken at each scale before this one. ``best`` is the image with
-    the lowest total so far in this scale, and that total; ``falls`` are the lowest totals up to
-    each of the last steps.
+    Attributes:
+        step: The number of updates so far.
+        scale_index: The index of the current scale.
+        step_in_scale: The number of updates at the current scale.
+        steps_before: The number of updates at each earlier scale.
+        image: The image, (1, 3, h, w), at the current scale.
+        solver: The state of the solver.
+        best: The image with the lowest total so far at this scale, and that total.
+        lowest_totals: The lowest total up to each of the last steps.
+        rows: The losses recorded so far.
+        seconds: Time since the start, seconds.
     """
 
     step: int
     scale_index: int
     step_in_scale: int
     steps_before: tuple[int, ...]
-    image: Tensor  # (1, 3, h, w) at the current scale
+    image: Tensor
     solver: State
     best: tuple[Tensor, float] | None
-    falls: tuple[float, ...]
+    lowest_totals: tuple[float, ...]
     rows: tuple[Row, ...]
     seconds: float
 
     def state(self) -> dict[str, Any]:
-        """Return it as a checkpoint has it."""
-        return {**vars(self), "solver": self.solver()}
+        """Return the values of a checkpoint, see ``Snapshot.state``."""
+        values = {**vars(self), "solver": self.solver()}
+        values["falls"] = values.pop("lowest_totals")  # the name in the file
+        return values
 
 
 def restore(job: Job, state: Mapping[str, Any], stored: OptimizeSettings) -> OptimizeSnapshot:
     """Return the snapshot of a checkpoint, see ``Method.restore``.
 
     Raises:
-        CheckpointError: It doesn't fit the recipe, or its steps can't be changed.
-        pydantic.ValidationError: It is damaged.
+        CheckpointError: The snapshot doesn't fit the recipe, or its steps can't be changed.
+        pydantic.ValidationError: The snapshot is damaged.
     """
     recipe = OptimizeSettings.of(job.recipe)
     scales = plan_scales(recipe, job.content.height, job.content.width)
@@ -65,7 +75,7 @@ def restore(job: Job, state: Mapping[str, Any], stored: OptimizeSettings) -> Opt
             raise CheckpointError(
                 "goes through several sizes; its number of steps can't be changed"
             )
-        # The last row of a finished run is off the grid; it isn't the last any more.
+        # The last row of a finished run may be irregular; a longer run doesn't have it.
         if snapshot.rows and snapshot.rows[-1]["step"] % recipe.trace_every:
             snapshot = replace(snapshot, rows=snapshot.rows[:-1])
     if not checked.fits(recipe, scales):
@@ -74,7 +84,7 @@ def restore(job: Job, state: Mapping[str, Any], stored: OptimizeSettings) -> Opt
 
 
 class _Row(StrictRecord):
-    """A row of a Trace."""
+    """The fields of a ``Row``."""
 
     step: Count
     scale: Count
@@ -85,7 +95,7 @@ class _Row(StrictRecord):
 
 
 class _Lbfgs(StrictRecord):
-    """The state of LBFGS."""
+    """The state of ``LBFGS``."""
 
     lr: Positive
     last: tuple[Image, Number, Image] | None
@@ -103,10 +113,13 @@ class _Lbfgs(StrictRecord):
         if not tables_fit or self.sy.dtype != torch.float64 or self.yy.dtype != torch.float64:
             raise ValueError("the inner products of the pairs don't fit")
         if self.vectors is None:
-            are_there = not self.order
+            is_complete = not self.order
         else:
-            are_there = self.vectors.dtype == torch.float32 and self.vectors.shape[:2] == (slots, 2)
-        if not are_there or len(self.order) >= slots or not {*self.order} <= {*range(slots)}:
+            is_complete = self.vectors.dtype == torch.float32 and self.vectors.shape[:2] == (
+                slots,
+                2,
+            )
+        if not is_complete or len(self.order) >= slots or not {*self.order} <= {*range(slots)}:
             raise ValueError("the pairs don't fit")
         return self
 
@@ -118,7 +131,7 @@ class _Lbfgs(StrictRecord):
 
 
 class _Adam(StrictRecord):
-    """The state of Adam."""
+    """The state of ``Adam``."""
 
     lr: Positive
     count: Count
@@ -138,14 +151,14 @@ class _Adam(StrictRecord):
 
 
 class _AveragedAdam(_Adam):
-    """The state of AveragedAdam."""
+    """The state of ``AveragedAdam``."""
 
     average: Image | None
     lrs: tuple[Positive, Positive]
 
 
 class _Snapshot(StrictRecord):
-    """An OptimizeSnapshot; ``solver`` is what its State returns."""
+    """The fields of an ``OptimizeSnapshot``; ``solver`` has the values of its state."""
 
     step: Count
     scale_index: Count
@@ -154,7 +167,7 @@ class _Snapshot(StrictRecord):
     image: Image
     solver: _Lbfgs | _AveragedAdam | _Adam
     best: tuple[Image, Number] | None
-    falls: tuple[Number, ...]
+    lowest_totals: Annotated[tuple[Number, ...], Field(alias="falls")]
     rows: tuple[_Row, ...]
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -163,7 +176,7 @@ class _Snapshot(StrictRecord):
         return OptimizeSnapshot(**{**dict(self), "rows": rows, "solver": lambda: state})
 
     def fits(self, recipe: OptimizeSettings, scales: Sequence[Scale]) -> bool:
-        """Return whether it can be one of a run of the recipe, through these scales."""
+        """Return whether a run of the recipe through these scales can have this snapshot."""
         if self.scale_index >= len(scales) or len(self.steps_before) != self.scale_index:
             return False
         scale = scales[self.scale_index]

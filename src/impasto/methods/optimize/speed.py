@@ -1,4 +1,4 @@
-"""How long a run takes: from the speed of earlier runs, or of a few steps on a small image."""
+"""Estimates of a run's time, from the speed of earlier runs or of a few steps on a small image."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from impasto.runs.job import Job
 from impasto.runs.plan import Estimate
 
 PROBE_PX = 256
-"""Side of the image whose steps are timed where the speed is unknown; smaller images take longer
-for each pixel."""
+"""Side of the image whose steps are timed if no speed is stored. Smaller images take longer for
+each pixel."""
 PROBE_STEPS = 4
-"""The last one is timed; on CUDA, the second one captures the graph."""
+"""Number of these steps. The last one is timed; on CUDA, the second one captures the graph."""
 MIN_TIMED_STEPS = 20
-"""Steps from which on a run stores its speed: the start takes too large a share of fewer."""
+"""Smallest number of steps of a run that stores its speed. In shorter runs the start takes too
+large a share of the time."""
 
 
 def estimate(job: Job) -> Estimate:
-    """Return what a run takes."""
+    """Return the time and memory of a run."""
     plan = plan_of(job)
     per_pixel = speeds.stored(_kind_of_step(job))
     if per_pixel is None:
@@ -38,7 +39,7 @@ def estimate(job: Job) -> Estimate:
 
 
 def expected_seconds_per_pixel(job: Job) -> float:
-    """Return the stored time of a step for a pixel; infinite if none is stored."""
+    """Return the stored time of a step per pixel, seconds; infinity if none is stored."""
     return speeds.stored(_kind_of_step(job)) or math.inf
 
 
@@ -48,8 +49,9 @@ def store_speed(job: Job, seconds: float, work: float) -> None:
 
 
 def _kind_of_step(job: Job) -> str:
-    """Return the name under which the speed of a job's steps is stored: what their time depends on
-    most, besides the number of pixels.
+    """Return the name under which the speed of a job's steps is stored.
+
+    It consists of the properties on which the time depends most, besides the number of pixels.
     """
     recipe, device = OptimizeSettings.of(job.recipe), job.device
     highest = max((*recipe.style_layers, *recipe.content_layers))
@@ -59,7 +61,7 @@ def _kind_of_step(job: Job) -> str:
 
 
 def _measured_seconds_per_pixel(job: Job) -> float:
-    """Return the time of a step for a pixel: grey images serve, since no value changes it."""
+    """Return the time of a step per pixel, measured on grey images, since no value changes it."""
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
     recipe = OptimizeSettings.of(job.recipe)
     objective = Objective(make_engine(job), recipe, probe, [Region([Style(probe)])])
