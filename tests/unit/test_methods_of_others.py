@@ -14,6 +14,7 @@ import impasto
 from impasto.base.errors import RecipeError, bug
 from impasto.cli.app import COMMANDS, app
 from impasto.cli.series import method_of_series, start_from_noise
+from impasto.losses.style import MomentsLoss
 from impasto.runs.job import Job
 from impasto.runs.progress import Snapshot
 from impasto.settings.build import build
@@ -251,3 +252,9 @@ def test_a_stopped_run_is_finished_from_its_checkpoint_without_an_initial_image(
         continued(job, source, folder, Continuation(steps=5))
     assert continued(job, source, folder, Continuation()).recipe == request.recipe
     assert (folder / "checkpoint").read_bytes() == b"it"
+
+
+@pytest.mark.parametrize("loss", [object(), MomentsLoss])
+def test_an_object_that_is_no_style_loss_is_refused(loss):
+    with pytest.raises(ValueError, match="a style loss is an object with has_goal, gatherer"):
+        impasto.register_loss("odd", loss)

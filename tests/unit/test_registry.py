@@ -55,9 +55,10 @@ def test_a_built_in_one_is_not_replaced(numbers):
         ("phi", "there is no number 'phi'; did you mean 'pi'"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(name, sentence, numbers):
+def test_what_cannot_be_used_is_one_sentence(name, sentence, numbers, caplog):
     with pytest.raises(RecipeError, match=sentence):
         numbers[name]
+    assert not [record for record in caplog.records if "can't be" in record.message]
 
 
 def test_what_cannot_be_used_is_left_out_and_warned_of_once(numbers, caplog):

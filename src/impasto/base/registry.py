@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from typing import Generic, TypeVar
@@ -39,6 +38,7 @@ class Registry(Generic[T]):
         self.kind, self.group, self.built_in, self.check = kind, group, dict(built_in), check
         self.loaded: dict[str, T] = {}
         self.failures: dict[str, RecipeError] = {}
+        self.warned: set[str] = set()
 
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
@@ -82,16 +82,21 @@ class Registry(Generic[T]):
                     f"the {self.kind} {name} of {place} can't be used: {type(error).__name__}:"
                     f" {error}"
                 )
-                log.warning("%s", self.failures[name])
             else:
                 return extension
         raise self.failures[name]
 
     def usable(self) -> Iterator[tuple[str, T]]:
-        """Yield names and extensions, leaving out those that can't be imported."""
+        """Yield names and extensions, with one warning for each that can't be used and is left out."""
         for name in self.names():
-            with suppress(RecipeError):
-                yield name, self[name]
+            try:
+                extension = self[name]
+            except RecipeError as error:
+                if name not in self.warned:
+                    log.warning("%s", error)
+                self.warned.add(name)
+            else:
+                yield name, extension
 
     def register(self, name: str, extension: T) -> None:
         """Add an extension for this process.

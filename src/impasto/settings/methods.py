@@ -115,6 +115,13 @@ def _is_as_narrow(own: Any, common: Any) -> bool:
     return bool(own == common or (is_choice and {*get_args(own)} <= {*get_args(common)}))
 
 
+def _check_style_loss(name: str, loss: Any) -> None:
+    """Raise ValueError if an object of another package hasn't got what a style loss has."""
+    parts = ("has_goal", "gatherer", "layer_loss")
+    if isinstance(loss, type) or not all(hasattr(loss, part) for part in parts):
+        raise ValueError(f"a style loss is an object with {', '.join(parts)}")
+
+
 METHODS: Registry[MethodInfo] = Registry(
     "method",
     "impasto.methods",
@@ -134,6 +141,7 @@ STYLE_LOSSES: Registry[Any] = Registry(
         "swd": "impasto.losses.style:SWD",
         "nearest": "impasto.losses.style:NEAREST",
     },
+    _check_style_loss,
 )
 """The style losses by name; ``losses/style.py`` has their interface."""
 
