@@ -82,7 +82,7 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> str:
 
 
 def bug(error: Exception) -> str:
-    """Return the sentence about an error that isn't raised on purpose, with the notes in it."""
+    """Return the sentence for an error that isn't raised on purpose, including its notes."""
     words = ", ".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     return f"this is a bug in impasto, please report it: {words}"
 

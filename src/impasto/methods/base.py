@@ -256,11 +256,11 @@ def method_of(recipe: Recipe) -> Method:
 
 
 def run_method(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
-    """Yield the events of a job's method.
+    """Run a job by its method, and yield the events.
 
     Raises:
-        RuntimeError: There are none, which is a bug in the method.
-        Exception: Whatever the method raises, with a note that names it.
+        RuntimeError: The method yields no event, which is a bug in it.
+        Exception: Any error of the method, with a note that names the method.
     """
     try:
         events = iter(method_of(job.recipe).run(job, snapshot))

@@ -70,8 +70,8 @@ RESERVED = frozenset({
     "source", "stability", "start", "style", "style_at", "styles", "styles_at", "timelapse",
     "variations",
 })  # fmt: skip
-"""Flags of commands and parameters of functions, which take settings beside them: no setting of a
-method can have one of these names.
+"""Names of flags and parameters that commands and functions have besides the settings. No setting
+of a method can have one of these names.
 """
 
 
@@ -92,12 +92,12 @@ def _check_method(name: str, method: MethodInfo) -> None:
     try:
         method.settings().model_dump_json()
         method.settings.model_json_schema()
-    except Exception as error:  # whatever its validators and types raise
+    except Exception as error:  # its validators and types may raise anything
         raise ValueError(f"its settings can't be written as JSON: {error}") from error
 
 
 def _check_fields(fields: Mapping[str, FieldInfo], common: Mapping[str, FieldInfo]) -> None:
-    """Raise ValueError for a method's setting that commands or other methods couldn't live with."""
+    """Raise ValueError if a method's setting would conflict with commands or other methods."""
     for name, field in fields.items():
         if field.is_required():
             raise ValueError(f"its setting {name} should have a default")
@@ -108,7 +108,7 @@ def _check_fields(fields: Mapping[str, FieldInfo], common: Mapping[str, FieldInf
 
 
 def _is_as_narrow(own: Any, common: Any) -> bool:
-    """Return whether a type is the common one, or has some of its choices alone."""
+    """Return whether a type is the common type, or a subset of its choices."""
     if common is str and get_origin(own) is Literal:
         return all(isinstance(choice, str) for choice in get_args(own))
     is_choice = get_origin(own) is get_origin(common) is Literal

@@ -63,8 +63,8 @@ def original_files(name: str, picture: Path) -> Iterator[Path]:
 def file_settings(method: str | None = None) -> dict[str, tuple[str, ...]]:
     """Return the settings that name files, each with the values that aren't names of files.
 
-    They are the settings of ``method``, or of all methods if there is none of that name. A setting
-    declares it by ``json_schema_extra={"file": [values that aren't files]}``.
+    They are the settings of ``method``, or of all methods if there is no method of that name. A
+    setting declares it by ``json_schema_extra={"file": [values that aren't files]}``.
     """
     is_known = method is not None and method in METHODS
     fields = METHODS[str(method)].settings.model_fields if is_known else all_settings()
@@ -125,7 +125,7 @@ class Preset:
         name: The name of the preset.
         about: A description in a few words.
         file: The TOML file. None for the defaults of a method that has no preset file.
-        method: That method.
+        method: The name of that method.
     """
 
     name: str
@@ -140,7 +140,7 @@ class Preset:
             RecipeError: The file can't be read.
         """
         if self.file is None:
-            # What JSON escapes in a text, TOML escapes in the same way.
+            # A JSON string is also a valid TOML string.
             about, method = (
                 json.dumps(text, ensure_ascii=False) for text in (self.about, self.method)
             )
