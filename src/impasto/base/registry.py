@@ -87,7 +87,7 @@ class Registry(Generic[T]):
         raise self.failures[name]
 
     def usable(self) -> Iterator[tuple[str, T]]:
-        """Yield names and extensions, with one warning for each that can't be used and is left out."""
+        """Yield names and extensions; one that can't be used is left out, with one warning."""
         for name in self.names():
             try:
                 extension = self[name]
