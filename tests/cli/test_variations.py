@@ -184,11 +184,11 @@ def test_a_failure_leaves_the_sheet_of_what_was_done(
 
     run, calls = api.run, []
 
-    def fail_the_third_time(job):
+    def fail_the_third_time(job, snapshot=None):
         calls.append(job)
         if len(calls) == 3:
             raise DivergenceError("the loss is not a number")
-        return run(job)
+        return run(job, snapshot)
 
     monkeypatch.setattr(api, "run", fail_the_third_time)
     ran = impasto(photo, painting, *QUICK, "--variations", "4", "-o", "sheet.png", "--quiet")
