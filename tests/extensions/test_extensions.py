@@ -89,6 +89,7 @@ def test_a_program_registers_them_itself(folder, installed, monkeypatch):
 
 
 def test_the_command_line_offers_the_loss(folder):
+    assert "variances" in run("--help", folder=folder)
     pair = "photo.jpg", "painting.jpg", *SIZE, "--steps", "3"
     run(*pair, "--style-loss", "variances", "-o", "one.png", folder=folder)
     run(*pair, "--style-loss", "w2", "-o", "two.png", folder=folder)

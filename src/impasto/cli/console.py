@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from impasto.settings.methods import METHODS
+
 if TYPE_CHECKING:
     from impasto.runs.progress import Progress
     from impasto.video.progress import FilmProgress
@@ -45,7 +47,7 @@ class LineDisplay:
         is_finished = progress.step == progress.steps
         if is_finished or now - self.last_line_time >= SECONDS_BETWEEN_LINES:
             self.last_line_time = now
-            click.echo(f"step {progress.step}/{progress.steps}  {describe(progress)}", err=True)
+            click.echo(f"{position(progress)}  {describe(progress)}", err=True)
 
 
 class BarDisplay:
@@ -53,7 +55,7 @@ class BarDisplay:
 
     def __init__(self, bar: Bar) -> None:
         self.bar = bar
-        self.task = bar.add_task("", total=None, details="")
+        self.task = bar.add_task("", total=None, position="", details="")
 
     def show(self, progress: Progress) -> None:
         if progress.message:
@@ -62,6 +64,7 @@ class BarDisplay:
             self.task,
             completed=progress.step,
             total=progress.steps,
+            position=position(progress),
             details=describe(progress),
         )
 
@@ -76,7 +79,7 @@ def run_display(*, is_quiet: bool) -> Iterator[RunDisplay]:
         yield LineDisplay()
     else:
         columns = (
-            TextColumn("{task.completed}/{task.total}"),
+            TextColumn("{task.fields[position]}"),
             BarColumn(bar_width=24),
             TextColumn("{task.fields[details]}"),
         )
@@ -116,6 +119,13 @@ class FilmDisplay:
         elif time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
             self.last_line_time = time.monotonic()
             click.echo(f"frame {progress.frame}/{progress.frames or '?'}  {speed}", err=True)
+
+
+def position(progress: Progress, separator: str = "/") -> str:
+    """Return the position of a run in the unit of its method: ``step 3/160`` or ``40 %``."""
+    if METHODS[progress.job.recipe.method].unit == "percent":
+        return f"{progress.step} %"
+    return f"step {progress.step}{separator}{progress.steps}"
 
 
 def describe(progress: Progress) -> str:

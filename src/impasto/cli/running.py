@@ -12,6 +12,7 @@ import click
 
 from impasto.base import own_process
 from impasto.base.errors import DeviceError
+from impasto.cli.console import position, run_display
 from impasto.cli.inputs import STANDARD_STREAM
 from impasto.cli.interrupts import StopHandler
 from impasto.cli.run_files import RunFileWriter
@@ -75,14 +76,14 @@ def execute_run(
     elif written != STANDARD_STREAM:
         click.echo(written)
     if failure is not None:
-        click.echo(f"stopped at step {progress.step} of {progress.steps} by an error", err=True)
+        click.echo(f"stopped at {position(progress, ' of ')} by an error", err=True)
         raise failure
     if timelapse is not None and "film" not in run_files.failures:
         say(f"film: {timelapse.path}")
     if stop.signal_number and progress.step < progress.steps:
         checkpoint = run_files.checkpoint
         hint = f"; go on with: impasto --resume {checkpoint}" if checkpoint else ""
-        click.echo(f"stopped at step {progress.step} of {progress.steps}{hint}", err=True)
+        click.echo(f"stopped at {position(progress, ' of ')}{hint}", err=True)
         return stop.exit_code
     say(summary_line(result, is_size_chosen=is_size_chosen))
     return EXIT_INCOMPLETE if run_files.failures else 0
@@ -111,8 +112,6 @@ def run_until_stopped(
         The last Progress, and the error that ended the run, such as a lack of memory. The caller
         writes the picture so far before it raises the error.
     """
-    from impasto.cli.console import run_display
-
     progress: Progress | None = None
     failure: Exception | None = None
     try:

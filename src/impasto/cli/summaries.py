@@ -1,4 +1,4 @@
-"""What is printed about a run: its estimate before, its summary afterwards."""
+"""The output about a run: an estimate before it, a summary after it."""
 
 from __future__ import annotations
 

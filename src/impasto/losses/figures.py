@@ -28,7 +28,7 @@ no thing, and above which it does. Faces in paintings reach 9 to 25, skies and l
 by eye, see docs/choosing-the-look.md.
 """
 FIGURE_RADIUS = 2
-"""How far a thing extends around the place where it is recognised, in locations of 16 px."""
+"""Extent of a thing around the place where it is recognised, in locations of 16 px."""
 
 
 @torch.no_grad()

@@ -29,19 +29,17 @@ class FrameKeywords(TypedDict, total=False):
     dpi: int | None
     """Dots per inch, written into the file; 300 with print."""
     resize: Literal["antialias", "tutorial"]
-    """How images are resized: bicubic, or as TensorFlow's tutorial does."""
+    """Resizing of images: bicubic, or as in TensorFlow's tutorial."""
     color: Literal["style", "content", "match", "histogram"]
-    """Whose colours: the painting's, or the photo's (content: its own; match, histogram: the
-    painting recoloured first, by covariance or distribution).
+    """Source of the colours: style is the painting, content the photo; match and histogram
+    recolour the painting first, by covariance or distribution.
     """
     region: Regions
     """A part of the picture with a painting of its own: MASK=PAINTING."""
     style_mask: Paths
     """An image, white where the painting counts; one for each painting."""
     trim: float
-    """How much of a painting's edges doesn't count, % of its long side: frames, and edges of
-    scans.
-    """
+    """Edge of a painting that is left out, % of its long side: a frame, or the edge of a scan."""
     feather: float
     """Softness of the masks' edges, % of the long side."""
     strength: float
@@ -51,11 +49,11 @@ class FrameKeywords(TypedDict, total=False):
     style_scale: float
     """Size of the painting, and its strokes, in the picture."""
     device: str
-    """Where to compute: auto, cpu, cuda, cuda:N or mps."""
+    """Device to compute on: auto, cpu, cuda, cuda:N or mps."""
     precision: Literal["auto", "float32", "bfloat16"]
-    """What the network computes in."""
+    """Number format of the network."""
     max_memory: float | str | None
-    """Use at most so much memory, GB (or 800MB)."""
+    """Upper limit of the memory, GB (or 800MB)."""
     seamless: bool
     """The picture's edges fit together, as for tiles."""
     weights: str
@@ -73,7 +71,7 @@ class FrameKeywords(TypedDict, total=False):
     be recognised; in between, a mixture. By default the same.
     """
     style_loss: WeightedNames
-    """What of a layer is compared, with weights: gram, moments, w2, swd, nearest."""
+    """Style losses, with weights: gram, moments, w2, swd, nearest."""
     content_loss: Literal["features", "self-similarity"]
     """Compare the features, or how they differ from each other."""
     loss_form: Literal["tutorial", "paper", "relative"]
@@ -83,8 +81,8 @@ class FrameKeywords(TypedDict, total=False):
     reach pulls harder, an easier one less. 0: always as the weights say.
     """
     figures: float
-    """How much the things that a painting shows, such as faces, count for its large shapes: 1 as
-    much as all else, 0 not at all.
+    """Weight of the things that a painting shows, such as faces, in its large shapes: 1 as much
+    as all else, 0 not at all.
     """
     balance: Literal["weights", "gradient"]
     """Style layers' weights are those of their losses, or their shares of the gradient."""
@@ -99,8 +97,8 @@ class FrameKeywords(TypedDict, total=False):
     work_size: int | None
     """Long side to paint at, px, if less than size: the rest is enlarged, guided by the photo."""
     enlarge: Literal["guided", "instant"]
-    """How what was painted at work_size is enlarged: by the photo's edges, or with finer strokes
-    by the method instant.
+    """Enlargement of a picture painted at work_size: guided by the photo's edges, or with finer
+    strokes by the method instant.
     """
     init: str | Path
     """The image to start from: content, noise, style, instant, or a file."""
@@ -109,29 +107,29 @@ class FrameKeywords(TypedDict, total=False):
     steps: int
     """Updates of the image, over all scales."""
     until: Literal["steps", "converged"]
-    """When to stop: after all steps, or as soon as the loss hardly falls."""
+    """End of the run: after all steps, or as soon as the loss hardly falls."""
     tolerance: float
     """Converged: the loss falls by less than this share in 20 steps."""
     time_budget: float | None
-    """Stop after so many seconds of computing, if the steps aren't done before."""
+    """Seconds of computing after which the run ends, even if steps are left."""
     scales: int
     """Sizes to go through, each half of the next; 0: from about 128 px on."""
     underpaint: float
-    """How much of the painting's palette the photo takes before it is painted over."""
+    """Share of the painting's palette that the photo takes before the first step."""
     palette: float
-    """How much the colours of the finished picture are matched to the painting's, by their mean
-    and covariance.
+    """Share by which the finished picture's colours are matched to the painting's, by mean and
+    covariance.
     """
     detail: float
-    """How much of the photo's detail is there when a larger size starts."""
+    """Share of the photo's detail that is added when a larger size starts."""
     step_ratio: float
     """Updates at one scale for each one at the scale before."""
     polish: int
-    """How many of the steps, a third at most, polish the finished picture: small steps that see
-    it shifted by a few pixels, averaged; above 512 px as many fewer as step_ratio says.
+    """Number of steps, at most a third of all, that polish the finished picture: small, averaged
+    steps that see it shifted by a few pixels; fewer above 512 px, by step_ratio.
     """
     solver: Literal["adam", "lbfgs"]
-    """How the image is updated."""
+    """Optimizer of the image."""
     lr: float | None
     """Step length; by default 0.02 for adam, 1 for lbfgs."""
     adam_beta1: float
@@ -145,7 +143,7 @@ class FrameKeywords(TypedDict, total=False):
     lbfgs_history: int
     """Pairs of vectors that L-BFGS keeps."""
     kernel: Literal["auto", "winograd", "onednn", "cudnn", "plain", "autograd"]
-    """How convolutions are computed; auto: the fastest way measured here."""
+    """Implementation of the convolutions; auto: the fastest one measured here."""
     trace_every: int
     """Record the losses every N steps."""
     statistics: Literal["whole", "thumbnail"]

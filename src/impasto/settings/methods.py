@@ -45,12 +45,12 @@ class MethodInfo(Protocol):
     name: str
     """The value of the setting ``method``: a lower-case identifier."""
     summary: str
-    """What the method does, in a few words, without a full stop."""
+    """A description in a few words, without a full stop."""
     settings: type[Recipe]
     """The schema of a run: the settings of every method, and those of this one."""
     accepts: Accepts
     unit: Literal["step", "percent"]
-    """What a Progress counts."""
+    """The unit of ``Progress.step`` and ``Progress.steps``."""
     typical_seconds: float
     """Approximate time for a picture of 512 px on two CPU cores. The studio runs quick methods
     first, and makes previews with them.
@@ -164,14 +164,16 @@ def settings_schema() -> dict[str, Any]:
     """Return the JSON Schema of all settings of all methods."""
     from impasto.settings.recipe import Recipe  # noqa: PLC0415, it needs this module
 
-    whole = Recipe.model_json_schema()
-    properties = whole["properties"]
+    common = Recipe.model_json_schema()
+    schemas = [common, *(method.settings.model_json_schema() for _, method in METHODS.usable())]
+    properties: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
+    for schema in reversed(schemas):  # of settings with one name, the first is kept
+        properties |= schema["properties"]
+        definitions |= schema.get("$defs", {})
     properties["method"] = {**properties["method"], "enum": list(METHODS.names())}
-    for _, method in METHODS.usable():
-        schema = method.settings.model_json_schema()
-        whole["properties"] = properties = {**schema["properties"], **properties}
-        whole["$defs"] = {**schema.get("$defs", {}), **whole.get("$defs", {})}
-    return {**whole, "properties": {name: properties[name] for name in all_settings()}}
+    ordered = {name: properties[name] for name in all_settings()}
+    return {**common, "properties": ordered, "$defs": definitions}
 
 
 def bounds(setting: str) -> tuple[float, float]:

@@ -60,7 +60,7 @@ class ObjectiveSettings(Recipe):
     )
     style_loss: StyleLosses = Field(
         default={"w2": 1.0},
-        description="what of a layer is compared, with weights: gram, moments, w2, swd, nearest",
+        description=f"style losses, with weights: {', '.join(STYLE_LOSSES.names())}",
     )
     content_loss: Literal["features", "self-similarity"] = Field(
         default="features", description="compare the features, or how they differ from each other"
@@ -80,7 +80,7 @@ class ObjectiveSettings(Recipe):
         default=0.05,
         ge=0,
         le=1,
-        description="how much the things that a painting shows, such as faces, count for its large"
+        description="weight of the things that a painting shows, such as faces, in its large"
         " shapes: 1 as much as all else, 0 not at all",
     )
     balance: Literal["weights", "gradient"] = Field(

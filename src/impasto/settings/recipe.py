@@ -66,12 +66,12 @@ class Recipe(BaseModel):
     )
     resize: Literal["antialias", "tutorial"] = Field(
         default="antialias",
-        description="how images are resized: bicubic, or as TensorFlow's tutorial does",
+        description="resizing of images: bicubic, or as in TensorFlow's tutorial",
     )
     color: Literal["style", "content", "match", "histogram"] = Field(
         default="style",
-        description="whose colours: the painting's, or the photo's (content: its own; match,"
-        " histogram: the painting recoloured first, by covariance or distribution)",
+        description="source of the colours: style is the painting, content the photo; match and"
+        " histogram recolour the painting first, by covariance or distribution",
     )
     mask: Text | None = Field(
         default=None,
@@ -92,8 +92,8 @@ class Recipe(BaseModel):
         default=0.0,
         ge=0,
         le=45,
-        description="how much of a painting's edges doesn't count, % of its long side: frames, and"
-        " edges of scans",
+        description="edge of a painting that is left out, % of its long side: a frame, or the edge"
+        " of a scan",
     )
     feather: float = Field(
         default=1.0, ge=0, le=50, description="softness of the masks' edges, % of the long side"
@@ -117,16 +117,16 @@ class Recipe(BaseModel):
         description="size of the painting, and its strokes, in the picture",
     )
     device: str = Field(
-        default="auto", description="where to compute: auto, cpu, cuda, cuda:N or mps"
+        default="auto", description="device to compute on: auto, cpu, cuda, cuda:N or mps"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="what the network computes in"
+        default="auto", description="number format of the network"
     )
     max_memory: Annotated[float | None, BeforeValidator(gigabytes)] = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="use at most so much memory, GB (or 800MB)",
+        description="upper limit of the memory, GB (or 800MB)",
     )
 
     def __new__(cls, **values: Any) -> Recipe:

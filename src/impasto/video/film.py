@@ -248,7 +248,7 @@ class Film:
 
     @property
     def frames(self) -> int | None:
-        """How many frames there will be, as the source states it; None if it doesn't."""
+        """The number of frames that the source states, or None if it states none."""
         clip, cut = self.clip, self.cut
         if clip.seconds is None:
             return clip.frames
@@ -307,7 +307,7 @@ class Film:
 
     @property
     def missing(self) -> int:
-        """How many frames couldn't be decoded, or have a time that goes back."""
+        """The number of frames that can't be decoded, or whose time goes back."""
         return self.skipped + self.source.skipped
 
     def _loss_notes(self) -> list[str]:

@@ -15,12 +15,12 @@ from impasto.runs.job import Job
 from impasto.settings.build import build
 
 FILM_METHOD = "instant"
-"""What frames are painted with where neither a method nor a preset is chosen."""
+"""The method of films and live sessions that choose neither a method nor a preset."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """From ``time`` on, seconds, these styles; those between two keys are blended."""
+    """The styles of a film from ``time`` on, in seconds. Between two keys, styles are blended."""
 
     time: float
     styles: api.Styles

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 
 DEPTH = 3
-"""How many items may wait between two stages."""
+"""The number of items that may wait between two stages."""
 
 
 def prefetch(items: Iterator[Item], depth: int = DEPTH) -> Generator[Item, None, None]:

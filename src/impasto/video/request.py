@@ -1,4 +1,4 @@
-"""What a film is made from: its styles over time, and the hash by which it is resumed."""
+"""The inputs of a film: its styles over time, and the hash by which it is resumed."""
 
 from __future__ import annotations
 

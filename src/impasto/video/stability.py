@@ -42,8 +42,8 @@ STILL_PX, MOVING_PX = 0.1, 0.35
 mixture.
 """
 DRIFT = 40.0
-"""Where the two pictures differ by so much at low resolution, of 255, the old one's weight is
-reduced to 1/e."""
+"""The difference of the two pictures at low resolution, of 255, that reduces the old one's weight
+to 1/e."""
 DOWNSCALE = 8
 """The low resolution is that of the pictures divided by this."""
 CUT_GREY, CUT_TRUST = 18.0, 0.5
@@ -53,7 +53,7 @@ value, of 255, and the mean trust is below the second one.
 MIN_SHARPNESS_RATIO = 0.96
 """Mean sharpness of a stabilised frame relative to that of the unstabilised one."""
 MAX_DETAIL_GAIN = 2.5
-"""At most so many times the finest detail is added."""
+"""Upper limit of the factor by which the finest detail is added."""
 
 KERNEL_3X3 = np.ones((3, 3), np.uint8)
 

@@ -20,8 +20,15 @@ SHOWN_PX = 900
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run. ``note`` is what the picture says of itself; ``measured`` what else
-    there is: seconds, steps, memory, machine.
+    """The inputs of a report about a run.
+
+    Attributes:
+        picture: The stylized image.
+        content: The content image, or None if it isn't at hand.
+        styles: The style images.
+        note: The note inside the picture.
+        measured: Seconds, steps, memory and machine.
+        history: The losses over time.
     """
 
     picture: Source
@@ -73,7 +80,7 @@ def _curves(history: History) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Pair:
-    """What several methods made of one pair: rows of the table, pictures and histories by name."""
+    """The results of several methods for one pair: table rows, pictures and histories by name."""
 
     name: str
     content: Source

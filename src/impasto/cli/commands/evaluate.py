@@ -25,7 +25,7 @@ MEANINGS = {
     "roughness": ("near 1", "fine detail over the painting's"),
     "border": ("near 1", "edge stands out over the painting's"),
 }
-"""For each measure, its best value and what it tells."""
+"""Measure → its best value and its meaning."""
 
 FILM_MEANINGS = {
     "warping_error": "change where the source's motion explains it, × 1000 (Lai et al. 2018)",

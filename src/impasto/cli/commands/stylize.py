@@ -34,6 +34,7 @@ from impasto.cli.series import (
 )
 from impasto.cli.summaries import print_estimate
 from impasto.cli.target import OutputTarget
+from impasto.images.limits import Limits
 from impasto.settings.methods import METHODS
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 
 FAST_METHOD = "instant"
-"""What --fast means."""
+"""The method that ``--fast`` selects."""
 
 
 @click.command
@@ -150,7 +151,7 @@ def stylize(
         output, format, int(bit_depth), has_metadata=not no_metadata, should_replace=force
     )
     target.check_json(as_json)
-    limits = {"max_megabytes": max_megabytes, "max_megapixels": max_megapixels}
+    limits = Limits(max_megabytes=max_megabytes, max_megapixels=max_megapixels)
     if count is not None or grid:
         for_one_run = {
             "--save-every": save_every,
@@ -231,7 +232,7 @@ def _prepare(
     named: tuple[str, ...],
     preset: str | None,
     recipe: Path | None,
-    limits: dict[str, float],
+    limits: Limits,
     settings: dict[str, Any],
     target: OutputTarget,
 ) -> Job:
@@ -239,12 +240,9 @@ def _prepare(
     content, styles = _content_and_styles(images, named, recipe)
     target.check_early(content)
 
-    from impasto.images.limits import Limits
     from impasto.library import api
 
-    return api.prepare(
-        content, styles, preset=preset, recipe=recipe, limits=Limits(**limits), **settings
-    )
+    return api.prepare(content, styles, preset=preset, recipe=recipe, limits=limits, **settings)
 
 
 def _stylize_series(
@@ -252,7 +250,7 @@ def _stylize_series(
     named: tuple[str, ...],
     preset: str | None,
     recipe: Path | None,
-    limits: dict[str, float],
+    limits: Limits,
     settings: dict[str, Any],
     target: OutputTarget,
     *,
@@ -279,7 +277,6 @@ def _stylize_series(
         content, styles = _content_and_styles(images, named, recipe)
         target.check_early(content)
 
-        from impasto.images.limits import Limits
         from impasto.library import series
 
         planned = series.plan(
@@ -288,7 +285,7 @@ def _stylize_series(
             grid=varied,
             preset=preset,
             recipe=recipe,
-            limits=Limits(**limits),
+            limits=limits,
             **settings,
         )
         if is_noise_added and not is_quiet:

@@ -49,7 +49,7 @@ WINOGRAD_FACTOR = 64 / 36
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan(Need):
-    """How a run is kept within the memory.
+    """The way in which a run is kept within the memory.
 
     Attributes:
         bands: The number of bands of each block, for the engine.

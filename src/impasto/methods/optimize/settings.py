@@ -39,8 +39,8 @@ class OptimizeSettings(ObjectiveSettings):
     )
     enlarge: Literal["guided", "instant"] = Field(
         default="guided",
-        description="how what was painted at work_size is enlarged: by the photo's edges, or with"
-        " finer strokes by the method instant",
+        description="enlargement of a picture painted at work_size: guided by the photo's edges, or"
+        " with finer strokes by the method instant",
     )
     init: Text = Field(
         default="content",
@@ -53,7 +53,7 @@ class OptimizeSettings(ObjectiveSettings):
     )
     until: Literal["steps", "converged"] = Field(
         default="steps",
-        description="when to stop: after all steps, or as soon as the loss hardly falls",
+        description="end of the run: after all steps, or as soon as the loss hardly falls",
     )
     tolerance: float = Field(
         default=0.01,
@@ -65,7 +65,7 @@ class OptimizeSettings(ObjectiveSettings):
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="stop after so many seconds of computing, if the steps aren't done before",
+        description="seconds of computing after which the run ends, even if steps are left",
     )
     scales: int = Field(
         default=0,
@@ -77,20 +77,20 @@ class OptimizeSettings(ObjectiveSettings):
         default=0.0,
         ge=0,
         le=1,
-        description="how much of the painting's palette the photo takes before it is painted over",
+        description="share of the painting's palette that the photo takes before the first step",
     )
     palette: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="how much the colours of the finished picture are matched to the painting's,"
-        " by their mean and covariance",
+        description="share by which the finished picture's colours are matched to the painting's,"
+        " by mean and covariance",
     )
     detail: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="how much of the photo's detail is there when a larger size starts",
+        description="share of the photo's detail that is added when a larger size starts",
     )
     step_ratio: float = Field(
         default=0.6,
@@ -102,13 +102,11 @@ class OptimizeSettings(ObjectiveSettings):
         default=18,
         ge=0,
         le=10_000,
-        description="how many of the steps, a third at most, polish the finished picture: small"
-        " steps that see it shifted by a few pixels, averaged; above 512 px as many fewer as"
-        " step_ratio says",
+        description="number of steps, at most a third of all, that polish the finished picture:"
+        " small, averaged steps that see it shifted by a few pixels; fewer above 512 px, by"
+        " step_ratio",
     )
-    solver: Literal["adam", "lbfgs"] = Field(
-        default="lbfgs", description="how the image is updated"
-    )
+    solver: Literal["adam", "lbfgs"] = Field(default="lbfgs", description="optimizer of the image")
     lr: float | None = Field(
         default=None,
         gt=0,
@@ -130,7 +128,7 @@ class OptimizeSettings(ObjectiveSettings):
     )
     kernel: Literal["auto", "winograd", "onednn", "cudnn", "plain", "autograd"] = Field(
         default="auto",
-        description="how convolutions are computed; auto: the fastest way measured here",
+        description="implementation of the convolutions; auto: the fastest one measured here",
     )
     trace_every: int = Field(default=10, ge=1, description="record the losses every N steps")
 

@@ -19,7 +19,7 @@ MIN_DEFAULT_STEPS = 20
 
 
 class Continuation(BaseModel):
-    """How to go on."""
+    """The continuation of a job: more steps, or a larger size."""
 
     model_config = ConfigDict(extra="forbid")
     steps: int | None = Field(None, ge=1, le=100_000, description="so many more steps")

@@ -62,7 +62,7 @@ ONLY_OPTIMIZE = (
     "adam_epsilon_form", "lbfgs_history", "kernel", "trace_every",
 )  # fmt: skip
 OTHER_SETTINGS = {"instant": ONLY_OPTIMIZE, "optimize": ("statistics",)}
-"""For each method, the settings that recipes of version 1 had for the other one."""
+"""Method → the settings of the other method, which recipes of version 1 contain as well."""
 
 
 def _drop_settings_of_other_methods(database: sqlite3.Connection) -> None:

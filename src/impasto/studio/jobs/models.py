@@ -1,4 +1,4 @@
-"""What is known of a job: the request, the progress, and the job as the REST API shows it.
+"""The models of a job: the request, the progress, and the job as the REST API shows it.
 
 The database keeps requests and progress as JSON, so their keys stay readable for later versions.
 """
@@ -112,7 +112,7 @@ class FilmSettings(BaseModel):
 
 
 class _Request(BaseModel):
-    """What the requests for a picture and for a film have in common."""
+    """The fields that requests for a picture and for a film have in common."""
 
     name: str
     content: ContentFile
@@ -201,7 +201,7 @@ class FinalProgress(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """What is known of a job so far, as the database keeps it."""
+    """The state of a job so far, as the database keeps it."""
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 

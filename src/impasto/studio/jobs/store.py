@@ -78,13 +78,13 @@ class JobRecord(BaseModel):
     request: JobRequest
     state: RecordState = "queued"
     created: float = Field(default_factory=time.time)
-    """In seconds since 1970, as the two below."""
+    """Seconds since 1970, as the two below."""
     started: float | None = None
     finished: float | None = None
     progress: JobProgress = Field(default_factory=lambda: JobProgress())
     error: str | None = None
     crashes: int = 0
-    """How many times in a row its worker died without any progress of this job."""
+    """The number of times in a row that its worker died without any progress of this job."""
     crashed_at: int = -1
     """The step of the last crash."""
 

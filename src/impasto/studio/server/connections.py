@@ -51,7 +51,7 @@ class Connections:
     def __init__(self, limit: int = MAX_CONNECTIONS) -> None:
         self.limit = limit
         self.waiting: dict[RequestProtocol, float] = {}
-        """When each connection began to wait, by ``time.monotonic``."""
+        """The time at which each connection began to wait, by ``time.monotonic``."""
         self.log_throttle = Throttle(LOG_EVERY_S)
 
     def make_room(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the endpoints of one server share."""
+"""The state that the endpoints of one server share."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RETRY_S = 30
 FormReader = Callable[[FormData, Path, Limits], JobRequest]
 """Keeps the files of a form in a folder, and returns the request."""
 MIN_FREE_BYTES = 200e6
-"""With less free space on the disk, no new picture is accepted."""
+"""The least free space on the disk with which new pictures are accepted."""
 MAINTENANCE_INTERVAL_S = 60
 MAX_CONVERSIONS = 2
 """Pictures that are converted at the same time."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from impasto.base.errors import OutputError, reason
 
 WAIT_S = 15
-"""How long a server waits for the workers of an earlier one."""
+"""Seconds that a server waits for the workers of an earlier one."""
 
 
 def hold(data: Path) -> int | None:

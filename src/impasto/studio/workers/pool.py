@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import sqlite3
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -22,9 +19,9 @@ from impasto.studio.jobs.models import (
     QueuedProgress,
     StoredRecipe,
 )
-from impasto.studio.jobs.store import FINISHED, EventData, EventKind, JobRecord, Store, StoredEvent
+from impasto.studio.jobs.store import EventData, EventKind, JobRecord, Store
 from impasto.studio.jobs.text import without_folders, without_paths
-from impasto.studio.workers.process import WorkerProcess, describe_exit_code, python_module
+from impasto.studio.workers.process import WorkerProcess, describe_exit_code
 from impasto.studio.workers.protocol import (
     DropOrder,
     EstimateAnswer,
@@ -33,7 +30,6 @@ from impasto.studio.workers.protocol import (
     JobDropped,
     JobEnded,
     PaintingEvent,
-    ProtocolError,
     Query,
     QueryAnswer,
     QueryFailed,
@@ -43,24 +39,15 @@ from impasto.studio.workers.protocol import (
     StylizeQuery,
     WorkerActivity,
     WorkerReady,
-    decode_painting_event,
-    receive_frame,
 )
+from impasto.studio.workers.subscriptions import Subscriptions
+from impasto.studio.workers.supervisor import Supervisor
 
 log = logging.getLogger("impasto.studio")
 
 MAX_CRASHES = 2
 """A job fails when its worker dies so many times in a row without any progress of the job."""
-SHUTDOWN_S = 8.0
-"""Time that the workers have at shutdown to write checkpoints."""
-MAX_FRAME_BYTES = 1 << 20
-"""The largest message of a worker. Longer ones aren't messages."""
 WORKER_POLL_S = 0.05
-KEEP_ALIVE_S = 15.0
-"""A subscriber hears something at least so often, so that a closed connection is noticed."""
-QUICK_EXIT_S = 5.0
-"""A worker that ends sooner than that is restarted with a growing delay."""
-MAX_RESTART_DELAY_S = 30
 STATUS_OF_CAUSE = {"settings": 422, "image": 415, "internal": 500}
 """The HTTP status of a query that can't be answered."""
 
@@ -76,11 +63,10 @@ class WorkerPool:
             count: The number of workers.
             inherited: File descriptors that the workers keep open.
         """
-        self.store, self.count, self.inherited = store, count, inherited
+        self.store, self.count = store, count
         self.workers: list[WorkerProcess] = []
-        self.subscribers: dict[str, set[asyncio.Event]] = defaultdict(set)
-        """Set when something happens to the job with that ID."""
-        self.tasks: list[asyncio.Task[None]] = []
+        self.subscriptions = Subscriptions(store)
+        self.supervisor = Supervisor(self, count, inherited)
         self.tickets = itertools.count()
         self.is_closing = False
         self.crashes = 0
@@ -94,21 +80,13 @@ class WorkerPool:
             self.store.remove_orphans()
         except (sqlite3.Error, OSError):  # the disk may be full: ``recover`` tries again
             log.exception("the jobs of an earlier server wait")
-        self.tasks = [asyncio.create_task(self._supervise(n)) for n in range(self.count)]
+        self.supervisor.start()
 
     async def close(self) -> None:
         """Let the workers write checkpoints, and end them."""
         self.is_closing = True
-        for worker in self.workers:
-            assert worker.process.stdin is not None
-            worker.process.stdin.close()
-        if self.tasks:
-            _, late = await asyncio.wait(self.tasks, timeout=SHUTDOWN_S)
-            for worker in self.workers if late else []:
-                worker.process.kill()
-        for events in self.subscribers.values():
-            for event in events:
-                event.set()
+        await self.supervisor.close()
+        self.subscriptions.close()
 
     # Orders
 
@@ -146,7 +124,7 @@ class WorkerPool:
             job.state = "dropping"
             self._save(job)
             worker.send(DropOrder(job=job.id))
-        self._notify(job.id)
+        self.subscriptions.notify(job.id)
         self.dispatch()
 
     async def stylize(self, folder: Path, request: PictureRequest) -> Path:
@@ -233,85 +211,7 @@ class WorkerPool:
         """Return a job as the API shows it."""
         return job.response(self.position(job), self.eta(job))
 
-    async def events(self, job_id: str, after: int) -> AsyncIterator[StoredEvent | None]:
-        """Yield the events of a job that come after the number ``after``, to the end of the job.
-
-        Yields None after ``KEEP_ALIVE_S`` without an event.
-        """
-        changed = asyncio.Event()
-        self.subscribers[job_id].add(changed)
-        try:
-            while not self.is_closing:
-                changed.clear()
-                for event in self.store.events(job_id, after):
-                    after = event.number
-                    yield event
-                    if event.kind in FINISHED:
-                        return
-                job = self.store.get(job_id)
-                if job is None or not job.is_active:
-                    return
-                try:
-                    async with asyncio.timeout(KEEP_ALIVE_S):
-                        await changed.wait()
-                except TimeoutError:
-                    yield None
-        finally:
-            self.subscribers[job_id].discard(changed)
-
-    # Supervision
-
-    async def _supervise(self, number: int) -> None:
-        """Run a worker with that number, and restart it whenever it ends, for whatever reason."""
-        quick_exits = 0
-        while not self.is_closing:
-            started = time.monotonic()
-            try:
-                await self._run_worker(number)
-            except Exception:  # the disk may be full: ``recover`` sees to the jobs later
-                log.exception("worker %d was lost", number)
-            quick_exits = quick_exits + 1 if time.monotonic() - started < QUICK_EXIT_S else 0
-            if not self.is_closing:
-                await asyncio.sleep(min(MAX_RESTART_DELAY_S, 2**quick_exits - 1))
-
-    async def _run_worker(self, number: int) -> None:
-        """Start a worker, handle its events until it ends, and recover its jobs."""
-        process = await asyncio.create_subprocess_exec(
-            *python_module("impasto.studio.workers.painting_worker"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={
-                **os.environ,
-                "IMPASTO_STUDIO_WORKER": str(number),
-                "IMPASTO_STUDIO_WORKERS": str(self.count),
-            },
-            start_new_session=True,
-            pass_fds=self.inherited,
-        )
-        worker = WorkerProcess(number, process)
-        self.workers.append(worker)
-        try:
-            await self._read_events(worker)
-        finally:
-            code = await process.wait()
-            self.workers.remove(worker)
-            if not self.is_closing:
-                log.error("worker %d ended with code %s; another one is started", number, code)
-                self.on_worker_exit(worker, code)
-
-    async def _read_events(self, worker: WorkerProcess) -> None:
-        """Handle the events of a worker until it ends. Kill it if its output makes no sense."""
-        output = worker.process.stdout
-        assert output is not None
-        try:
-            while (frame := await receive_frame(output, MAX_FRAME_BYTES)) is not None:
-                try:
-                    self.handle_event(worker, decode_painting_event(frame))
-                except Exception:  # the disk may be full: the outcome is in the job's folder too
-                    log.exception("an event of worker %d was lost", worker.number)
-        except ProtocolError:
-            log.exception("worker %d sends no messages", worker.number)
-            worker.process.kill()
+    # Events of workers
 
     def handle_event(self, worker: WorkerProcess, event: PaintingEvent) -> None:
         """Record what a worker reports, and assign the work that has become possible."""
@@ -442,15 +342,10 @@ class WorkerPool:
 
     def _remove(self, job: JobRecord) -> None:
         self.store.remove(job)
-        self._notify(job.id)
+        self.subscriptions.notify(job.id)
 
     def _save(
         self, job: JobRecord, kind: EventKind | None = None, data: EventData | None = None
     ) -> None:
         self.store.save(job, kind, data)
-        self._notify(job.id)
-
-    def _notify(self, job_id: str) -> None:
-        """Wake the subscribers of a job."""
-        for event in self.subscribers.get(job_id, ()):
-            event.set()
+        self.subscriptions.notify(job.id)

@@ -19,13 +19,13 @@ class WorkerProcess:
         self.current_job_id: str | None = None
         """The job that it paints step by step. The others are quick."""
         self.reported_job_id: str | None = ""
-        """What it last reported to handle: the job of an order, "" for anything else than a job, or
+        """The work that it last reported: the job of an order, "" for anything else than a job, or
         None for the next step of the current job.
         """
         self.queries: dict[int, asyncio.Future[QueryAnswer]] = {}
         """The queries that it hasn't answered, by their tickets."""
         self.device: str | None = None
-        """Where it computes, or None while it starts."""
+        """The device that it computes on, or None while it starts."""
 
     @property
     def is_ready(self) -> bool:

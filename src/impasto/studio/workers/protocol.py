@@ -55,7 +55,7 @@ PICTURE_FRAME: FrameKind = b"P"
 
 
 class ProtocolError(Exception):
-    """What arrived isn't a frame or a message of this protocol."""
+    """Bytes that aren't a frame or a message of this protocol."""
 
 
 class MessageFrame(NamedTuple):
@@ -189,7 +189,7 @@ class WorkerReady(BaseModel):
 
 
 class WorkerActivity(BaseModel):
-    """What the worker handles from now on."""
+    """The order or job that the worker handles from now on."""
 
     type: Literal["activity"] = "activity"
     job: str | None
@@ -244,7 +244,7 @@ class QueryFailed(BaseModel):
     ticket: int
     error: str
     cause: Literal["settings", "image", "internal"]
-    """What the person who asked can change, if anything."""
+    """The part of the request that the client can change to avoid the error, if any."""
 
 
 QueryAnswer = StylizeAnswer | EstimateAnswer | QueryFailed

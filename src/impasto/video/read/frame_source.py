@@ -16,7 +16,7 @@ class FrameSource(Protocol):
     paths: list[Path]
     """The files that are read."""
     skipped: int
-    """How many frames couldn't be decoded, or have a time that goes back."""
+    """The number of frames that can't be decoded, or whose time goes back."""
     is_cut_short: bool
     """Whether the file ends too early."""
     is_interlaced: bool

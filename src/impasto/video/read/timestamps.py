@@ -21,8 +21,8 @@ MAX_REORDERED = 16
 RATE_PACKETS = 500
 """The rate is measured over so many packets."""
 MAX_UNTIMED_FRAMES = 64
-"""At most so many frames without a time are dropped at a film's start: a cut film may still contain
-those before the cut. A file with more of them has no times at all.
+"""Upper limit of the frames without a time that are dropped at a film's start: a cut film may still
+contain those before the cut. A file with more of them has no times at all.
 """
 
 

@@ -79,7 +79,7 @@ async def events(
 
     async def stream() -> AsyncIterator[str]:
         yield f"retry: {RECONNECT_MS}\n\n"
-        async for event in studio.pool.events(id, after):
+        async for event in studio.pool.subscriptions.events(id, after):
             if event is None:
                 yield ": still here\n\n"
             else:
