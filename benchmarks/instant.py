@@ -29,10 +29,10 @@ from torch import Tensor
 
 import impasto
 from impasto.images.sizes import resize
-from impasto.methods.instant import batches
-from impasto.methods.instant.batches import BatchPainter
-from impasto.methods.instant.loaded import LoadedBrushes
-from impasto.methods.instant.plan import level_sizes
+from impasto.methods.feed_forward import batches
+from impasto.methods.feed_forward.batches import BatchPainter
+from impasto.methods.feed_forward.loaded import LoadedBrushes
+from impasto.methods.feed_forward.plan import level_sizes
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.networks.load import load_magenta
 

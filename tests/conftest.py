@@ -55,10 +55,11 @@ def fake_gpu():
 
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory, monkeypatch):
-    """Hide the user's cache and presets, and select kernels without a measurement."""
+    """Hide the user's cache, presets and styles, and select kernels without a measurement."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("IMPASTO_HOME", str(home / "cache"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
     monkeypatch.delenv("IMPASTO_OFFLINE", raising=False)
     monkeypatch.setenv("IMPASTO_KERNEL", "guess")
 

@@ -39,9 +39,10 @@ def test_a_picture_of_a_built_in_style_too(impasto, photo):
 
 def test_styles_are_listed_and_drawn(impasto):
     done = impasto("styles", "--sheet", "styles.png")
-    assert done.out.split() == list(NAMES)
+    names = [line.split()[0] for line in done.out.splitlines()]
+    assert set(NAMES) < set(names)
     assert Image.open("styles.png").width > 1000
-    assert json.loads(impasto("styles", "--json").out) == list(NAMES)
+    assert [row["name"] for row in json.loads(impasto("styles", "--json").out)] == names
     assert "exists already" in impasto("styles", "--sheet", "styles.png").sentence()
 
 
@@ -89,7 +90,7 @@ def test_a_film_and_a_grid_of_it(impasto, photo, painting):
         (["--preset", "instant", "--grid", "seed=1,2"], "has no variations"),
         (["--fast", "--preset", "studio"], "isn't for the method instant"),
         (["--weights", "magenta-predict"], "isn't an encoder"),
-        (["--style", "mona-lisa"], "nor a built-in style"),
+        (["--style", "mona-lisa"], "nor a style of that name"),
         (["--method", "magic"], "there is no method 'magic'; choose one of: optimize, instant"),
         (["--fast", "--size", "20"], "size should be at least 32"),
     ],

@@ -19,6 +19,7 @@ from studio_server import INSTANT, QUICK, SLOW, Studio, png, running
 
 from impasto.images import metadata
 from impasto.studio.jobs import gallery
+from impasto.styles import bundled
 
 
 @pytest.fixture(scope="module")
@@ -218,9 +219,9 @@ def test_the_page_and_the_reference_come_from_here_alone(studio):
 
 
 def test_every_built_in_painting_has_a_name():
-    assert "cafe-terrace" in gallery.paintings()
-    assert gallery.title("cafe-terrace") == "Café Terrace at Night"
-    assert gallery.title("starry-swirl") == "Starry swirl"
+    assert "cafe-terrace" in bundled.paintings()
+    assert bundled.title("cafe-terrace") == "Café Terrace at Night"
+    assert bundled.title("starry-swirl") == "Starry swirl"
     assert gallery.thumbnail("no-such") is None
 
 

@@ -15,11 +15,11 @@ from impasto.images.limits import Limits
 from impasto.images.read import read_batch
 from impasto.images.transfer import as_bytes
 from impasto.images.write import quantize
-from impasto.methods.instant import batches
-from impasto.methods.instant.batches import BatchPainter
-from impasto.methods.instant.brushes import Brush
-from impasto.methods.instant.loaded import LoadedBrushes
-from impasto.methods.instant.plan import batch_size
+from impasto.methods.feed_forward import batches
+from impasto.methods.feed_forward.batches import BatchPainter
+from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.loaded import LoadedBrushes
+from impasto.methods.feed_forward.plan import batch_size
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.settings.recipe import Recipe
 

@@ -21,10 +21,11 @@ import impasto
 from impasto.base.devices import Device
 from impasto.images import color
 from impasto.images.transfer import Download, upload
-from impasto.methods.instant.batches import BatchPainter
-from impasto.methods.instant.brushes import Brush, make_brushes
-from impasto.methods.instant.frames import InstantPainter
-from impasto.methods.instant.run import paint
+from impasto.methods.feed_forward.batches import BatchPainter
+from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.frames import FeedForwardPainter
+from impasto.methods.feed_forward.run import paint
+from impasto.methods.instant.brushes import make_brushes
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
 from impasto.runs.progress import last
@@ -65,7 +66,7 @@ def _fake(monkeypatch):
         return np.zeros(download.host.shape, str(download.host.dtype).removeprefix("torch."))
 
     monkeypatch.setattr(Download, "array", zeros)
-    monkeypatch.setattr("impasto.methods.instant.run.MAX_WHOLE_PIXELS", 1_200_000)
+    monkeypatch.setattr("impasto.methods.feed_forward.run.MAX_WHOLE_PIXELS", 1_200_000)
     color._kept.cache_clear()
     yield
     color._kept.cache_clear()
@@ -172,7 +173,7 @@ def test_frames_of_a_film_also_of_one_that_is_resumed(
 ):
     keys = [Key(0, str(painting)), Key(1, str(painting))]
     paint = frame_painter(keys, {"precision": "float32"}, frames[0], steady=steady)
-    assert isinstance(paint, InstantPainter)
+    assert isinstance(paint, FeedForwardPainter)
     pairs = [on_gpu(job, fake_gpu) for job in paint.jobs]
     paint.jobs = [job for job, _ in pairs]
     paint.brushes = [brushes for _, brushes in pairs]

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import impasto
-from impasto.methods.instant import run
-from impasto.methods.instant.batches import BatchPainter
+from impasto.methods.feed_forward import run
+from impasto.methods.feed_forward.batches import BatchPainter
 from impasto.networks.kernels.graph import WARM_UP_CALLS
 
 pytestmark = [

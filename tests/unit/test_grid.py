@@ -24,7 +24,7 @@ def amplitude(array: np.ndarray) -> float:
 def test_a_flat_photo_is_painted_without_a_grid(style, monkeypatch):
     grey = np.full((320, 480, 3), 128, np.uint8)
     assert amplitude(impasto.stylize(grey, style, method="instant").array) <= 3
-    monkeypatch.setattr("impasto.methods.instant.run.has_flat_areas", lambda image: False)
+    monkeypatch.setattr("impasto.methods.feed_forward.run.has_flat_areas", lambda image: False)
     assert amplitude(impasto.stylize(grey, style, method="instant").array) > 30
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import impasto
 from impasto.images.color import to_oklab
-from impasto.methods.instant.plan import level_sizes
+from impasto.methods.feed_forward.plan import level_sizes
 from impasto.networks import styles
 
 FAST: dict[str, Any] = {"method": "instant", "precision": "float32"}
@@ -138,7 +138,7 @@ def test_a_built_in_style_asks_for_the_method_that_knows_it(photo_image):
         ({"style": ["starry-swirl", "painting"]}, "can't be blended with a painting"),
         ({"style": "starry-swirl", "strength": 2}, "strength is at most 1"),
         ({"style": "starry-swirl", "color": "match"}, "can't be recoloured"),
-        ({"style": "starry-swill"}, "nor a built-in style"),
+        ({"style": "starry-swill"}, "nor a style of that name"),
         ({"max_memory": 0.1}, "GB of memory"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 
 import impasto
 from impasto.base.errors import DeviceError
-from impasto.methods.instant import run as instant
+from impasto.methods.feed_forward import run as instant
 from impasto.methods.optimize import plan, run, speed
 from impasto.networks.kernels import speeds
 from impasto.runs.progress import last
@@ -85,9 +85,9 @@ def test_the_speed_of_the_method_instant_is_measured_once(photo, painting, monke
     calls = []
     measure = instant._measured_seconds_per_pixel
 
-    def counted(job):
+    def counted(job, brush):
         calls.append(job)
-        return measure(job)
+        return measure(job, brush)
 
     monkeypatch.setattr(instant, "_measured_seconds_per_pixel", counted)
     job = impasto.prepare(photo, painting, method="instant", size=64)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from recipes import build_optimize
 
+from impasto.losses import wasserstein
 from impasto.losses.content import self_similarity_loss
 from impasto.losses.moments import Moments, MomentsTap, gram_distance, moments_distance
 from impasto.losses.nearest import NearestTap
@@ -281,3 +282,22 @@ def test_roots_by_iteration_are_those_by_eigenvalues():
     expected_trace, expected_inverse = _roots_by_eigenvalues(matrix, ridge)
     assert trace.item() == pytest.approx(expected_trace.item(), rel=1e-9)
     torch.testing.assert_close(inverse, expected_inverse, rtol=1e-6, atol=1e-6)
+
+
+def test_the_steps_of_a_large_layer_take_turns_with_all_locations(monkeypatch):
+    monkeypatch.setattr(wasserstein, "MAX_LOCATIONS", 20)
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(1, 4, 8, 10, generator=generator)
+    tap = wasserstein.SlicedTap([(torch.rand(4, 50, generator=generator), 1.0)])
+    total = torch.zeros_like(features)
+    for step in range(5):
+        tap.begin_step(step)
+        tap.start()
+        tap.look(features, 0)
+        tap.loss()
+        gradient = torch.zeros_like(features)
+        tap.pull(features, gradient, 0)
+        pulled = gradient[0].abs().sum(0) > 0
+        assert int(pulled.sum()) == 20
+        total += gradient
+    assert bool((total[0].abs().sum(0) > 0).all())

@@ -8,6 +8,7 @@
     ├── RecipeError         a setting, preset, layer or style weight that doesn't make sense
     ├── WeightsError        network weights that are missing, damaged or can't be fetched
     ├── DeviceError         a device or precision that this machine doesn't have, or no memory left
+    ├── StyleFileError      a file that isn't a learned style, or is damaged
     ├── CheckpointError     a file that can't be resumed from
     ├── NetworkError        a proxy or a certificate that can't be used
     ├── MissingExtraError   an optional package that isn't installed
@@ -44,6 +45,10 @@ class WeightsError(ImpastoError):
 
 class DeviceError(ImpastoError):
     """A device or precision that this machine doesn't have, or no memory left on it."""
+
+
+class StyleFileError(ImpastoError):
+    """A file that isn't a learned style, or is damaged."""
 
 
 class CheckpointError(ImpastoError):

@@ -271,14 +271,18 @@ def check_apart(output: Path, source: Path) -> None:
         raise OutputError(f"{output} is what is read; choose another name for what is made")
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, parents: bool = False) -> None:
     """Make the folder ``path`` unless it exists.
+
+    Args:
+        path: The folder.
+        parents: Whether to make the folders above it, too.
 
     Raises:
         OutputError: The folder can't be made.
     """
     try:
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=parents, exist_ok=True)
     except OSError as error:
         raise OutputError(f"the folder {path} can't be made: {reason(error)}") from error
 

@@ -15,6 +15,7 @@ from rich.progress import Progress as Bar
 from impasto.settings.methods import METHODS
 
 if TYPE_CHECKING:
+    from impasto.learning.training import LearnProgress
     from impasto.runs.progress import Progress
     from impasto.video.progress import FilmProgress
 
@@ -119,6 +120,43 @@ class FilmDisplay:
         elif time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
             self.last_line_time = time.monotonic()
             click.echo(f"frame {progress.frame}/{progress.frames or '?'}  {speed}", err=True)
+
+
+@contextmanager
+def learning_display(*, is_quiet: bool) -> Iterator[LearningDisplay]:
+    """Yield the display of a training that suits what standard error is."""
+    console = Console(stderr=True)
+    if is_quiet or not console.is_terminal:
+        yield LearningDisplay(None, is_quiet=is_quiet)
+        return
+    columns = (
+        TextColumn("{task.percentage:>3.0f} %"),
+        BarColumn(24),
+        TextColumn("{task.fields[details]}"),
+    )
+    with Bar(*columns, console=console, refresh_per_second=4) as bar:
+        yield LearningDisplay(bar, is_quiet=False)
+
+
+class LearningDisplay:
+    """Shows the progress of a training: on a bar, or as a line every few seconds."""
+
+    def __init__(self, bar: Bar | None, *, is_quiet: bool) -> None:
+        self.bar, self.is_quiet, self.last_line_time = bar, is_quiet, 0.0
+        self.task = None if bar is None else bar.add_task("", total=1.0, details="")
+
+    def show(self, progress: LearnProgress) -> None:
+        if self.is_quiet:
+            return
+        details = f"step {progress.step}  {clock(progress.eta)} left"
+        if progress.losses is not None:
+            losses = progress.losses
+            details += f"  content {losses.content:.3f}, style {losses.style:.3f}"
+        if self.bar is not None and self.task is not None:
+            self.bar.update(self.task, completed=progress.share, details=details)
+        elif progress.share == 1 or time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
+            self.last_line_time = time.monotonic()
+            click.echo(f"{progress.share:4.0%}  {details}", err=True)
 
 
 def position(progress: Progress, separator: str = "/") -> str:

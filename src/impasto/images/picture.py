@@ -20,7 +20,8 @@ class Picture:
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
     file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see; a
-    ``built_in`` one stands for a style that a network knows by ``name``. ``full_size`` is (height,
+    ``built_in`` one stands for a style that a pre-trained network knows by ``name``. One with the
+    bytes of a ``style_file`` stands for the style of a network in it. ``full_size`` is (height,
     width) in the file, where it may have been read at a smaller size. ``notes`` are sentences for
     the user about what of the file isn't used.
     """
@@ -31,6 +32,7 @@ class Picture:
     sha256: str | None = None
     blank: bool = False
     built_in: bool = False
+    style_file: bytes | None = None
     full_size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
@@ -44,6 +46,11 @@ class Picture:
     def probe(cls, width: int, height: int) -> Picture:
         """Return a picture that stands for a photo or a painting of its size."""
         return replace(cls.grey(width, height, "probe"), blank=False)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it stands for a style that a network has learned, instead of a style image."""
+        return self.built_in or self.style_file is not None
 
     @property
     def height(self) -> int:

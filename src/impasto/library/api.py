@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,14 +11,13 @@ from typing import Any, Unpack
 
 from torch import Tensor
 
-from impasto.base import files
 from impasto.base.devices import Device
 from impasto.base.errors import ImageError, RecipeError
 from impasto.images.color import match_histogram, match_palette
 from impasto.images.limits import MIN_SIDE_PX, Limits
 from impasto.images.masks import fit_mask, read_mask, visible
 from impasto.images.picture import Picture
-from impasto.images.read import Source, read
+from impasto.images.read import NamedFile, Source, read
 from impasto.images.sizes import resize
 from impasto.methods.base import check_accepted, method_of, run_method
 from impasto.networks import styles
@@ -28,8 +28,10 @@ from impasto.runs.progress import Progress, Snapshot, last
 from impasto.runs.result import Result
 from impasto.settings.build import build
 from impasto.settings.keywords import SettingsKeywords
-from impasto.settings.methods import method_for_built_in_styles
+from impasto.settings.methods import method_for_built_in_styles, method_for_learned_styles
 from impasto.settings.recipe import Recipe
+from impasto.styles import names
+from impasto.styles.style_file import is_style_file, read_bytes, read_parameters
 
 WeightedStyle = tuple[Source, float]
 Styles = Source | WeightedStyle | Sequence[Source | WeightedStyle]
@@ -50,8 +52,8 @@ def stylize(
     Args:
         content: The content image: a path, bytes, PIL image, numpy array or torch tensor, see
             ``impasto.read``.
-        style: The style image, in the same forms. A list blends several styles; its items are
-            styles, or pairs (style, weight).
+        style: The style image, in the same forms, a style file, or the name of a style. A list
+            blends several styles; its items are styles, or pairs (style, weight).
         preset: The preset from which the settings start.
         recipe: A recipe from which they start instead: a mapping, or a TOML file or picture.
         limits: Limits for the images.
@@ -60,6 +62,7 @@ def stylize(
     Raises:
         ImageError: An image can't be read, or is too small or too large.
         RecipeError: A setting is wrong.
+        StyleFileError: A style file can't be read, or is damaged.
         WeightsError: The weights of a network are missing or damaged.
         DeviceError: The device doesn't exist, or there is not enough memory.
         DivergenceError: The loss of the initial image isn't finite.
@@ -120,9 +123,10 @@ def prepare(
     The arguments and errors are those of ``stylize``.
     """
     pairs = weighted_styles(style)
-    has_default_method = "method" not in settings and preset is None and recipe is None
-    if has_default_method and any(is_built_in(source) for source, _ in pairs):
-        settings["method"] = method_for_built_in_styles()
+    if "method" not in settings and preset is None and recipe is None:
+        method_name = method_for([source for source, _ in pairs])
+        if method_name is not None:
+            settings["method"] = method_name
     chosen = build(settings, preset=preset, recipe=recipe)
     method = method_of(chosen)
     device = method.device(chosen, strict="precision" in settings)
@@ -144,7 +148,7 @@ def prepare(
         return fit_mask(mask, fitted_photo.height, fitted_photo.width, chosen.feather)
 
     def painting(picture: Picture) -> Picture:
-        return picture if picture.built_in else _painting(picture, chosen, size, fitted_photo)
+        return picture if picture.is_fixed else _painting(picture, chosen, size, fitted_photo)
 
     job = Job(
         recipe=chosen,
@@ -171,37 +175,129 @@ def _with_selection(recipe: Recipe, device: Device) -> Recipe:
 
 
 def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Source, float]]:
-    """Return ``weighted_styles`` with images read, for many runs; built-in styles remain names."""
+    """Return ``weighted_styles`` with images read, for many runs. Names of styles remain names."""
     return [
-        (source if is_built_in(source) else read(source, limits=limits), weight)
+        (
+            source if _is_name(source) else _learned_style(source) or read(source, limits=limits),
+            weight,
+        )
         for source, weight in weighted_styles(style)
     ]
 
 
-def is_built_in(source: Source) -> bool:
-    """Return whether a source is the name of a built-in style, and not of a file."""
-    return isinstance(source, str) and source in styles.NAMES and not files.exists(Path(source))
+def method_for(sources: Sequence[Source]) -> str | None:
+    """Return the method that styles need, or None if they are images.
+
+    A built-in style needs the network that knows it, and a style file the one that it contains. The
+    name of a bundled painting stands for the network that has learned its style.
+    """
+    if any(_is_built_in(source) for source in sources):
+        return method_for_built_in_styles()
+    if any(_learned_style(source) is not None for source in sources):
+        return method_for_learned_styles()
+    return None
+
+
+def in_one_pass(style: Styles) -> tuple[str, list[tuple[Source, float]]]:
+    """Return the method that paints styles in one pass, and the styles as it takes them.
+
+    If a network has learned each of the styles, the method is ``learned``. This is so for style
+    files and their names, and for the bundled paintings, which are recognised by their bytes.
+    Otherwise it is ``instant``.
+    """
+    pairs = weighted_styles(style)
+    if any(_is_built_in(source) for source, _ in pairs):
+        return method_for_built_in_styles(), pairs
+    learned = [(_as_learned(source), weight) for source, weight in pairs]
+    found = [(source, weight) for source, weight in learned if source is not None]
+    if len(found) == len(pairs):
+        return method_for_learned_styles(), found
+    return method_for_built_in_styles(), pairs
+
+
+def _as_learned(source: Source) -> Source | None:
+    """Return the style file or name of a style that a network has learned, or None."""
+    if _learned_style(source) is not None:
+        return source
+    if isinstance(source, (str, Path)):
+        return names.learned_from(Path(source))
+    return None
+
+
+def _is_built_in(source: Source) -> bool:
+    return isinstance(source, str) and names.is_built_in(source)
+
+
+def _is_name(source: Source) -> bool:
+    """Return whether a source is the name of a style that comes with impasto."""
+    return _is_built_in(source) or (isinstance(source, str) and names.painting(source) is not None)
 
 
 def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int) -> Picture:
-    """Read a style image, or a built-in style by its name, for a result of ``size`` px."""
+    """Read a style for a result of ``size`` px: an image, a style file, or a style by its name.
+
+    Raises:
+        ImageError: The image can't be read.
+        StyleFileError: The style file can't be read, or is damaged.
+        RecipeError: The method of the recipe doesn't accept such a style.
+    """
 
     def needed_side(height: int, width: int) -> int:
         return _style_side(height, width, recipe, size)
 
-    if not isinstance(source, str) or not is_built_in(source):
-        try:
-            return read(source, limits=limits, needed_side=needed_side)
-        except ImageError as error:
-            if isinstance(source, str) and not Path(source).suffix and "no such file" in str(error):
-                raise ImageError(f"{error}, nor a built-in style (impasto styles)") from error
-            raise
-    if not method_of(recipe).accepts.built_in_styles:
+    method = method_of(recipe)
+    if isinstance(source, str) and names.is_built_in(source):
+        if not method.accepts.built_in_styles:
+            raise _wrong_method(source, method_for_built_in_styles(), method.name)
+        return replace(read(styles.thumbnail(source)), name=source, sha256=None, built_in=True)
+    is_bundled = isinstance(source, str) and names.painting(source) is not None
+    if method.accepts.learned_styles or not is_bundled:
+        learned = _learned_style(source)
+        if learned is not None and not method.accepts.learned_styles:
+            raise _wrong_method(learned.name, method_for_learned_styles(), method.name)
+        if learned is not None:
+            return learned
+    try:
+        path = names.painting(source) if isinstance(source, str) else None
+        picture = read(path or source, limits=limits, needed_side=needed_side)
+    except ImageError as error:
+        if isinstance(source, str) and not Path(source).suffix and "no such file" in str(error):
+            raise ImageError(f"{error}, nor a style of that name (impasto styles)") from error
+        raise
+    if not method.accepts.style_images:
         raise RecipeError(
-            f"{source} is a style of the method {method_for_built_in_styles()}, not of"
-            f" {recipe.method}"
+            f"the method {method.name} needs a style file, and {picture.name} is an image; train"
+            f" one with impasto learn, or choose another method"
         )
-    return replace(read(styles.thumbnail(source)), name=source, sha256=None, built_in=True)
+    return picture
+
+
+def _learned_style(source: Source) -> Picture | None:
+    """Return the style in a style file, as a picture of its style image; None if it isn't one.
+
+    Raises:
+        StyleFileError: The file can't be read, or is damaged.
+    """
+    if isinstance(source, Picture):
+        return source if source.style_file is not None else None
+    data, name = None, "the style"
+    if isinstance(source, bytes):
+        data = source if is_style_file(source) else None
+    elif isinstance(source, (str, Path)):
+        path, name = names.style_file(str(source)), str(source)
+        data = None if path is None else read_bytes(path)
+    elif isinstance(source, NamedFile):
+        path, name = names.style_file(str(source.path)), source.name
+        data = None if path is None else read_bytes(path)
+    if data is None:
+        return None
+    info, _ = read_parameters(data, name)
+    digest = hashlib.sha256(data).hexdigest()
+    return replace(read(info.thumbnail), name=name, sha256=digest, style_file=data)
+
+
+def _wrong_method(name: str, needed: str, chosen: str) -> RecipeError:
+    return RecipeError(f"{name} is a style of the method {needed}, not of {chosen}")
 
 
 def run(job: Job, snapshot: Snapshot | None = None) -> Iterator[Progress]:
@@ -261,8 +357,10 @@ def _style_masked(
         raise RecipeError(
             f"there should be one style mask for each painting, {len(pictures)}, not {len(paths)}"
         )
-    if paths and pictures[0].built_in:
-        raise RecipeError(f"{pictures[0].name} is learnt by heart; there is no picture to mask")
+    if paths and pictures[0].is_fixed:
+        raise RecipeError(
+            f"a network has learned {pictures[0].name}; there is no style image to mask"
+        )
     masks = [read_mask(path, limits) for path in paths]
     return [
         _masked(picture, mask) for picture, mask in zip(pictures, masks, strict=bool(masks))

@@ -25,7 +25,7 @@ from impasto.settings.keywords import SettingsKeywords
 from impasto.settings.recipe import Recipe
 
 DEFAULT_METHOD = "instant"
-"""The method of a Stylizer for which no method, preset or recipe is given."""
+"""The method of a Stylizer of images for which no method, preset or recipe is given."""
 PROBE = Picture.probe(256, 256)
 """A content image with which the settings are checked."""
 
@@ -47,7 +47,8 @@ class Stylizer:
         preset: The preset from which the settings start.
         recipe: A recipe from which they start instead.
         limits: Limits for the images.
-        settings: Settings by name. The default method is ``instant``.
+        settings: Settings by name. The default method is ``learned`` for style files, and
+            ``instant`` for all other styles.
 
     Raises:
         ImageError, RecipeError, WeightsError, DeviceError: The style or a setting is wrong, as for
@@ -68,7 +69,8 @@ class Stylizer:
     ) -> None:
         pairs = api.read_styles(style, limits)
         if preset is None and recipe is None:
-            settings.setdefault("method", DEFAULT_METHOD)
+            needed = api.method_for([source for source, _ in pairs])
+            settings.setdefault("method", needed or DEFAULT_METHOD)
         self.arguments: dict[str, Any] = {
             "preset": preset, "recipe": recipe, "limits": limits, **settings,
         }  # fmt: skip

@@ -53,12 +53,24 @@ class ContentTap:
     """
 
     def __init__(self, targets: Sequence[Tensor], form: Form) -> None:
-        self.target, self.factor = Target(targets), _factor(targets[0], form)
+        self.target, self.form = Target(targets), form
+        self.factor: float | Tensor = _factor(targets[0], form)
         self.weight: float | Tensor = 1.0
         self.start()
 
     def begin_step(self, step: int) -> None:
         self.target.select(step)
+
+    def retarget(self, features: Tensor) -> None:
+        """Replace the target by the features of another content image of the same size."""
+        self.target.current.copy_(features)
+        if self.form == "relative":
+            exactly = features.to(exact(features))
+            factor = 1 / exactly.square().sum().clamp(min=1e-12)
+            if isinstance(self.factor, Tensor):
+                self.factor.copy_(factor)  # at the same place, as CUDA graphs require
+            else:
+                self.factor = factor
 
     def start(self) -> None:
         target = self.target.current
@@ -73,8 +85,12 @@ class ContentTap:
 
     def pull(self, features: Tensor, gradient: Tensor, top: int) -> None:
         slope: Any = 2 * self.weight * self.factor
+        target = rows_of(self.target.current, features, top)
+        if isinstance(slope, Tensor):
+            gradient.add_((features - target) * slope.to(gradient.dtype))
+            return
         gradient.add_(features, alpha=slope)
-        gradient.add_(rows_of(self.target.current, features, top), alpha=-slope)
+        gradient.add_(target, alpha=-slope)
 
 
 def self_similarity_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -125,6 +141,10 @@ class SelfSimilarityTap:
 
     def begin_step(self, step: int) -> None:
         self.target.select(step)
+
+    def retarget(self, features: Tensor) -> None:
+        """Replace the target by the features of another content image of the same size."""
+        self.target.current.copy_(flattened(features)[:, self.places])
 
     def start(self) -> None:
         self.samples = torch.zeros_like(self.target.current)

@@ -155,6 +155,23 @@ class Objective:
         for _, loss in (*self.content, *self.style):
             loss.begin_step(step)
 
+    def content_targets(self, content: Tensor) -> dict[str, Tensor]:
+        """Return the features of another content image, by layer, for ``retarget``."""
+        recorders = {layer: Recorder() for layer, _ in self.content}
+        self.engine.forward(
+            self._network_input(content), _by_layer(list(recorders.items())), keep=False
+        )
+        return {layer: recorder.features() for layer, recorder in recorders.items()}
+
+    def retarget(self, targets: Mapping[str, Tensor]) -> None:
+        """Compare with another content image of the same size from now on.
+
+        Args:
+            targets: Its features by layer, from ``content_targets``.
+        """
+        for layer, loss in self.content:
+            loss.retarget(targets[layer])
+
     def losses(self, image: Tensor) -> Losses:
         """Return the weighted terms for ``image`` (1, 3, H, W)."""
         self._forward(image, keep=False)
@@ -287,7 +304,9 @@ class Objective:
             parts[index] = parts[index] * ratio
         return parts
 
-    def _content_losses(self, content: Tensor, views: int) -> Iterator[tuple[str, LayerLoss]]:
+    def _content_losses(
+        self, content: Tensor, views: int
+    ) -> Iterator[tuple[str, ContentTap | SelfSimilarityTap]]:
         recipe = self.recipe
         if not recipe.content_weight:
             return
@@ -301,7 +320,7 @@ class Objective:
             for layer, recorder in recorders.items():
                 targets[layer].append(recorder.features())
         for layer, of_views in targets.items():
-            loss: LayerLoss = (
+            loss = (
                 ContentTap(of_views, recipe.loss_form)
                 if recipe.content_loss == "features"
                 else SelfSimilarityTap(of_views)

@@ -31,6 +31,7 @@ from impasto.networks.transformer import (
     activated,
     moments,
     normalised,
+    phases_of,
     shuffled,
 )
 
@@ -193,7 +194,7 @@ class _Run:
             x = torch.cat([x, beyond], dim=2)
         if width % STRIDE:
             x = functional.pad(x, (0, -width % STRIDE, 0, 0), "reflect")
-        return self.network.phases_of(x)
+        return phases_of(x.to(self.network.dtype))
 
     def _convolved(self, index: int, top: int, bottom: int) -> Tensor:
         """Rows of a layer, before normalisation and shuffling."""
@@ -287,10 +288,15 @@ class _Run:
         gathered, bands = _Gathered(), self._bands(index)
         for top, bottom in bands:
             band = self._convolved(index, top, bottom)
-            gathered.add(layer, band)
+            if layer.normalised:
+                gathered.add(layer, band)
+            else:
+                band = activated(layer, band)
             rows = slice(2 * top, min(2 * bottom, height))
             picture[..., rows, :] = shuffled(layer, band)[..., : rows.stop - rows.start, :width]
             yield bottom / bands[-1][1]
+        if not layer.normalised:
+            return
         self._learn(index, gathered)
         whole = replace(layer, phases=1)
         statistics = self.statistics[index]

@@ -67,14 +67,19 @@ class Layer:
 
 
 def architecture(blocks: int, *, contraction_normalised: bool) -> tuple[Layer, ...]:
-    """The layers, with ``blocks`` residual blocks."""
+    """Return the layers of Magenta's networks, with ``blocks`` residual blocks."""
     normalised = contraction_normalised
     contract = [
         Layer("contract1", 2, padding="phases", phases=PHASES, normalised=normalised),
         Layer("contract2", 1, after=0, padding="phases", normalised=normalised),  # of stride 2
         Layer("contract3", 1, stride=2, normalised=normalised),
     ]
-    residual = [
+    return (*contract, *residual_layers(blocks), *expanding_layers(2, normalised=True))
+
+
+def residual_layers(blocks: int) -> list[Layer]:
+    """Return the layers of ``blocks`` residual blocks."""
+    return [
         layer
         for index in range(1, blocks + 1)
         for layer in (
@@ -82,12 +87,28 @@ def architecture(blocks: int, *, contraction_normalised: bool) -> tuple[Layer, .
             Layer(f"residual{index}_conv2", 1, activation="none", skip=-1),
         )
     ]
-    expand = [
+
+
+def expanding_layers(margin: int, *, normalised: bool) -> list[Layer]:
+    """Return the layers that enlarge the feature maps by four.
+
+    Args:
+        margin: The margin of the last layer.
+        normalised: Whether the last layer is normalised.
+    """
+    return [
         Layer("expand1", 1, padding="replicate", phases=PHASES, shuffle=True),
         Layer("expand2", 1, padding="replicate", phases=PHASES),
-        Layer("expand3", 2, padding="phases", phases=PHASES, activation="sigmoid", shuffle=True),
+        Layer(
+            "expand3",
+            margin,
+            padding="phases",
+            phases=PHASES,
+            normalised=normalised,
+            activation="sigmoid",
+            shuffle=True,
+        ),
     ]
-    return (*contract, *residual, *expand)
 
 
 class StyleTransformer(nn.Module):
@@ -103,12 +124,9 @@ class StyleTransformer(nn.Module):
         }
         self.convolutions = nn.ModuleDict()
         for layer in self.layers:
-            weight = parameters[f"{layer.name}.weight"]
-            of_phases = layer.padding == "phases"
-            if layer.phases > 1 or of_phases:
-                weight = _phased(weight, of_phases=of_phases, phases=layer.phases)
+            weight = phase_kernel(layer, parameters[f"{layer.name}.weight"])
             bias = parameters.get(f"{layer.name}.bias")
-            bias = None if bias is None else _per_phase(layer, bias)
+            bias = None if bias is None else per_phase(layer, bias)
             self.convolutions[layer.name] = _convolution(weight, bias, layer.stride)
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
@@ -130,7 +148,7 @@ class StyleTransformer(nn.Module):
         height, width = image.shape[-2:]
         extra = (0, -width % STRIDE, 0, -height % STRIDE)
         x = functional.pad(image, extra, "reflect") if any(extra) else image
-        x = kept = self.phases_of(x)
+        x = kept = phases_of(x.to(self.dtype))
         used: Statistics = []
         for index, gain_and_shift in enumerate(self.split(style)):
             layer = self.layers[index]
@@ -149,11 +167,6 @@ class StyleTransformer(nn.Module):
             x = shuffled(layer, x)
         return x[..., :height, :width], used
 
-    def phases_of(self, image: Tensor) -> Tensor:
-        """(N, 3, 2h, 2w) → (N, 12, h, w), as the first layer takes it."""
-        phases = functional.pixel_unshuffle(image.to(self.dtype), 2)
-        return phases.contiguous(memory_format=torch.channels_last)
-
     @property
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
@@ -170,15 +183,31 @@ class StyleTransformer(nn.Module):
         """Padded and convolved. ``above`` and ``below``: how many rows are missing there, for a
         band of rows that isn't the whole picture.
         """
-        above = layer.margin if above is None else above
-        below = layer.end if below is None else below
-        sides = (layer.margin, layer.end, above, below)
-        if layer.padding == "phases":
-            x = _pad_phases(x, sides)
-        else:
-            x = functional.pad(x, sides, layer.padding)
-        result: Tensor = self.convolutions[layer.name](x)
+        result: Tensor = self.convolutions[layer.name](padded(layer, x, above, below))
         return result
+
+
+def phases_of(image: Tensor) -> Tensor:
+    """Return the phases (N, 12, h, w) of an image (N, 3, 2h, 2w), as the first layer takes them."""
+    phases = functional.pixel_unshuffle(image, 2)
+    return phases.contiguous(memory_format=torch.channels_last)
+
+
+def padded(layer: Layer, x: Tensor, above: int | None = None, below: int | None = None) -> Tensor:
+    """Return feature maps with the margin that a layer's convolution needs.
+
+    Args:
+        layer: The layer.
+        x: Its input, (N, C, H, W).
+        above: The rows that are missing above, by default the layer's margin.
+        below: The rows that are missing below, by default the layer's end.
+    """
+    above = layer.margin if above is None else above
+    below = layer.end if below is None else below
+    sides = (layer.margin, layer.end, above, below)
+    if layer.padding == "phases":
+        return _pad_phases(x, sides)
+    return functional.pad(x, sides, layer.padding)
 
 
 def normalised(
@@ -198,7 +227,7 @@ def normalised(
     """
 
     def for_each(value: Tensor) -> Tensor:  # (N or 1, C) → (N, C·phases)
-        return _per_phase(layer, value.expand(len(x), -1))
+        return per_phase(layer, value.expand(len(x), -1))
 
     if known is None and layer.phases == 1:
         return _batch_norm(x, for_each(gain), for_each(shift))
@@ -225,7 +254,7 @@ def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
     return mean, variance
 
 
-def _per_phase(layer: Layer, value: Tensor) -> Tensor:
+def per_phase(layer: Layer, value: Tensor) -> Tensor:
     """Repeat a value of each channel for its phases: (…, C) → (…, C·phases)."""
     return value.repeat_interleave(layer.phases, dim=-1) if layer.phases > 1 else value
 
@@ -261,6 +290,14 @@ def activated(layer: Layer, x: Tensor) -> Tensor:
 def shuffled(layer: Layer, x: Tensor) -> Tensor:
     """With its phases put together, where the layer asks for it."""
     return functional.pixel_shuffle(x, 2) if layer.shuffle else x
+
+
+def phase_kernel(layer: Layer, weight: Tensor) -> Tensor:
+    """Return the kernel of a layer, (O, I, k, k), as the kernel that is applied to its phases."""
+    of_phases = layer.padding == "phases"
+    if layer.phases == 1 and not of_phases:
+        return weight
+    return _phased(weight, of_phases=of_phases, phases=layer.phases)
 
 
 def _phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:

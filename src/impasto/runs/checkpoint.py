@@ -114,7 +114,7 @@ def _recipe(values: Mapping[str, Any]) -> Recipe:
     return validate({**method.settings.values_before, **without_other_methods(values)})
 
 
-class _Picture(StrictRecord):
+class StoredPicture(StrictRecord):
     """The fields of a ``Picture`` in a checkpoint."""
 
     rgb: Image
@@ -123,6 +123,7 @@ class _Picture(StrictRecord):
     sha256: str | None
     blank: bool
     built_in: bool
+    style_file: bytes | None = None
     full_size: tuple[Count, Count] | None = None
     notes: tuple[str, ...] = ()
 
@@ -134,11 +135,11 @@ class _Content(StrictRecord):
     """The contents of a checkpoint, as ``save`` writes them."""
 
     recipe: dict[str, Any]
-    content: _Picture
-    styles: list[_Picture]
+    content: StoredPicture
+    styles: list[StoredPicture]
     style_weights: tuple[Number, ...]
     mask: Mask | None
-    regions: list[tuple[Mask, _Picture]]
+    regions: list[tuple[Mask, StoredPicture]]
     precision: str
     snapshot: dict[str, Any]
 

@@ -147,7 +147,7 @@ class FrameKeywords(TypedDict, total=False):
     trace_every: int
     """Record the losses every N steps."""
     statistics: Literal["whole", "thumbnail"]
-    """Instant: normalise by the whole picture, or quicker by a small version of it."""
+    """Instant and learned: normalise by the whole picture, or quicker by a small version of it."""
 
 
 class SettingsKeywords(FrameKeywords, total=False):

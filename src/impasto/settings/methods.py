@@ -27,8 +27,12 @@ class Accepts:
 
     several_styles: bool = True
     """Several styles, blended by their weights."""
+    style_images: bool = True
+    """Style images. Some methods accept only styles that networks have learned."""
     built_in_styles: bool = False
-    """Styles by name that a network has learned, without a style image."""
+    """The built-in styles of a pre-trained network, by name, without a style image."""
+    learned_styles: bool = False
+    """Style files, which ``impasto learn`` writes."""
     regions: bool = True
     """Regions of the picture, each with its own style."""
     style_masks: bool = True
@@ -128,6 +132,7 @@ METHODS: Registry[MethodInfo] = Registry(
     {
         "optimize": "impasto.methods.optimize:OPTIMIZE",
         "instant": "impasto.methods.instant:INSTANT",
+        "learned": "impasto.methods.learned:LEARNED",
     },
     _check_method,
 )
@@ -190,3 +195,8 @@ def bounds(setting: str) -> tuple[float, float]:
 def method_for_built_in_styles() -> str:
     """Return the name of the first method that has built-in styles."""
     return next(name for name, method in METHODS.usable() if method.accepts.built_in_styles)
+
+
+def method_for_learned_styles() -> str:
+    """Return the name of the first method that accepts style files."""
+    return next(name for name, method in METHODS.usable() if method.accepts.learned_styles)

@@ -14,8 +14,8 @@ from impasto.methods.base import FilmStyles, FramePainter, method_of
 from impasto.runs.job import Job
 from impasto.settings.build import build
 
-FILM_METHOD = "instant"
-"""The method of films and live sessions that choose neither a method nor a preset."""
+METHOD_FOR_IMAGES = "instant"
+"""The method of a film whose styles are of different kinds: it takes any painting."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,21 @@ class Key:
     styles: api.Styles
 
 
+def in_one_pass(keys: Sequence[Key]) -> tuple[str, list[Key]]:
+    """Return the method that paints all styles of a film in one pass, and the styles for it."""
+    found = [(key.time, *api.in_one_pass(key.styles)) for key in keys]
+    methods = {method for _, method, _ in found}
+    if len(methods) == 1:
+        return methods.pop(), [Key(time, styles) for time, _, styles in found]
+    return METHOD_FOR_IMAGES, list(keys)
+
+
 def frame_painter(
     keys: Sequence[Key], settings: Mapping[str, Any], first: np.ndarray, *, steady: bool
 ) -> FramePainter:
     """Return the painter of the method that the settings ask for.
+
+    Without a method or a preset, frames are painted in one pass, see ``api.in_one_pass``.
 
     Args:
         keys: The styles, and when each begins.
@@ -41,7 +52,8 @@ def frame_painter(
         RecipeError, ImageError: The settings or styles can't be used.
     """
     if not {"method", "preset", "recipe"} & settings.keys():
-        settings = {**settings, "method": FILM_METHOD}
+        method, keys = in_one_pass(keys)
+        settings = {**settings, "method": method}
     sources = {name: settings[name] for name in ("preset", "recipe") if name in settings}
     recipe_settings = {
         name: value

@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from impasto.runs.timelapse import Timelapse
 
 
-FAST_METHOD = "instant"
-"""The method that ``--fast`` selects."""
+FAST_METHODS = ("instant", "learned")
+"""The methods between which ``--fast`` chooses."""
 
 
 @click.command
@@ -65,7 +65,12 @@ FAST_METHOD = "instant"
     metavar="NAME[:WEIGHT]",
     help="A built-in style (impasto styles), or a painting; may be repeated.",
 )
-@click.option("--fast", is_flag=True, help="The same as --method instant.")
+@click.option(
+    "--fast",
+    is_flag=True,
+    help="Paint in one pass: --method learned if a network has learned the style, as for the"
+    " bundled paintings, otherwise --method instant.",
+)
 @recipe_options
 @click.option(
     "--save-every", type=click.IntRange(min=1), metavar="N", help="Write a picture every N steps."
@@ -143,10 +148,8 @@ def stylize(
     Several styles are blended: with weights, "a.jpg:0.7 b.jpg:0.3", or each after --style. A file
     name of - is standard input. Ctrl-C stops and keeps the picture so far.
     """
-    if fast:
-        if settings["method"] not in (None, FAST_METHOD):
-            raise RecipeError(f"--fast and --method {settings['method']} exclude each other")
-        settings["method"] = FAST_METHOD
+    if fast and settings["method"] not in (None, *FAST_METHODS):
+        raise RecipeError(f"--fast and --method {settings['method']} exclude each other")
     target = OutputTarget(
         output, format, int(bit_depth), has_metadata=not no_metadata, should_replace=force
     )
@@ -175,6 +178,7 @@ def stylize(
             target,
             count=count,
             grid=grid,
+            is_fast=fast,
             is_dry_run=dry_run,
             as_json=as_json,
             is_quiet=quiet,
@@ -195,7 +199,9 @@ def stylize(
                 )
             job, snapshot = _load_checkpoint(resume, settings["steps"], target)
         else:
-            job = _prepare(images, named, preset, recipe, limits, given(settings), target)
+            job = _prepare(
+                images, named, preset, recipe, limits, given(settings), target, is_fast=fast
+            )
             snapshot = None
             _check_run_files(job.recipe.method, checkpoint, save_every)
         if film is not None:
@@ -235,6 +241,8 @@ def _prepare(
     limits: Limits,
     settings: dict[str, Any],
     target: OutputTarget,
+    *,
+    is_fast: bool,
 ) -> Job:
     """Validate everything and read the images."""
     content, styles = _content_and_styles(images, named, recipe)
@@ -242,7 +250,21 @@ def _prepare(
 
     from impasto.library import api
 
+    if is_fast:
+        styles = _in_one_pass(styles, settings)
     return api.prepare(content, styles, preset=preset, recipe=recipe, limits=limits, **settings)
+
+
+def _in_one_pass(
+    styles: list[tuple[str, float]], settings: dict[str, Any]
+) -> list[tuple[Any, float]]:
+    """Return the styles for the method that paints them in one pass, which is set."""
+    from impasto.library import api
+
+    method, found = api.in_one_pass(styles)
+    if settings.setdefault("method", method) != method:
+        return list(styles)
+    return found
 
 
 def _stylize_series(
@@ -256,6 +278,7 @@ def _stylize_series(
     *,
     count: int | None,
     grid: tuple[str, ...],
+    is_fast: bool,
     is_dry_run: bool,
     as_json: bool,
     is_quiet: bool,
@@ -268,13 +291,15 @@ def _stylize_series(
     else:
         images, varied = parse_grid(images, grid)
         target.suffix = "_grid"
+    content, styles = _content_and_styles(images, named, recipe)
+    if is_fast:
+        styles = _in_one_pass(styles, settings)
     is_noise_added = False
     if "seed" in varied:
         method = method_of_series(varied, settings, preset, recipe)
         check_has_seeds(method)
         is_noise_added = start_from_noise(varied, settings, method)
     with handle_stop_signals() as stop:
-        content, styles = _content_and_styles(images, named, recipe)
         target.check_early(content)
 
         from impasto.library import series

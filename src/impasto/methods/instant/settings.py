@@ -6,16 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from impasto.settings.recipe import Recipe
+from impasto.methods.feed_forward.settings import FeedForwardSettings
 
 
-class InstantSettings(Recipe):
+class InstantSettings(FeedForwardSettings):
     """Every setting of a run of the method ``instant``."""
 
     method: Literal["instant"] = Field(
         default="instant", description="the algorithm (impasto methods)"
-    )
-    statistics: Literal["whole", "thumbnail"] = Field(
-        default="whole",
-        description="instant: normalise by the whole picture, or quicker by a small version of it",
     )

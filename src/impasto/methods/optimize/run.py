@@ -20,7 +20,8 @@ from impasto.base.errors import DivergenceError
 from impasto.images.seam import resize_wrapped
 from impasto.images.sizes import resize
 from impasto.losses.objective import Losses, Objective
-from impasto.methods.instant.run import enlarged_steps
+from impasto.methods.feed_forward.run import enlarged_steps
+from impasto.methods.instant.brushes import make_brushes
 from impasto.methods.optimize import memory, speed
 from impasto.methods.optimize.plan import OptimizePlan, plan_of
 from impasto.methods.optimize.regions import (
@@ -73,7 +74,7 @@ def optimize(job: Job, resume: Snapshot | None = None) -> Iterator[Progress]:
             yield progress
     run.store_speed()
     if OptimizeSettings.of(job.recipe).enlarge == "instant":
-        for pixels in enlarged_steps(job, progress.pixels):
+        for pixels in enlarged_steps(job, make_brushes(job), progress.pixels):
             yield replace(progress, pixels=pixels, scale=max(pixels.shape[-2:]))
 
 

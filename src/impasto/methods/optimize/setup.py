@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from impasto.images.sizes import resize
-from impasto.methods.instant.run import quick_picture
+from impasto.methods.feed_forward.run import quick_picture
+from impasto.methods.instant.brushes import make_brushes
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.kernels.engine import AutogradEngine, Engine, FeatureEngine
 from impasto.networks.load import load_encoder
@@ -72,7 +73,7 @@ def initial_image(job: Job, photo: Tensor, scale: Scale) -> Tensor:
         generator = torch.Generator().manual_seed(recipe.seed)
         image = torch.rand(1, 3, scale.height, scale.width, generator=generator)
     elif recipe.init == "instant":
-        image = quick_picture(job, scale.height, scale.width)
+        image = quick_picture(job, make_brushes(job), scale.height, scale.width)
     elif job.init is not None:
         image = _covering(job.init.rgb, scale)
     elif recipe.init == "style":

@@ -30,7 +30,6 @@ from impasto.networks.weights import CATALOGUE
 from impasto.settings.build import build
 from impasto.settings.methods import DEFAULT_METHOD, METHODS, method_for_built_in_styles
 from impasto.settings.recipe_files import DEFAULT_PRESET, file_settings, load_preset, presets
-from impasto.studio.jobs import gallery
 from impasto.studio.jobs.errors import ProblemError
 from impasto.studio.jobs.models import (
     PREVIEW_METHOD,
@@ -42,6 +41,7 @@ from impasto.studio.jobs.models import (
     is_quick,
 )
 from impasto.studio.jobs.text import check_unicode, parse_json
+from impasto.styles import bundled
 
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
@@ -287,9 +287,9 @@ def _style(part: UploadFile | str, weight: float, path: Path, budget: PixelBudge
         return StyleFile(file=path.name, name=name_of(part), weight=weight, built_in=False)
     if part in styles.NAMES:
         return StyleFile(file=None, name=part, weight=weight, built_in=True)
-    if part not in gallery.paintings():
-        raise ProblemError(422, unknown("style", part, [*gallery.paintings(), *styles.NAMES]))
-    shutil.copyfile(gallery.paintings()[part], path)
+    if part not in bundled.paintings():
+        raise ProblemError(422, unknown("style", part, [*bundled.paintings(), *styles.NAMES]))
+    shutil.copyfile(bundled.paintings()[part], path)
     return StyleFile(file=path.name, name=part, weight=weight, built_in=False)
 
 

@@ -19,7 +19,6 @@ from impasto.images.picture import Picture
 from impasto.images.read import read
 from impasto.live.stylist import ORDERS, Stylist, number, setting
 from impasto.networks import styles
-from impasto.studio.jobs import gallery
 from impasto.studio.jobs.limits import UPLOADS
 from impasto.studio.jobs.models import JsonObject
 from impasto.studio.workers.protocol import (
@@ -32,6 +31,7 @@ from impasto.studio.workers.protocol import (
     encode_message,
     read_frame,
 )
+from impasto.styles import bundled
 
 LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
@@ -137,8 +137,8 @@ def _style(given: JsonObject) -> str | Path | Picture:
     name = str(given["style"])
     if name in styles.NAMES:
         return name
-    if name in gallery.paintings():
-        return gallery.paintings()[name]
+    if name in bundled.paintings():
+        return bundled.paintings()[name]
     raise RecipeError(f"there is no style {name!r:.40}")
 
 

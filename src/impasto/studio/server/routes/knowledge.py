@@ -40,6 +40,7 @@ from impasto.studio.server.responses import (
     content,
 )
 from impasto.studio.server.routes.forms import PICTURE_FORM
+from impasto.styles import bundled
 
 EXAMPLE_TYPES = ("image/jpeg", "image/png", "image/webp")
 TEXT: problems.Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -62,14 +63,14 @@ async def estimate(
 async def all_styles() -> StyleList:
     """Return the built-in paintings, and the styles of the method instant."""
     kinds: dict[str, Literal["painting", "style"]] = {
-        **dict.fromkeys(gallery.paintings(), "painting"),
+        **dict.fromkeys(bundled.paintings(), "painting"),
         **dict.fromkeys(styles.NAMES, "style"),
     }
     return StyleList(
         styles=[
             StyleInfo(
                 name=name,
-                title=gallery.title(name),
+                title=bundled.title(name),
                 kind=kind,
                 thumbnail=f"/v1/styles/{name}/thumbnail",
             )
@@ -95,7 +96,7 @@ async def thumbnail(name: str) -> Response:
 async def examples() -> ExampleList:
     """Return the example photos."""
     return ExampleList(
-        examples=[ExampleInfo(name=name, title=gallery.title(name)) for name in gallery.photos()]
+        examples=[ExampleInfo(name=name, title=bundled.title(name)) for name in bundled.photos()]
     )
 
 
@@ -106,9 +107,9 @@ async def examples() -> ExampleList:
 )
 async def example(name: str) -> FileResponse:
     """Return an example photo."""
-    if name not in gallery.photos():
+    if name not in bundled.photos():
         raise ProblemError(404, f"there is no example {name!r:.40}")
-    return FileResponse(gallery.photos()[name])
+    return FileResponse(bundled.photos()[name])
 
 
 @router.get("/presets")

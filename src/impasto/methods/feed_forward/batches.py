@@ -1,4 +1,4 @@
-"""Painting of batches of images by the method ``instant``, on a GPU.
+"""Painting of batches of images by feed-forward methods, on a GPU.
 
 The pixels are copied to the GPU once and back once, in their own type. There they are converted,
 resized, painted and rounded, batch by batch.
@@ -23,9 +23,9 @@ from impasto.images.read import read_batch
 from impasto.images.sizes import fit_long_side
 from impasto.images.transfer import as_bytes, channels_last, download, upload
 from impasto.images.write import quantize
-from impasto.methods.instant.brushes import Brush
-from impasto.methods.instant.plan import batch_size
-from impasto.methods.instant.run import paint
+from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.plan import batch_size
+from impasto.methods.feed_forward.run import paint
 from impasto.networks.kernels.graph import FunctionGraph
 from impasto.runs.job import Job
 from impasto.runs.progress import last
@@ -148,7 +148,7 @@ class BatchPainter:
         batch, recipe = read_batch(pixels), self.job.recipe
         size = recipe.long_side(batch.height, batch.width)
         job = replace(self.job, content=batch.fitted(size, recipe.resize))
-        painted = job.finished(last(paint(job, brushes=self.brushes)).pixels)
+        painted = job.finished(last(paint(job, self.brushes)).pixels)
         if job.content.alpha is not None:
             painted = torch.cat([painted, job.content.alpha], dim=1)
         return painted.to(pixels.dtype) if pixels.is_floating_point() else as_bytes(painted)

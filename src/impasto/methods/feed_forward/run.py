@@ -1,4 +1,4 @@
-"""One pass of a feed-forward network (Ghiasi et al. 2017) at every size, from coarse to fine.
+"""One pass of a feed-forward network (Johnson et al. 2016) at every size, from coarse to fine.
 
 The network's strokes have a fixed size in pixels. Therefore the picture is painted at about 512 px
 first, and then at each doubling up to its own size. Each size adds only the detail that is finer
@@ -18,10 +18,15 @@ from torch import Tensor
 
 from impasto.images.masks import split
 from impasto.images.sizes import resize
-from impasto.methods.instant.brushes import Brush, make_brushes
-from impasto.methods.instant.plan import MAX_WHOLE_PIXELS, MIN_LEVEL_RATIO, level_sizes, plan_run
-from impasto.methods.instant.pyramid import halved, with_coarser
-from impasto.methods.instant.settings import InstantSettings
+from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.plan import (
+    MAX_WHOLE_PIXELS,
+    MIN_LEVEL_RATIO,
+    level_sizes,
+    plan_run,
+)
+from impasto.methods.feed_forward.pyramid import halved, with_coarser
+from impasto.methods.feed_forward.settings import FeedForwardSettings
 from impasto.networks.grid import has_flat_areas, remove_grid
 from impasto.networks.kernels import speeds
 from impasto.networks.tiles import paint_in_bands
@@ -44,7 +49,7 @@ class ShotStatistics:
 
     Attributes:
         own_share: The share of its own statistics that every frame mixes in, 0 to 1.
-        by_size: The statistics by index of the brush, height and width.
+        by_size: The statistics by slot of the brush, height and width.
     """
 
     own_share: float = 0.0
@@ -52,64 +57,69 @@ class ShotStatistics:
 
 
 def paint(
-    job: Job,
-    brushes: Sequence[Brush] | None = None,
-    shot_statistics: ShotStatistics | None = None,
+    job: Job, brushes: Sequence[Brush], shot_statistics: ShotStatistics | None = None
 ) -> Iterator[Progress]:
     """Paint a job; yield a Progress after each size, and several during a large one.
 
     Args:
         job: The job, whose photo may be a batch.
-        brushes: The brushes of the job, if they exist already.
+        brushes: The brushes of the job.
         shot_statistics: The statistics of the shot, if the photo is a frame of a film.
     """
     return Painting(job, brushes, shot_statistics).events()
 
 
-def estimate(job: Job) -> Estimate:
+def estimate(job: Job, brushes: Sequence[Brush]) -> Estimate:
     """Estimate a run from its pixels, and from the time of one pixel, which is measured once."""
     plan = job.plan or plan_run(job.recipe, job.device, job.content.height, job.content.width)
-    network = "multistyle" if job.styles[0].built_in else "magenta"
-    name = f"{speeds.STEP}{job.device.device.type} {job.device.precision} {network}"
-    per_pixel = speeds.stored(name)
-    if per_pixel is None:
-        per_pixel = _measured_seconds_per_pixel(job)
-        speeds.store(name, per_pixel)
-    work = sum(scale.work for scale in plan.scales) * (1 + len(job.regions))
+    per_pixel = sum(_seconds_per_pixel(job, brush) for brush in brushes)
+    work = sum(scale.work for scale in plan.scales)
     return Estimate(plan.scales, plan.memory, per_pixel * work)
 
 
-def _measured_seconds_per_pixel(job: Job) -> float:
-    """Return the time of the network for one pixel, seconds."""
+def _seconds_per_pixel(job: Job, brush: Brush) -> float:
+    """Return the time of a brush's network for one pixel, seconds, which is stored."""
+    network = brush.network
+    size = f"{len(network.layers)} {max(network.channels.values())}"
+    name = f"{speeds.STEP}{job.device.device.type} {job.device.precision} network {size}"
+    seconds = speeds.stored(name)
+    if seconds is None:
+        seconds = _measured_seconds_per_pixel(job, brush)
+        speeds.store(name, seconds)
+    return seconds
+
+
+def _measured_seconds_per_pixel(job: Job, brush: Brush) -> float:
+    """Return the measured time of a brush's network for one pixel, seconds."""
     probe = torch.full((1, 3, PROBE_PX, PROBE_PX), 0.5, device=job.device.device)
-    brush = make_brushes(job)[0]
     brush.network(probe, brush.style).cpu()  # warms up
     started = time.perf_counter()
     brush.network(probe, brush.style).cpu()  # waits for a GPU
     return (time.perf_counter() - started) / PROBE_PX**2
 
 
-def quick_picture(job: Job, height: int, width: int) -> Tensor:
+def quick_picture(job: Job, brushes: Sequence[Brush], height: int, width: int) -> Tensor:
     """Return a picture (1, 3, height, width) from which an optimisation can start.
 
     It is painted only at the coarsest size, and then resized.
     """
-    run = Painting(job)
+    run = Painting(job, brushes)
     painted = _return_value(run.painted_at(*run.sizes[0]))
     return resize(painted.cpu(), height, width, "antialias")
 
 
-def enlarged_steps(job: Job, picture: Tensor) -> Iterator[Tensor]:
+def enlarged_steps(job: Job, brushes: Sequence[Brush], picture: Tensor) -> Iterator[Tensor]:
     """Enlarge a picture to the size of a job; the network paints the finer detail.
 
     Args:
         job: The job, whose photo guides the network.
+        brushes: The brushes of the job.
         picture: The picture, (1, 3, h, w).
 
     Yields:
         The picture at each doubling, and at last at the size of the job.
     """
-    run, sizes = Painting(job), [(job.content.height, job.content.width)]
+    run, sizes = Painting(job, brushes), [(job.content.height, job.content.width)]
     while max(sizes[0]) > 2 * MIN_LEVEL_RATIO * max(picture.shape[-2:]):
         sizes.insert(0, (ceil(sizes[0][0] / 2), ceil(sizes[0][1] / 2)))
     for height, width in sizes:
@@ -139,17 +149,16 @@ class Painting:
     def __init__(
         self,
         job: Job,
-        brushes: Sequence[Brush] | None = None,
+        brushes: Sequence[Brush],
         shot_statistics: ShotStatistics | None = None,
     ) -> None:
-        self.job, self.shot_statistics = job, shot_statistics
+        self.job, self.brushes, self.shot_statistics = job, brushes, shot_statistics
         self.photo = job.content.rgb.to(job.device.device)
-        self.brushes = brushes or make_brushes(job)
         self.sizes = level_sizes(job.content.height, job.content.width, job.recipe.style_scale)
         self.painted = self._photo_at(*self.sizes[0])
         recipe = job.recipe  # a recipe of another method, if that method calls this one
         self.shares_statistics = (
-            isinstance(recipe, InstantSettings) and recipe.statistics == "thumbnail"
+            isinstance(recipe, FeedForwardSettings) and recipe.statistics == "thumbnail"
         )
         self.statistics: list[Statistics | None] = [None] * len(self.brushes)
         self.started = time.perf_counter()
@@ -184,17 +193,21 @@ class Painting:
     def painted_at(self, height: int, width: int) -> Generator[Progress, None, Tensor]:
         """Paint the picture at one size, yield the progress, and return (N, 3, height, width)."""
         photo = self._photo_at(height, width)
-        shares = self._brush_shares(height, width)
+        shares = self._area_shares(height, width)
         picture: Tensor | None = None
-        for index, (brush, share) in enumerate(zip(self.brushes, shares, strict=True)):
+        for index, brush in enumerate(self.brushes):
             painted = yield from self._painted(index, photo)
             painted = painted if brush.cover == 1 else torch.lerp(photo, painted, brush.cover)
+            if brush.weight != 1:
+                painted *= brush.weight
+            share = shares[brush.area]
             if share is not None:
                 painted *= share.to(painted)
             picture = painted if picture is None else picture.add_(painted)
         assert picture is not None
         # A GPU removes the grid in any case, because it would have to wait for the check.
-        if photo.device.type != "cpu" or has_flat_areas(photo):
+        has_grid = any(brush.has_grid for brush in self.brushes)
+        if has_grid and (photo.device.type != "cpu" or has_flat_areas(photo)):
             remove_grid(picture)
         return picture
 
@@ -205,7 +218,7 @@ class Painting:
         work = pixels / len(self.brushes)
         if self.shot_statistics is not None:
             self.pixels_done += work
-            return self._painted_frame(index, photo, self.shot_statistics)
+            return self._painted_frame(brush, photo, self.shot_statistics)
         if pixels <= MAX_WHOLE_PIXELS:
             painted, statistics = brush.network.painted(photo, brush.style, self.statistics[index])
             if self.shares_statistics:
@@ -219,9 +232,10 @@ class Painting:
             yield self._progress()
         return picture
 
-    def _painted_frame(self, index: int, photo: Tensor, shot: ShotStatistics) -> Tensor:
+    @staticmethod
+    def _painted_frame(brush: Brush, photo: Tensor, shot: ShotStatistics) -> Tensor:
         """Paint a frame of a film with one brush and the statistics of its shot."""
-        brush, size = self.brushes[index], (index, *photo.shape[-2:])
+        size = (brush.slot, *photo.shape[-2:])
         painted, shot.by_size[size] = brush.network.painted(
             photo, brush.style, shot.by_size.get(size), own_share=shot.own_share
         )
@@ -234,8 +248,8 @@ class Painting:
             return halved(photo, factor)
         return resize(photo, height, width, "antialias")
 
-    def _brush_shares(self, height: int, width: int) -> list[Tensor | None]:
-        """Return the share of each brush at each place: first outside of the regions, then in them.
+    def _area_shares(self, height: int, width: int) -> list[Tensor | None]:
+        """Return the share of each area at each place: first outside of the regions, then in them.
 
         None stands for the whole picture.
         """

@@ -1,4 +1,4 @@
-"""Frames of a film painted by the method ``instant``."""
+"""Frames of a film painted by feed-forward methods."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import torch
 from impasto.base.errors import RecipeError
 from impasto.images.transfer import Download, channels_last
 from impasto.methods.base import FilmStyles, FramePainter
+from impasto.methods.feed_forward.brushes import Brush, BrushMaker, between, with_slots
+from impasto.methods.feed_forward.loaded import PHOTO_DEPENDENT_COLORS
+from impasto.methods.feed_forward.run import ShotStatistics, paint
 from impasto.methods.frames import as_picture
-from impasto.methods.instant.brushes import Brush, depends_on_photo, make_brushes
-from impasto.methods.instant.loaded import PHOTO_DEPENDENT_COLORS
-from impasto.methods.instant.run import ShotStatistics, paint
 from impasto.motion.flow import Motion
 from impasto.runs.job import Job
 from impasto.runs.progress import last
@@ -39,17 +39,20 @@ BRIGHTNESS_SIZE = (32, 18)
 """Width and height of the brightness maps that are compared, px."""
 
 
-class InstantPainter(FramePainter):
+class FeedForwardPainter(FramePainter):
     """Paints frames in styles that may change over time.
 
     Args:
+        method: The method.
         styles: The styles of the film.
         first: The first frame, (H, W, 3), uint8.
         steady: Whether the frames of a shot share their statistics.
     """
 
-    def __init__(self, styles: FilmStyles, first: np.ndarray, *, steady: bool) -> None:
-        self.styles, self.steady = styles, steady
+    def __init__(
+        self, method: BrushMaker, styles: FilmStyles, first: np.ndarray, *, steady: bool
+    ) -> None:
+        self.method, self.styles, self.steady = method, styles, steady
         self.shot_statistics = ShotStatistics()
         self.first_frame = first  # of the shot
         self.brightness = _brightness(first)  # at the last update of the statistics
@@ -57,8 +60,8 @@ class InstantPainter(FramePainter):
         if len({job.styles[0].built_in for job in self.jobs}) > 1:
             raise RecipeError("a built-in style can't change into a painting, only into another")
         job = self.jobs[0]
-        self.is_photo_dependent = job.recipe.color in PHOTO_DEPENDENT_COLORS or depends_on_photo(
-            job
+        self.is_photo_dependent = (
+            job.recipe.color in PHOTO_DEPENDENT_COLORS or method.depends_on_photo(job)
         )
 
     def _begin_shot(self, frame: np.ndarray) -> None:
@@ -66,7 +69,7 @@ class InstantPainter(FramePainter):
         self.first_frame = frame
         self.shot_statistics.by_size.clear()
         self.jobs: list[Job] = self.styles.prepare(as_picture(frame))
-        self.brushes = [make_brushes(job) for job in self.jobs]
+        self.brushes = with_slots([self.method.brushes(job) for job in self.jobs])
 
     def start(
         self, pixels: np.ndarray, time: float, index: int, motion: Motion | None
@@ -84,7 +87,7 @@ class InstantPainter(FramePainter):
         event = last(
             paint(
                 job,
-                brushes=self._brushes_at(time),
+                self._brushes_at(time),
                 shot_statistics=statistics if self.steady else None,
             )
         )
@@ -111,10 +114,7 @@ class InstantPainter(FramePainter):
         if after == 0 or after == len(times):
             return self.brushes[max(0, after - 1)]
         share = (time - times[after - 1]) / (times[after] - times[after - 1])
-        return [
-            replace(old, style=torch.lerp(old.style, new.style, share))
-            for old, new in zip(self.brushes[after - 1], self.brushes[after], strict=True)
-        ]
+        return between(self.brushes[after - 1], self.brushes[after], share)
 
     def state(self) -> dict[str, Any]:
         known = {

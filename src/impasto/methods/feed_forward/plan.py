@@ -1,4 +1,4 @@
-"""The sizes that the method ``instant`` paints at, and its memory."""
+"""The sizes that feed-forward methods paint at, and their memory."""
 
 from __future__ import annotations
 

@@ -1,0 +1,86 @@
+"""Train the bundled styles: a fast network for each bundled painting, one after the other.
+
+    python scripts/train_styles.py [NAME ...] [--time 6m] [--steps N]
+
+Each training writes src/impasto/styles/data/NAME.style, and a line to LOG.md in that folder. A
+training that was interrupted goes on from its checkpoint.
+
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from impasto.base import files, own_process
+from impasto.base.devices import processor
+from impasto.learning import api, checkpoint
+from impasto.learning.style import style_bytes
+from impasto.learning.training import Lesson, TrainingState
+from impasto.styles import bundled
+
+DATA = Path(__file__).parents[1] / "src/impasto/styles/data"
+LOG = DATA / "LOG.md"
+HEAD = """# Training of the bundled styles
+
+`python scripts/train_styles.py` trained them; the losses are means over the last steps.
+
+| style | steps | seconds | content loss | style loss | bytes | machine |
+|---|---|---|---|---|---|---|
+"""
+SECONDS_BETWEEN_CHECKPOINTS = 30
+LICENCE = "as impasto"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all paintings by default")
+    parser.add_argument("--time", default="6m", help="time of each training")
+    parser.add_argument("--steps", type=int, help="number of steps of each training instead")
+    parser.add_argument("--work", type=Path, default=Path("/tmp"), help="folder of checkpoints")
+    arguments = parser.parse_args()
+    own_process.configure()
+    own_process.set_freed_memory(should_keep=True)
+    length = {"steps": arguments.steps} if arguments.steps else {"time": arguments.time}
+    for name in arguments.names or bundled.paintings():
+        train(name, arguments.work / f"impasto-{name}.ckpt", length)
+
+
+def train(name: str, saved: Path, length: dict[str, object]) -> None:
+    """Train the style of one painting, from its checkpoint if there is one."""
+    state: TrainingState | None = None
+    if saved.exists():
+        lesson, state = checkpoint.load(saved)
+    else:
+        painting = bundled.paintings()[name]
+        lesson = api.prepare_lesson(
+            str(painting), name=bundled.title(name), licence=LICENCE, **length
+        )
+    last_save = 0.0
+    for progress in api.iterate_lesson(lesson, state):
+        if progress.seconds - last_save > SECONDS_BETWEEN_CHECKPOINTS:
+            last_save = progress.seconds
+            checkpoint.save(lesson, progress.state, saved)
+            print(f"{name} {progress.share:.0%} {progress.losses}", flush=True)
+    data = style_bytes(progress)
+    DATA.mkdir(exist_ok=True)
+    files.write_atomically(DATA / f"{name}.style", data)
+    _log(name, lesson, progress.state, len(data))
+    saved.unlink(missing_ok=True)
+
+
+def _log(name: str, lesson: Lesson, state: TrainingState, size: int) -> None:
+    """Write the line of a style to the log, in place of an older one."""
+    lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else HEAD.splitlines()
+    lines = [line for line in lines if not line.startswith(f"| {name} |")]
+    point = state.history[-1]
+    lines.append(
+        f"| {name} | {state.step} | {state.seconds:.0f} | {point.content:.4f} | {point.style:.4f}"
+        f" | {size} | {processor()}, {lesson.job.device.precision} |"
+    )
+    head, rows = lines[: len(HEAD.splitlines())], sorted(lines[len(HEAD.splitlines()) :])
+    LOG.write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Training of networks that paint in one style: ``impasto learn``."""

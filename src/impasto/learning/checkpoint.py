@@ -1,0 +1,183 @@
+"""Checkpoints of trainings: files from which a training continues."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError, model_validator
+from torch import Tensor
+
+from impasto.base import files
+from impasto.base.errors import CheckpointError, ImpastoError, reason
+from impasto.learning.photos import training_photos
+from impasto.learning.settings import LearnSettings
+from impasto.learning.training import Lesson, Mean, TrainingState
+from impasto.methods.base import method_of
+from impasto.networks.network_shape import SHAPES
+from impasto.runs.checkpoint import StoredPicture
+from impasto.runs.job import Job
+from impasto.runs.tensors import Count, Number, StrictRecord
+from impasto.settings.build import validate
+
+VERSION_KEY = "impasto training"
+FORMAT_VERSION = 1
+
+
+class _Mean(StrictRecord):
+    """The fields of a ``Mean``."""
+
+    step: Count
+    seconds: Number
+    content: Number
+    style: Number
+    total: Number
+    steadiness: Number
+
+
+class _Content(StrictRecord):
+    """The contents of a checkpoint, as ``save`` writes them."""
+
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    content: StoredPicture
+    styles: list[StoredPicture]
+    style_weights: list[Number]
+    folder: str | None
+    name: str
+    author: str | None
+    licence: str | None
+    parameters: dict[str, Tensor]
+    averaged: dict[str, Tensor]
+    first_moments: dict[str, Tensor]
+    second_moments: dict[str, Tensor]
+    step: Count
+    seconds: Number
+    history: list[_Mean]
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> _Content:
+        if not self.styles or len(self.styles) != len(self.style_weights):
+            raise ValueError("there is not one weight for each style")
+        shape = SHAPES[LearnSettings.model_validate(self.settings).network]
+        for tensors in (self.parameters, self.averaged, self.first_moments, self.second_moments):
+            sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+            if sizes != dict(shape.tensors):
+                raise ValueError("the parameters aren't those of the network")
+            if not all(t.dtype == torch.float32 and t.isfinite().all() for t in tensors.values()):
+                raise ValueError("a parameter isn't a finite number")
+        return self
+
+
+def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
+    """Write a checkpoint atomically.
+
+    Args:
+        lesson: What stays the same.
+        state: The state from which the training is to continue.
+        path: The file, which is replaced if it exists.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+
+    def on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.cpu() for name, tensor in tensors.items()}
+
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            VERSION_KEY: FORMAT_VERSION,
+            "settings": lesson.settings.model_dump(mode="json"),
+            "recipe": lesson.job.recipe.model_dump(mode="json"),
+            "content": asdict(lesson.job.content),
+            "styles": [asdict(style) for style in lesson.job.styles],
+            "style_weights": list(lesson.job.style_weights),
+            "folder": lesson.folder,
+            "name": lesson.name,
+            "author": lesson.author,
+            "licence": lesson.licence,
+            "parameters": on_cpu(state.parameters),
+            "averaged": on_cpu(state.averaged),
+            "first_moments": on_cpu({name: m for name, (m, _) in state.moments.items()}),
+            "second_moments": on_cpu({name: m for name, (_, m) in state.moments.items()}),
+            "step": state.step,
+            "seconds": state.seconds,
+            "history": [asdict(mean) for mean in state.history],
+        },
+        buffer,
+    )
+    files.write_atomically(path, buffer.getvalue())
+    files.remove_abandoned(path)
+
+
+def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
+    """Return what a training continues from.
+
+    Args:
+        path: The checkpoint.
+        changed: Settings that are changed: ``time`` or ``steps``.
+
+    Raises:
+        CheckpointError: The file isn't there, is damaged, or isn't such a checkpoint.
+        ImageError: The folder of photos isn't there any more.
+        DeviceError: This machine doesn't have the device.
+    """
+    content = _read(path)
+    values = dict(content.settings)
+    if changed:
+        values |= {"time": None, "steps": None, **changed}
+    settings = LearnSettings.model_validate(values)
+    recipe = validate(content.recipe)
+    device = method_of(recipe).device(recipe)
+    job = Job(
+        recipe=recipe,
+        content=content.content.restored(),
+        styles=tuple(style.restored() for style in content.styles),
+        style_weights=tuple(content.style_weights),
+        device=device,
+    )
+    lesson = Lesson(
+        settings,
+        job,
+        training_photos(content.folder),
+        content.folder,
+        content.name,
+        content.author,
+        content.licence,
+    )
+
+    def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(device.device) for name, tensor in tensors.items()}
+
+    first, second = there(content.first_moments), there(content.second_moments)
+    state = TrainingState(
+        parameters=there(content.parameters),
+        averaged=there(content.averaged),
+        moments={name: (first[name], second[name]) for name in first},
+        step=content.step,
+        seconds=content.seconds,
+        history=[Mean(**mean.model_dump()) for mean in content.history],
+    )
+    return lesson, state
+
+
+def _read(path: Path) -> _Content:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such checkpoint") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
+    except Exception as error:  # unpickling a damaged file may raise anything
+        raise CheckpointError(f"{path} is damaged, or isn't a checkpoint of a training") from error
+    version = content.pop(VERSION_KEY, None) if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise CheckpointError(f"{path} isn't a checkpoint of a training of this impasto")
+    try:
+        return _Content.model_validate(content)
+    except (ValidationError, ImpastoError) as error:
+        raise CheckpointError(f"{path} is damaged, or a training of another version") from error

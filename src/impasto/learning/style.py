@@ -1,0 +1,100 @@
+"""What comes of a training: the style file, and pictures that show how far it is."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from impasto.images.sheet import Panel, contact_sheet
+from impasto.images.transfer import as_bytes, channels_last
+from impasto.learning.training import LearnProgress
+from impasto.library.api import stylize
+from impasto.methods.feed_forward.plan import COARSEST_PX
+from impasto.settings.recipe_files import with_paths
+from impasto.styles import bundled
+from impasto.styles.style_file import LossPoint, StyleInfo, StyleSource, encode
+
+THUMBNAIL_PX = 192
+THUMBNAIL_QUALITY = 80
+PREVIEW_PX = 384
+"""Long side of the pictures on a preview sheet, px."""
+
+
+def style_bytes(progress: LearnProgress) -> bytes:
+    """Return the style file of a training as far as it is."""
+    lesson, job = progress.lesson, progress.lesson.job
+    recipe = with_paths(job.recipe.model_dump(mode="json"), lambda path: Path(path).name)
+    info = StyleInfo(
+        name=lesson.name,
+        author=lesson.author,
+        licence=lesson.licence,
+        shape=lesson.shape,
+        size=COARSEST_PX,
+        sources=tuple(
+            StyleSource(name=Path(style.name).name[:200], sha256=style.sha256, weight=weight)
+            for style, weight in zip(job.styles, job.style_weights, strict=True)
+        ),
+        recipe=recipe,
+        training={
+            **lesson.settings.model_dump(mode="json", exclude_none=True),
+            "photos": len(lesson.photos),
+            "done": {"steps": progress.step, "seconds": round(progress.seconds, 1)},
+            "computed": {
+                "device": str(job.device.device),
+                "precision": job.device.precision,
+            },
+        },
+        history=tuple(
+            LossPoint(
+                step=point.step,
+                seconds=round(point.seconds, 2),
+                content=point.content,
+                style=point.style,
+                total=point.total,
+            )
+            for point in progress.state.history
+        ),
+        versions={"impasto": version("impasto"), "torch": torch.__version__},
+        thumbnail=base64.b64encode(thumbnail(job.styles[0].rgb)),
+    )
+    arrays = {name: value.float().cpu().numpy() for name, value in progress.state.averaged.items()}
+    return encode(info, arrays)
+
+
+def thumbnail(rgb: torch.Tensor) -> bytes:
+    """Return a small WebP file of an image (1, 3, H, W)."""
+    image = _image(rgb)
+    image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    image.save(buffer, "webp", quality=THUMBNAIL_QUALITY)
+    return buffer.getvalue()
+
+
+def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) -> Image.Image:
+    """Return a contact sheet: photos that the network hasn't been trained with, and their pictures.
+
+    Args:
+        progress: The training.
+        photos: The photos, by default the bundled example photos.
+    """
+    held_out = list(bundled.photos().values()) if photos is None else list(photos)
+    style = style_bytes(progress)
+    results = [stylize(photo, style, method="learned", size=PREVIEW_PX) for photo in held_out]
+    originals = [_image(result.job.content.rgb) for result in results]
+    rows = [
+        [Panel(image) for image in originals],
+        [Panel(result.image) for result in results],
+    ]
+    return contact_sheet(rows)
+
+
+def _image(rgb: torch.Tensor) -> Image.Image:
+    """Return an image (1, 3, H, W) in [0, 1] as a PIL image."""
+    return Image.fromarray(channels_last(as_bytes(rgb))[0].numpy())

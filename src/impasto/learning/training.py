@@ -1,0 +1,325 @@
+"""The training of a network that paints in one style (Johnson et al. 2016).
+
+At each step the network paints a crop of a photo. The objective of the method ``optimize`` compares
+the picture with the crop and the style images, and returns the gradient of the pixels; the network
+learns from it. A second loss asks for the same picture where the crop is shifted by a few pixels, a
+little brighter, or noisy (Ruder et al. 2018), so that films don't flicker.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from impasto.learning.crops import KEPT, MARGIN, Crop, crop_number, random_crop
+from impasto.learning.settings import LearnSettings
+from impasto.losses.objective import Losses, Objective
+from impasto.methods.optimize.regions import plain_places, regions_at, suited
+from impasto.methods.optimize.settings import OptimizeSettings
+from impasto.methods.optimize.setup import make_engine
+from impasto.networks.learned import initial_parameters, layers_of, paint_to_train
+from impasto.networks.network_shape import SHAPES, NetworkShape
+from impasto.networks.transformer import Parameters
+from impasto.runs.job import Job
+
+BETAS = (0.9, 0.99)
+"""Adam's decays. The second is lower than usual, because a training is short."""
+WARM_UP_STEPS = 20
+FINAL_SHARE = 0.01
+"""Step length at the end of a training, relative to that at its beginning."""
+AVERAGED_STEPS = 20
+"""The parameters of the style file are averaged over about this many steps."""
+NOISE = 0.02
+"""Standard deviation of the noise in a second view."""
+BRIGHTNESS = 0.05
+"""Standard deviation of the logarithm of a second view's brightness."""
+WINDOW = 50
+"""Steps over which the losses of an event are averaged."""
+POINTS = 200
+"""Points in the history of a training, about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Everything that stays the same during a training.
+
+    Attributes:
+        settings: The settings of the training.
+        job: The style images, the recipe of the look, and the device. Its content image only has
+            the size of the pictures for which the strokes are meant.
+        photos: The photos, (3, H, W), uint8.
+        folder: The user's folder of photos, or None.
+        name: The name of the style.
+        author: Who made the style.
+        licence: The terms under which the style file may be used.
+        start: The parameters from which the training starts; None for random ones.
+    """
+
+    settings: LearnSettings
+    job: Job
+    photos: Sequence[Tensor]
+    folder: str | None = None
+    name: str = "style"
+    author: str | None = None
+    licence: str | None = None
+    start: Parameters | None = None
+
+    @property
+    def shape(self) -> NetworkShape:
+        """The shape of the network."""
+        return SHAPES[self.settings.network]
+
+    @property
+    def device(self) -> torch.device:
+        return self.job.device.device
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The mean losses of the last steps at one point of a training."""
+
+    step: int
+    seconds: float
+    content: float
+    style: float
+    total: float
+    steadiness: float
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes during a training, from which it continues.
+
+    Attributes:
+        parameters: The parameters of the network.
+        averaged: Their average over the last steps, for the style file.
+        moments: The first and second moments of Adam, by parameter.
+        step: The number of updates.
+        seconds: The time of the training so far.
+        history: The mean losses over time.
+    """
+
+    parameters: Parameters
+    averaged: Parameters
+    moments: dict[str, tuple[Tensor, Tensor]]
+    step: int = 0
+    seconds: float = 0.0
+    history: list[Mean] = field(default_factory=list)
+
+    @classmethod
+    def initial(cls, lesson: Lesson) -> TrainingState:
+        """Return the state before the first step."""
+        start = lesson.start or initial_parameters(lesson.shape, lesson.settings.seed)
+        parameters = {name: value.to(lesson.device).clone() for name, value in start.items()}
+        return cls(
+            parameters=parameters,
+            averaged={name: value.clone() for name, value in parameters.items()},
+            moments={
+                name: (torch.zeros_like(value), torch.zeros_like(value))
+                for name, value in parameters.items()
+            },
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LearnProgress:
+    """One event of a training: the network after ``step`` updates.
+
+    Attributes:
+        step: The number of updates.
+        share: The share of the training that is done, 0 to 1.
+        seconds: The time of the training so far.
+        eta: The estimated remaining time, seconds.
+        losses: The mean losses of the last steps, or None before the first step.
+        state: The state, which changes when the training continues.
+        lesson: What stays the same.
+    """
+
+    step: int
+    share: float
+    seconds: float
+    eta: float
+    losses: Mean | None
+    state: TrainingState
+    lesson: Lesson
+
+
+def train(lesson: Lesson, state: TrainingState | None = None) -> Iterator[LearnProgress]:
+    """Train a network; yield the progress before the first step and after every step.
+
+    The time between two events counts as training only while this generator runs.
+
+    Args:
+        lesson: What to learn.
+        state: The state to continue from.
+    """
+    return Training(lesson, state or TrainingState.initial(lesson)).events()
+
+
+class Training:
+    """One training."""
+
+    def __init__(self, lesson: Lesson, state: TrainingState) -> None:
+        self.lesson, self.state, self.settings = lesson, state, lesson.settings
+        self.layers = layers_of(lesson.shape)
+        self.objective = make_objective(lesson.job, self.settings.crop)
+        self.batch = self.settings.batch_size(lesson.device.type)
+        self.crops: OrderedDict[int, Crop] = OrderedDict()
+        self.recent: deque[tuple[Losses, float]] = deque(maxlen=WINDOW)
+        self.budget = self.settings.budget(lesson.device.type)
+
+    def events(self) -> Iterator[LearnProgress]:
+        """Train to the end of the budget."""
+        yield self._progress()
+        while self._share() < 1:
+            started = time.perf_counter()
+            self._step()
+            self.state.seconds += time.perf_counter() - started
+            self._record()
+            yield self._progress()
+
+    def _share(self) -> float:
+        """Return the share of the training that is done."""
+        shares = [
+            done / whole
+            for done, whole in (
+                (self.state.seconds, self.budget),
+                (self.state.step, self.settings.steps),
+            )
+            if whole is not None
+        ]
+        return min(1.0, max(shares))
+
+    def _step(self) -> None:
+        """Update the parameters once."""
+        parameters = {
+            name: value.detach().requires_grad_() for name, value in self.state.parameters.items()
+        }
+        for draw in range(self.batch):
+            self.recent.append(self._learn(parameters, self.state.step * self.batch + draw))
+        gradients = {
+            name: value.grad / self.batch
+            for name, value in parameters.items()
+            if value.grad is not None
+        }
+        self._update(gradients)
+
+    def _learn(self, parameters: Parameters, draw: int) -> tuple[Losses, float]:
+        """Add the gradient of one crop to those of the parameters, and return the losses."""
+        crop = self._crop(draw)
+        picture = paint_to_train(self.layers, parameters, crop.inner)
+        self.objective.retarget(crop.targets)
+        self.objective.begin_step(draw)
+        losses, gradient = self.objective.losses_and_gradient(picture.detach().contiguous())
+        if not self.settings.steadiness:
+            picture.backward(gradient)  # type: ignore[no-untyped-call]
+            return losses, 0.0
+        steadiness = self.settings.steadiness * self._unsteadiness(parameters, crop, picture, draw)
+        torch.autograd.backward([picture, steadiness], [gradient, None])
+        return losses, float(steadiness.detach())
+
+    def _unsteadiness(
+        self, parameters: Parameters, crop: Crop, picture: Tensor, draw: int
+    ) -> Tensor:
+        """Return the mean squared difference between the pictures of two views of a crop."""
+        generator = torch.Generator().manual_seed(draw)
+        down, right = (
+            int(torch.randint(-MARGIN, MARGIN + 1, (), generator=generator)) for _ in range(2)
+        )
+        brightness = math.exp(BRIGHTNESS * float(torch.randn((), generator=generator)))
+        noise = NOISE * torch.randn(crop.inner.shape, generator=generator)
+        view = (crop.shifted(down, right) * brightness + noise.to(crop.image)).clamp(0, 1)
+        other = paint_to_train(self.layers, parameters, view)
+        return (_overlap(picture, down, right) - _overlap(other, -down, -right)).square().mean()
+
+    def _crop(self, draw: int) -> Crop:
+        """Return the crop that is shown at a draw."""
+        seed = self.settings.seed
+        number = crop_number(draw, seed)
+        if number not in self.crops:
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+            image = random_crop(self.lesson.photos, self.settings.crop, generator)
+            image = image.to(self.lesson.device)
+            crop = Crop(image, {})
+            targets = self.objective.content_targets(crop.inner)
+            self.crops[number] = Crop(image, targets)
+            if len(self.crops) > KEPT:
+                self.crops.popitem(last=False)
+        return self.crops[number]
+
+    @torch.no_grad()
+    def _update(self, gradients: Mapping[str, Tensor]) -> None:
+        """Take a step of Adam (Kingma & Ba 2015, algorithm 1), and average the parameters."""
+        state, count = self.state, self.state.step + 1
+        rate = self.settings.learning_rate * self._rate()
+        for name, gradient in gradients.items():
+            first, second = state.moments[name]
+            first.lerp_(gradient, 1 - BETAS[0])
+            second.lerp_(gradient.square(), 1 - BETAS[1])
+            corrected = first / (1 - BETAS[0] ** count)
+            scale = (second / (1 - BETAS[1] ** count)).sqrt_().add_(1e-8)
+            state.parameters[name] = state.parameters[name] - rate * corrected / scale
+            share = max(1 / (1 + AVERAGED_STEPS), 1 / (1 + count))
+            state.averaged[name] = torch.lerp(state.averaged[name], state.parameters[name], share)
+        state.step = count
+
+    def _rate(self) -> float:
+        """Return the factor of the step length: a short rise, then half a cosine."""
+        cosine = 0.5 * (1 + math.cos(math.pi * self._share()))
+        rise = min(1.0, (self.state.step + 1) / WARM_UP_STEPS)
+        return rise * (FINAL_SHARE + (1 - FINAL_SHARE) * cosine)
+
+    def _record(self) -> None:
+        """Append the mean losses to the history, about ``POINTS`` times in a training."""
+        history = self.state.history
+        if self._share() * POINTS >= len(history) + 1 or self._share() == 1:
+            history.append(self._mean())
+
+    def _mean(self) -> Mean:
+        """Return the mean losses of the last steps."""
+        count = len(self.recent)
+
+        def mean(name: str) -> float:
+            return sum(float(getattr(losses, name)) for losses, _ in self.recent) / count
+
+        return Mean(
+            step=self.state.step,
+            seconds=self.state.seconds,
+            content=mean("content"),
+            style=mean("style"),
+            total=mean("total"),
+            steadiness=sum(steadiness for _, steadiness in self.recent) / count,
+        )
+
+    def _progress(self) -> LearnProgress:
+        share, seconds = self._share(), self.state.seconds
+        eta = seconds * (1 - share) / share if share else self.budget or math.inf
+        losses = self._mean() if self.recent else None
+        return LearnProgress(self.state.step, share, seconds, eta, losses, self.state, self.lesson)
+
+
+def make_objective(job: Job, side: int) -> Objective:
+    """Return the objective of crops of ``side`` px with the styles of a job.
+
+    The style images have the size that they have beside a whole picture.
+    """
+    engine = make_engine(job)
+    plain = plain_places(job, engine.encoder)
+    recipe = suited(OptimizeSettings.of(job.recipe), plain)
+    regions = regions_at(job, job.content.height, job.content.width, plain)
+    blank = torch.full((1, 3, side, side), 0.5, device=job.device.device)
+    return Objective(engine, recipe, blank, regions)
+
+
+def _overlap(picture: Tensor, down: int, right: int) -> Tensor:
+    """Return the part of a picture that a view shows which begins further down and right."""
+    height, width = picture.shape[-2:]
+    rows = slice(max(0, down), height + min(0, down))
+    columns = slice(max(0, right), width + min(0, right))
+    return picture[..., rows, columns]

@@ -1,0 +1,120 @@
+"""The network of a learned style: a ``StyleTransformer`` that the user trains.
+
+It differs from the pre-trained networks in its number of channels and in its last layer, which
+isn't normalised, so that a picture may be as bright as its photo.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from impasto.networks.network_shape import NetworkShape
+from impasto.networks.transformer import (
+    EPSILON,
+    PHASES,
+    Layer,
+    Parameters,
+    StyleTransformer,
+    activated,
+    expanding_layers,
+    padded,
+    per_phase,
+    phase_kernel,
+    phases_of,
+    residual_layers,
+    shuffled,
+)
+
+INITIAL_RESIDUAL_GAIN = 0.3
+"""Initial gain of the last layer of a residual block, which starts close to the identity."""
+INITIAL_LAST_WEIGHT = 0.3
+"""Initial weights of the last layer, relative to those that keep the variance."""
+
+
+def layers_of(shape: NetworkShape) -> tuple[Layer, ...]:
+    """Return the layers of a network."""
+    reach = shape.edge_kernel // 2
+    edge = (reach + 1) // 2  # in phases
+    if shape.reads_full_size:
+        contract = [
+            Layer("contract1", edge, padding="phases", phases=PHASES),
+            Layer("contract2", 1, after=0, padding="phases"),  # of stride 2
+            Layer("contract3", 1, stride=2),
+        ]
+    else:
+        contract = [
+            Layer("contract1", edge, after=reach // 2, padding="phases"),  # of stride 2
+            Layer("contract2", 1, stride=2),
+        ]
+    expand = expanding_layers(edge, normalised=False)
+    return (*contract, *residual_layers(shape.blocks), *expand)
+
+
+def initial_parameters(shape: NetworkShape, seed: int) -> Parameters:
+    """Return random parameters from which a network is trained (He et al. 2015)."""
+    generator = torch.Generator().manual_seed(seed)
+    parameters: Parameters = {}
+    for name, size in shape.tensors.items():
+        parameters[name] = torch.zeros(size)
+        if name.endswith("weight"):
+            deviation = math.sqrt(2 / math.prod(size[1:]))
+            parameters[name].normal_(0, deviation, generator=generator)
+    layers = layers_of(shape)
+    parameters[f"{layers[-1].name}.weight"] *= INITIAL_LAST_WEIGHT
+    gains = [
+        torch.full(
+            (shape.convolutions[layer.name][0],), INITIAL_RESIDUAL_GAIN if layer.skip == -1 else 1.0
+        )
+        for layer in layers
+        if layer.normalised
+    ]
+    parameters["style"][0, : parameters["style"].shape[1] // 2] = torch.cat(gains)
+    return parameters
+
+
+def network_of(shape: NetworkShape, parameters: Parameters) -> StyleTransformer:
+    """Return a network that paints."""
+    return StyleTransformer(layers_of(shape), parameters)
+
+
+def paint_to_train(layers: tuple[Layer, ...], parameters: Parameters, image: Tensor) -> Tensor:
+    """Return the picture that ``network_of`` paints, such that autograd can differentiate it.
+
+    Args:
+        layers: The layers of the network.
+        parameters: Its parameters, by name.
+        image: The photo, (N, 3, H, W), whose sides are multiples of 4.
+    """
+    gains, shifts = parameters["style"][0].chunk(2)
+    channels = [len(parameters[f"{layer.name}.weight"]) for layer in layers if layer.normalised]
+    each_gain, each_shift = (iter(torch.split(part, channels)) for part in (gains, shifts))
+    x = kept = phases_of(image)
+    for layer in layers:
+        if layer.skip == 1:
+            kept = x
+        weight = parameters[f"{layer.name}.weight"]
+        bias = parameters.get(f"{layer.name}.bias")
+        x = functional.conv2d(
+            padded(layer, x),
+            phase_kernel(layer, weight),
+            None if bias is None else per_phase(layer, bias),
+            layer.stride,
+        )
+        if layer.normalised:
+            # The phases of a channel are normalised together.
+            x = functional.group_norm(
+                x,
+                len(weight),
+                per_phase(layer, next(each_gain)),
+                per_phase(layer, next(each_shift)),
+                EPSILON,
+            )
+        x = activated(layer, x)
+        if layer.skip == -1:
+            x = x + kept
+        x = shuffled(layer, x)
+    return x

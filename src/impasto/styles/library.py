@@ -1,0 +1,113 @@
+"""The user's library of learned styles: a folder of style files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from impasto.base import files, folders
+from impasto.base.errors import OutputError, StyleFileError, unknown
+from impasto.styles.style_file import SUFFIX, StyleInfo, read_bytes, read_info, read_parameters
+
+NAME = re.compile(r"[\w][\w .-]{0,79}", re.UNICODE)
+"""Names that a style of the library may have: they are also names of files."""
+
+
+def folder() -> Path | None:
+    """Return the folder of the library, or None for a user without a home."""
+    data = folders.data_folder()
+    return None if data is None else data / "styles"
+
+
+def styles() -> dict[str, Path]:
+    """Return the style files of the library by their names, in alphabetical order."""
+    place = folder()
+    if place is None or not files.is_folder(place):
+        return {}
+    return {path.stem: path for path in sorted(place.glob(f"*{SUFFIX}")) if files.is_file(path)}
+
+
+def find(name: str) -> Path:
+    """Return the file of a style in the library.
+
+    Raises:
+        StyleFileError: There is no such style.
+    """
+    known = styles()
+    if name not in known:
+        if not known:
+            raise StyleFileError(f"there is no style '{name}' in your library, which is empty")
+        raise StyleFileError(unknown("style of yours", name, known))
+    return known[name]
+
+
+def add(path: Path, name: str | None = None, *, force: bool = False) -> Path:
+    """Copy a style file to the library, and return the copy.
+
+    Args:
+        path: The style file.
+        name: The name in the library, by default that of the file.
+        force: Whether to replace a style of that name.
+
+    Raises:
+        StyleFileError: It isn't a style file.
+        OutputError: There is such a style already, or the name or the folder can't be used.
+    """
+    data = read_bytes(path)
+    read_parameters(data, str(path))
+    target = new_file(name or path.stem, force=force)
+    files.write_atomically(target, data)
+    return target
+
+
+def new_file(name: str, *, force: bool = False) -> Path:
+    """Return the file that a new style has in the library.
+
+    Raises:
+        OutputError: There is such a style already, or the name or the folder can't be used.
+    """
+    target = _target(name)
+    files.make_folder(target.parent, parents=True)
+    files.check_writable(target, force=force)
+    return target
+
+
+def rename(old: str, new: str) -> Path:
+    """Rename a style of the library, and return its file.
+
+    Raises:
+        StyleFileError: There is no such style.
+        OutputError: There is a style of the new name already, or the name can't be used.
+    """
+    source, target = find(old), _target(new)
+    files.check_writable(target)
+    source.rename(target)
+    return target
+
+
+def remove(name: str) -> None:
+    """Delete a style of the library.
+
+    Raises:
+        StyleFileError: There is no such style.
+    """
+    find(name).unlink()
+
+
+def info_of(path: Path) -> StyleInfo:
+    """Return the description of a style file.
+
+    Raises:
+        StyleFileError: It isn't a style file, or is damaged.
+    """
+    return read_info(read_bytes(path), str(path))
+
+
+def _target(name: str) -> Path:
+    """Return the file that a style of a name has in the library."""
+    place = folder()
+    if place is None:
+        raise OutputError("there is no folder for your styles, because you have no home folder")
+    if not NAME.fullmatch(name):
+        raise OutputError(f"'{name[:80]}' can't be the name of a style; use letters and digits")
+    return place / f"{name}{SUFFIX}"

@@ -1,0 +1,216 @@
+"""The style file: a network that has learned a style, with its description.
+
+It is a safetensors file. Its tensors are the parameters of the network in float16, and its metadata
+has one entry, the description as JSON. Style files come from strangers, so sizes, names and types
+are checked before anything is allocated. Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from impasto.base.errors import StyleFileError, reason
+from impasto.networks.network_shape import NetworkShape
+
+SUFFIX = ".style"
+METADATA_KEY = "impasto_style"
+FORMAT_VERSION: Literal[1] = 1
+LENGTH_BYTES = 8
+"""Bytes at the start of a safetensors file that hold the length of its header."""
+MAX_HEADER_BYTES = 1_000_000
+MAX_FILE_BYTES = 16_000_000
+MAX_HISTORY = 500
+"""Largest number of points in the history of the losses."""
+DTYPES = {"F16": 2, "F32": 4}
+"""The types that a tensor may have, and their size in bytes."""
+
+Kind = Literal["painting", "pair", "keyframes"]
+Text = Annotated[str, Field(max_length=200)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class StyleSource(BaseModel):
+    """An image from which a style was learned.
+
+    Attributes:
+        name: The bare name of its file.
+        sha256: The hash of its file, or None for pixels that came from memory.
+        weight: The weight among the images, which sum to 1.
+    """
+
+    name: Text
+    sha256: Sha256 | None = None
+    weight: float = Field(default=1.0, ge=0, le=1)
+
+
+class LossPoint(BaseModel):
+    """The mean losses of the training around one step."""
+
+    step: int = Field(ge=0)
+    seconds: FiniteFloat
+    content: FiniteFloat
+    style: FiniteFloat
+    total: FiniteFloat
+
+
+class StyleInfo(BaseModel):
+    """The description of a learned style.
+
+    Attributes:
+        format_version: The version of this description.
+        name: The name of the style.
+        kind: From what it was learned.
+        author: Who made the style.
+        licence: The terms under which the file may be used.
+        shape: The shape of the network.
+        size: The long side, px, of the pictures for which its strokes are meant.
+        sources: The style images.
+        recipe: The settings of the objective.
+        training: The settings of the training.
+        history: The losses over time.
+        versions: The versions of impasto and PyTorch.
+        thumbnail: A small picture of the style image, WebP.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: Text
+    kind: Kind = "painting"
+    author: Text | None = None
+    licence: Text | None = None
+    shape: NetworkShape
+    size: int = Field(ge=64, le=4096)
+    sources: tuple[StyleSource, ...] = Field(default=(), max_length=64)
+    recipe: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+    history: tuple[LossPoint, ...] = Field(default=(), max_length=MAX_HISTORY)
+    versions: dict[str, Text] = {}
+    thumbnail: Base64Bytes
+
+
+def is_style_file(head: bytes) -> bool:
+    """Return whether a file that begins with these bytes may be a style file."""
+    length = int.from_bytes(head[:LENGTH_BYTES], "little")
+    return head[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{" and 2 <= length <= MAX_HEADER_BYTES
+
+
+def encode(info: StyleInfo, parameters: Mapping[str, np.ndarray]) -> bytes:
+    """Return the bytes of a style file.
+
+    Args:
+        info: The description.
+        parameters: The parameters by name, which become float16.
+    """
+    stored = {name: values.astype(np.float16) for name, values in parameters.items()}
+    return save(stored, metadata={METADATA_KEY: info.model_dump_json(exclude_none=True)})
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a file that may be a style file.
+
+    Raises:
+        StyleFileError: The file can't be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise StyleFileError(f"{path} can't be read: {reason(error)}") from error
+    return data
+
+
+def read_info(data: bytes, name: str) -> StyleInfo:
+    """Return the description in a style file, after all checks that need no tensor.
+
+    Args:
+        data: The bytes of the file. The tensors may be left out.
+        name: The name of the file for error messages.
+
+    Raises:
+        StyleFileError: It isn't a style file, is damaged, or of a newer version.
+    """
+    if not is_style_file(data):
+        raise StyleFileError(f"{name} isn't a style file")
+    end = LENGTH_BYTES + int.from_bytes(data[:LENGTH_BYTES], "little")
+    if len(data) < end:
+        raise StyleFileError(f"{name} is cut short")
+    try:
+        header = json.loads(data[LENGTH_BYTES:end])
+        text = header.pop("__metadata__")[METADATA_KEY]
+        values = json.loads(text)
+        version = values.get("format_version")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StyleFileError(f"{name} isn't a style file of impasto's") from error
+    if version != FORMAT_VERSION:
+        raise StyleFileError(
+            f"{name} is a style file of version {str(version)[:20]}; this impasto reads version"
+            f" {FORMAT_VERSION}"
+        )
+    try:
+        info = StyleInfo.model_validate(values)
+    except (ValidationError, OverflowError) as error:
+        raise StyleFileError(f"{name} is damaged: {_first_error(error)}") from error
+    _check_tensors(header, info.shape, name)
+    return info
+
+
+def read_parameters(data: bytes, name: str) -> tuple[StyleInfo, dict[str, np.ndarray]]:
+    """Return the description and the parameters, in float32, of a style file.
+
+    Args:
+        data: The bytes of the file.
+        name: The name of the file for error messages.
+
+    Raises:
+        StyleFileError: It isn't a style file, is damaged, or of a newer version.
+    """
+    if len(data) > MAX_FILE_BYTES:
+        raise StyleFileError(f"{name} is too large for a style file")
+    info = read_info(data, name)
+    try:
+        parameters = {key: values.astype(np.float32) for key, values in load(data).items()}
+    except (SafetensorError, ValueError) as error:
+        raise StyleFileError(f"{name} is damaged or cut short") from error
+    if not all(np.isfinite(values).all() for values in parameters.values()):
+        raise StyleFileError(f"{name} is damaged: a parameter isn't a finite number")
+    return info, parameters
+
+
+def _check_tensors(header: Any, shape: NetworkShape, name: str) -> None:
+    """Raise StyleFileError if the tensors in a header aren't those of a network."""
+    expected = shape.tensors
+    if not isinstance(header, dict) or header.keys() != expected.keys():
+        raise StyleFileError(f"{name} is damaged: it hasn't the parameters of its network")
+    for key, size in expected.items():
+        entry = header[key]
+        is_entry = isinstance(entry, dict) and entry.get("dtype") in DTYPES
+        if not is_entry or entry.get("shape") != list(size):
+            raise StyleFileError(f"{name} is damaged: {key} has another shape or type")
+        offsets = entry.get("data_offsets")
+        length = math.prod(size) * DTYPES[entry["dtype"]]
+        if not (
+            isinstance(offsets, list)
+            and len(offsets) == 2
+            and all(isinstance(offset, int) for offset in offsets)
+            and offsets[0] >= 0
+            and offsets[1] - offsets[0] == length
+        ):
+            raise StyleFileError(f"{name} is damaged: {key} isn't where it should be")
+
+
+def _first_error(error: Exception) -> str:
+    """Return the first error of a validation in a few words."""
+    if not isinstance(error, ValidationError):
+        return "a number is too large"
+    first = error.errors(include_input=False, include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])} {first['msg'][:80]}"
