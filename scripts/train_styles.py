@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from impasto.base import files, own_process
 from impasto.base.devices import processor
@@ -41,12 +42,14 @@ def main() -> None:
     arguments = parser.parse_args()
     own_process.configure()
     own_process.set_freed_memory(should_keep=True)
-    length = {"steps": arguments.steps} if arguments.steps else {"time": arguments.time}
+    length: dict[str, Any] = (
+        {"steps": arguments.steps} if arguments.steps else {"time": arguments.time}
+    )
     for name in arguments.names or bundled.paintings():
         train(name, arguments.work / f"impasto-{name}.ckpt", length)
 
 
-def train(name: str, saved: Path, length: dict[str, object]) -> None:
+def train(name: str, saved: Path, length: dict[str, Any]) -> None:
     """Train the style of one painting, from its checkpoint if there is one."""
     state: TrainingState | None = None
     if saved.exists():

@@ -2,6 +2,7 @@ from .base.errors import ImpastoError
 from .images.limits import Limits
 from .images.picture import Picture
 from .images.read import read
+from .learning.api import learn
 from .library.api import estimate, iterate, prepare, resume, run, stylize
 from .library.series import variations
 from .library.stylizer import Stylizer
@@ -43,6 +44,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "iterate",
+    "learn",
     "look",
     "notebook",
     "plots",

@@ -152,7 +152,7 @@ def test_a_method_that_there_is_not_is_refused_in_one_sentence(make, name):
 def test_the_schema_of_all_settings_has_those_of_every_method_once():
     properties = settings_schema()["properties"]
     assert list(properties) == list(all_settings())
-    assert properties["method"]["enum"] == ["optimize", "instant"]
+    assert properties["method"]["enum"] == ["optimize", "instant", "learned"]
     for name in METHODS.names():
         for setting, field in METHODS[name].settings.model_fields.items():
             assert properties[setting]["description"] == field.description

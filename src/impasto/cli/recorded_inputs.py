@@ -36,7 +36,7 @@ def recorded_content(original: Original, recipe: Path, style: str) -> str | Pict
 
 
 def find_recorded(original: Original, recipe: Path) -> str:
-    """Return a file that a picture was made from, or the name of a built-in style.
+    """Return a file that a picture was made from, or the name of a style.
 
     Of several files of that name, the unchanged one is returned. If all of them have changed, a
     warning is printed.
@@ -50,11 +50,14 @@ def find_recorded(original: Original, recipe: Path) -> str:
     """
     from impasto.networks import styles
     from impasto.networks.weights import matches
+    from impasto.styles import names
 
     name, digest = original.name or "an unnamed image", original.sha256
     if name in styles.NAMES and digest is None:
         return name
     candidates = list(original_files(name, recipe))
+    if not candidates and names.style_file(name) is not None:
+        return name
     if not candidates:
         raise ImageError(f"{recipe} was made from {name}, which isn't here; give CONTENT and STYLE")
     if not digest:

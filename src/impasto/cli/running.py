@@ -62,7 +62,7 @@ def execute_run(
     path = target.path_for(job)
     stop.start()
     styles = ", ".join(style.name for style in job.styles)
-    say(f"content {job.content.name}, style {styles}")
+    say(f"content {job.content.name}, style {styles}, method {job.recipe.method}")
     say(f"computing on {job.device.device} in {job.device.precision} ({job.device.why})")
     events = start_run(job, snapshot)
     progress, failure = run_until_stopped(events, run_files, stop, is_quiet=is_quiet)

@@ -38,7 +38,7 @@ class _Mean(StrictRecord):
     steadiness: Number
 
 
-class _Content(StrictRecord):
+class _StoredTraining(StrictRecord):
     """The contents of a checkpoint, as ``save`` writes them."""
 
     settings: dict[str, Any]
@@ -59,7 +59,7 @@ class _Content(StrictRecord):
     history: list[_Mean]
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> _Content:
+    def _belongs_together(self) -> _StoredTraining:
         if not self.styles or len(self.styles) != len(self.style_weights):
             raise ValueError("there is not one weight for each style")
         shape = SHAPES[LearnSettings.model_validate(self.settings).network]
@@ -165,7 +165,7 @@ def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
     return lesson, state
 
 
-def _read(path: Path) -> _Content:
+def _read(path: Path) -> _StoredTraining:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -178,6 +178,6 @@ def _read(path: Path) -> _Content:
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path} isn't a checkpoint of a training of this impasto")
     try:
-        return _Content.model_validate(content)
+        return _StoredTraining.model_validate(content)
     except (ValidationError, ImpastoError) as error:
         raise CheckpointError(f"{path} is damaged, or a training of another version") from error

@@ -57,7 +57,7 @@ class LearnSettings(BaseModel):
     )
     learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step length of Adam")
     steadiness: float = Field(
-        default=10.0,
+        default=5.0,
         ge=0,
         allow_inf_nan=False,
         description="weight of the loss that keeps films from flickering",

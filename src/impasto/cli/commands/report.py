@@ -60,11 +60,17 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
 
 
 def _source(style: str) -> Any:
-    """Return a painting's file, or the thumbnail of a built-in style."""
+    """Return a painting's file, or the thumbnail of a style that a network has learned."""
     from impasto.networks import styles
+    from impasto.styles import library, names
 
-    is_built_in = style in styles.NAMES and not files.exists(Path(style))
-    return styles.thumbnail(style) if is_built_in else style
+    if names.is_built_in(style):
+        return styles.thumbnail(style)
+    painting = names.painting(style)
+    if painting is not None:
+        return painting
+    learned = names.style_file(style)
+    return style if learned is None else library.info_of(learned).thumbnail
 
 
 def _picture_of(output: str, run: Path) -> Path:
