@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shlex
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,13 @@ TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
     metavar="N",
     help="Only paint N frames, and write a contact sheet.",
 )
+@click.option(
+    "--frames-for-keyframes",
+    "proposed",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only write the N frames that are worth painting as key frames, as PNG.",
+)
 @click.option("--resume", is_flag=True, help="Resume an interrupted film.")
 @recipe_options_without(*EXCLUDED_SETTINGS)
 @force_option
@@ -116,6 +124,7 @@ def video(
     codec: str | None,
     crf: int | None,
     preview: int | None,
+    proposed: int | None,
     resume: bool,
     force: bool,
     as_json: bool,
@@ -134,6 +143,17 @@ def video(
     chosen: dict[str, Any] = {**given(settings), **({"preset": preset} if preset else {})}
     if method is not None:
         chosen["method"] = method
+    cut_end = math.inf if end is None else _parse_seconds(end)
+    if proposed is not None:
+        return _propose_keyframes(
+            clip,
+            output,
+            proposed,
+            (_parse_seconds(start), cut_end),
+            None if rate is None else _parse_rate(rate),
+            should_replace=force,
+            as_json=as_json,
+        )
     all_styles = [*paintings, *(style for _, style in later_styles)]
     target = _output_path(clip, output, all_styles, preview, resume)
     with handle_stop_signals() as stop:
@@ -148,7 +168,7 @@ def video(
             styles_at=later_styles,
             cut=Cut(
                 _parse_seconds(start),
-                math.inf if end is None else _parse_seconds(end),
+                cut_end,
                 every,
                 size or 0,
             ),
@@ -178,6 +198,56 @@ def video(
             hint = "; --resume goes on with it" if film.can_go_on else ""
             click.echo(f"stopped after {film.done} frames{hint}", err=True)
             return stop.exit_code
+    return 0
+
+
+def _propose_keyframes(
+    clip: str,
+    output: str | None,
+    count: int,
+    part: tuple[float, float],
+    rate: Fraction | None,
+    *,
+    should_replace: bool,
+    as_json: bool,
+) -> int:
+    """Write the frames that are worth painting, and print how to use them. Returns the exit code.
+
+    Args:
+        clip: The film.
+        output: A folder for the frames, or None for files beside the film.
+        count: The number of frames.
+        part: The start and end of the part of the film, seconds.
+        rate: Frames per second of a sequence of images.
+        should_replace: Whether existing files are replaced.
+        as_json: Whether to print one JSON object.
+    """
+    from impasto.images.write import Encoding, encode_image
+    from impasto.video import keyframes
+    from impasto.video.frames import Cut, as_image
+    from impasto.video.read.opening import open_source
+
+    source, cut = open_source(clip, None, rate), Cut(*part)
+    folder = Path(clip).parent if output is None else Path(output)
+    files.make_folder(folder)
+    times = keyframes.propose(source, cut, count)
+    paths = [folder / f"{short_stem(Path(clip))}_{time:.2f}s.png" for time in times]
+    for path in paths:
+        files.check_writable(path, force=should_replace)
+    for time, path in zip(times, paths, strict=True):
+        image = as_image(keyframes.frame_at(source, cut, time).pixels)
+        files.write_atomically(path, encode_image(image, Encoding("png")))
+    rows = [{"seconds": time, "file": str(path)} for time, path in zip(times, paths, strict=True)]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return 0
+    for path in paths:
+        click.echo(str(path))
+    flags = " ".join(
+        f"--keyframe {time:.2f}:{shlex.quote(str(path))}"
+        for time, path in zip(times, paths, strict=True)
+    )
+    click.echo(f"paint them, then: impasto video {shlex.quote(clip)} {flags}", err=True)
     return 0
 
 
