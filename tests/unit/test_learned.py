@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 
 import numpy as np
@@ -12,8 +13,11 @@ from style_files import SMALL, WHOLE, style_bytes
 
 import impasto
 from impasto.base.errors import ImageError, RecipeError
+from impasto.library import api
 from impasto.networks.learned import initial_parameters, layers_of, network_of, paint_to_train
 from impasto.networks.tiles import paint_in_bands
+from impasto.styles import bundled, names
+from impasto.video.painting import Key, frame_painter
 
 EXACT = {"precision": "float32"}
 SHAPES = [SMALL, WHOLE]
@@ -152,3 +156,47 @@ def test_images_and_style_files_need_different_methods(photo_image, painting_ima
 def test_a_name_that_is_none(photo_image):
     with pytest.raises(ImageError, match="nor a style of that name"):
         impasto.stylize(photo_image, "no-such-style")
+
+
+@pytest.fixture
+def bundled_ink(tmp_path, monkeypatch):
+    """A network that has learned the bundled painting ``ink``."""
+    painting = bundled.paintings()["ink"]
+    digest = hashlib.sha256(painting.read_bytes()).hexdigest()
+    path = tmp_path / "ink.style"
+    path.write_bytes(style_bytes(sources=[{"name": "ink.webp", "sha256": digest}]))
+    monkeypatch.setattr(bundled, "learned_styles", lambda: {"ink": path})
+    names._by_source.cache_clear()
+    yield painting
+    names._by_source.cache_clear()
+
+
+def test_a_bundled_painting_is_recognised_by_its_bytes(bundled_ink, tmp_path, painting_image):
+    copy = tmp_path / "renamed.webp"
+    copy.write_bytes(bundled_ink.read_bytes())
+    painting_image.save(tmp_path / "other.png")
+    assert api.in_one_pass(str(copy)) == ("learned", [("ink", 1.0)])
+    assert api.in_one_pass("ink") == ("learned", [("ink", 1.0)])
+    other = str(tmp_path / "other.png")
+    assert api.in_one_pass([(other, 2.0), "ink"]) == ("instant", [(other, 2.0), ("ink", 1.0)])
+    assert api.in_one_pass("honey-wash") == ("instant", [("honey-wash", 1.0)])
+
+
+def test_a_bundled_painting_is_an_image_to_other_methods(bundled_ink, photo_image):
+    assert impasto.stylize(photo_image, "ink").recipe.method == "learned"
+    by_name = impasto.stylize(photo_image, "ink", method="instant")
+    by_file = impasto.stylize(photo_image, str(bundled_ink), method="instant")
+    assert (by_name.array == by_file.array).all()
+
+
+def test_a_film_changes_from_one_network_to_another(frames, swirl, other):
+    keys = [Key(0.0, swirl), Key(1.0, other)]
+    painter = frame_painter(keys, {"precision": "float32"}, frames[0], steady=True)
+    single = [
+        frame_painter([Key(0.0, style)], {"precision": "float32"}, frames[0], steady=True)
+        for style in (swirl, other)
+    ]
+    first, second = (one.paint(frames[0], 0, 0, None) for one in single)
+    for time, share in ((0.0, 0.0), (0.25, 0.25), (1.0, 1.0)):
+        painted = painter.paint(frames[0], time, 0, None)
+        assert np.allclose(painted, (1 - share) * first + share * second, atol=0.01), time

@@ -79,7 +79,7 @@ class NetworkShape(BaseModel):
 
 
 SHAPES: Mapping[NetworkSize, NetworkShape] = {
-    "fast": NetworkShape(blocks=5, full=8, half=16, quarter=48),
+    "fast": NetworkShape(blocks=4, full=8, half=16, quarter=48),
     "fine": NetworkShape(blocks=5, full=24, half=48, quarter=96, reads_full_size=True),
 }
 """The networks that ``impasto learn`` trains; benchmarks/learn.py measures their speed."""
