@@ -18,9 +18,8 @@ from impasto.learning.settings import LearnSettings
 from impasto.learning.training import Lesson, Mean, TrainingState
 from impasto.methods.base import method_of
 from impasto.networks.network_shape import SHAPES
-from impasto.runs.checkpoint import StoredPicture
 from impasto.runs.job import Job
-from impasto.runs.tensors import Count, Number, StrictRecord
+from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord
 from impasto.settings.build import validate
 
 VERSION_KEY = "impasto training"

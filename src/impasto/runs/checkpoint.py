@@ -14,10 +14,9 @@ from pydantic import ValidationError, field_validator, model_validator
 from impasto.base import files
 from impasto.base.devices import Device
 from impasto.base.errors import CheckpointError, reason
-from impasto.images.picture import Picture
 from impasto.runs.job import Job
 from impasto.runs.progress import Progress, Snapshot
-from impasto.runs.tensors import Count, Image, Mask, Number, StrictRecord
+from impasto.runs.tensors import Mask, Number, StoredPicture, StrictRecord
 from impasto.settings.build import validate, without_other_methods
 from impasto.settings.methods import METHODS
 from impasto.settings.recipe import Recipe
@@ -112,23 +111,6 @@ def _recipe(values: Mapping[str, Any]) -> Recipe:
     """
     method = METHODS[str(values.get("method"))]
     return validate({**method.settings.values_before, **without_other_methods(values)})
-
-
-class StoredPicture(StrictRecord):
-    """The fields of a ``Picture`` in a checkpoint."""
-
-    rgb: Image
-    alpha: Mask | None
-    name: str
-    sha256: str | None
-    blank: bool
-    built_in: bool
-    style_file: bytes | None = None
-    full_size: tuple[Count, Count] | None = None
-    notes: tuple[str, ...] = ()
-
-    def restored(self) -> Picture:
-        return Picture(**dict(self))
 
 
 class _Content(StrictRecord):

@@ -9,6 +9,8 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor
 
+from impasto.images.picture import Picture
+
 
 class StrictRecord(BaseModel):
     """A part of a checkpoint, validated without converting any type."""
@@ -34,3 +36,20 @@ Mask = Annotated[Tensor, BeforeValidator(partial(_image, channels=1))]
 Count = Annotated[int, Field(ge=0)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class StoredPicture(StrictRecord):
+    """The fields of a ``Picture`` in a checkpoint."""
+
+    rgb: Image
+    alpha: Mask | None
+    name: str
+    sha256: str | None
+    blank: bool
+    built_in: bool
+    style_file: bytes | None = None
+    full_size: tuple[Count, Count] | None = None
+    notes: tuple[str, ...] = ()
+
+    def restored(self) -> Picture:
+        return Picture(**dict(self))
