@@ -1,0 +1,223 @@
+"""Styles that networks have learned, and their trainings, over REST."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image
+from studio_server import Studio, png, running
+from style_files import style_bytes
+
+from impasto.images import metadata
+from impasto.styles import style_file
+
+SHORT = {"steps": 2, "crop": 128, "steadiness": 0}
+LONG = {"steps": 3000, "crop": 128, "steadiness": 0}
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory) -> Iterator[Studio]:
+    with running(tmp_path_factory.mktemp("studio") / "data") as studio:
+        folder = studio.home / "impasto/styles"
+        folder.mkdir(parents=True)
+        (folder / "my swirl.style").write_bytes(style_bytes())
+        (folder / "broken.style").write_bytes(b"no style at all")
+        yield studio
+
+
+def style_file_of(studio: Studio, id: str) -> bytes:
+    return studio.client.get(f"/v1/jobs/{id}/result").raise_for_status().content
+
+
+def info_of(data: bytes) -> style_file.StyleInfo:
+    return style_file.read_parameters(data, "the style")[0]
+
+
+def picture_job(studio: Studio, photo: Image.Image, style, **recipe):
+    files = [("content", ("photo.png", png(photo)))]
+    data = {"recipe": json.dumps({"size": 64, **recipe})}
+    if isinstance(style, str):
+        data["styles"] = style
+    else:
+        files.append(("styles", style))
+    return studio.client.post("/v1/jobs", files=files, data=data)
+
+
+def test_a_training_from_painting_to_style_file(studio, painting_image, photo_image):
+    job = studio.learn(painting_image, SHORT, name="Waves")
+    assert (job["kind"], job["name"], job["method"]) == ("learn", "Waves", "learned")
+    assert (job["content"], job["unit"], job["can_continue"]) == (None, "step", False)
+    done = studio.wait(job["id"], "done")
+    assert (done["step"], done["steps"], done["share"], done["result"]) == (2, 2, 1, None)
+    assert done["style"] == "Waves"
+    assert done["losses"]["style"] > 0
+    data = style_file_of(studio, job["id"])
+    info = info_of(data)
+    assert (info.name, info.training["done"]["steps"]) == ("Waves", 2)
+    assert info.sources[0].name == "painting.png"
+    assert (studio.home / "impasto/styles/Waves.style").read_bytes() == data
+    preview = studio.client.get(f"/v1/jobs/{job['id']}/preview").raise_for_status()
+    assert Image.open(io.BytesIO(preview.content)).width > 500
+    answer = studio.client.get(f"/v1/jobs/{job['id']}/result?download=true")
+    assert 'filename="Waves.style"' in answer.headers["content-disposition"]
+    painted = picture_job(studio, photo_image, "Waves").json()
+    assert studio.wait(painted["id"], "done")["method"] == "learned"
+
+
+def test_a_name_that_is_taken_gets_a_number(studio, painting_image):
+    names = []
+    for name in ("Same", "Same", "harvest"):
+        job = studio.learn(painting_image, SHORT | {"seed": len(names)}, name=name)
+        names.append(studio.wait(job["id"], "done")["style"])
+    assert names == ["Same", "Same-2", "harvest-2"]
+    assert set(names) <= set(studio.library())
+
+
+def test_a_bundled_painting_gives_its_title(studio):
+    form = {"styles": "cafe-terrace", "settings": json.dumps(SHORT)}
+    job = studio.client.post("/v1/learn", files={"none": b""}, data=form)
+    assert job.status_code == 422
+    assert "there is no field 'none'" in job.json()["detail"]
+    boundary = {"Content-Type": "multipart/form-data; boundary=x"}
+    parts = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in form.items()
+    )
+    answer = studio.client.post("/v1/learn", content=f"{parts}--x--\r\n", headers=boundary)
+    assert answer.json()["name"] == "Café Terrace at Night"
+    assert studio.wait(answer.json()["id"], "done")["style"] == "Café Terrace at Night"
+
+
+def test_a_stopped_training_keeps_its_style(studio, painting_image):
+    job = studio.learn(painting_image, LONG, name="Stopped")
+    studio.wait(job["id"], "running", step=1)
+    assert studio.client.post(f"/v1/jobs/{job['id']}/stop").status_code == 202
+    stopped = studio.wait(job["id"], "stopped")
+    assert 0 < stopped["share"] < 1
+    assert stopped["style"] == "Stopped"
+    assert info_of(style_file_of(studio, job["id"])).training["done"]["steps"] == stopped["step"]
+    again = studio.client.post(f"/v1/jobs/{job['id']}/continue", json={})
+    assert again.status_code == 409
+
+
+def test_pictures_dont_wait_for_a_training(studio, painting_image, photo_image):
+    job = studio.learn(painting_image, LONG)
+    studio.wait(job["id"], "running", step=1)
+    quick = picture_job(studio, photo_image, "my swirl").json()
+    studio.wait(quick["id"], "done", seconds=30)
+    assert studio.get(job["id"])["state"] == "running"
+    assert studio.client.get(f"/v1/jobs/{job['id']}/result").status_code == 409
+    assert studio.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
+
+
+def test_a_training_survives_a_killed_server(tmp_path, painting_image):
+    with running(tmp_path / "data") as studio:
+        job = studio.learn(painting_image, LONG, name="Survivor")
+        before = studio.wait(job["id"], "running", step=5)
+        checkpoint = tmp_path / "data/jobs" / job["id"] / "checkpoint"
+        studio.kill()
+        studio.start()
+        studio.wait_until_ready()
+        assert checkpoint.exists()
+        after = studio.wait(job["id"], "running", step=before["step"] + 1)
+        studio.client.post(f"/v1/jobs/{job['id']}/stop")
+        end = studio.wait(job["id"], "stopped")
+        assert end["seconds"] >= after["seconds"] >= before["seconds"]
+        assert studio.library() == ["Survivor"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "status", "sentence"),
+    [
+        ("a.style", style_bytes(), 422, "a.style is a style file"),
+        ("a.png", b"words", 415, "a.png isn't an image"),
+        ("a.png", png(Image.new("RGB", (63, 90))), 422, "a.png is 63×90 px; at least 64 px"),
+    ],
+)
+def test_what_nothing_can_be_learned_from(studio, name, data, status, sentence):
+    answer = studio.client.post("/v1/learn", files={"styles": (name, data)})
+    assert answer.status_code == status
+    assert answer.json()["detail"].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"settings": '{"quality": "perfect"}'}, "quality: input should be"),
+        ({"settings": '{"time": "soon"}'}, "a time is a number of seconds"),
+        ({"settings": "{"}, "the settings aren't JSON"),
+        ({"name": "../up"}, "'../up' can't be the name of a style"),
+        ({"styles": "violet-spots"}, "there is no painting 'violet-spots'"),
+    ],
+)
+def test_settings_that_make_no_sense(studio, painting_image, form, sentence):
+    answer = studio.client.post("/v1/learn", files={"styles": png(painting_image)}, data=form)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_styles_of_the_library_are_listed(studio):
+    styles = {style["name"]: style for style in studio.client.get("/v1/styles").json()["styles"]}
+    own = styles["my swirl"]
+    assert (own["kind"], own["origin"], own["learned"]) == ("learned", "yours", True)
+    assert styles["harvest"]["origin"] == "bundled"
+    assert (styles["violet-spots"]["kind"], styles["violet-spots"]["learned"]) == ("style", False)
+    thumbnail = studio.client.get(own["thumbnail"]).raise_for_status().content
+    assert Image.open(io.BytesIO(thumbnail)).size == (128, 128)
+    assert studio.client.get(styles["broken"]["thumbnail"]).status_code == 404
+
+
+@pytest.mark.parametrize("style", ["my swirl", ("sent.style", style_bytes(seed=3))])
+def test_a_style_file_is_the_style_of_a_picture(studio, photo_image, style, tmp_path):
+    job = picture_job(studio, photo_image, style).json()
+    assert job["styles"][0]["learned"]
+    done = studio.wait(job["id"], "done")
+    assert done["method"] == "learned"
+    data = studio.client.get(f"/v1/jobs/{job['id']}/result").content
+    (tmp_path / "picture.png").write_bytes(data)
+    assert metadata.read_note(tmp_path / "picture.png")["recipe"]["method"] == "learned"
+    files = {"content": png(photo_image)}
+    form = {"recipe": json.dumps({"size": 64})}
+    if isinstance(style, str):
+        form["styles"] = style
+    else:
+        files["styles"] = style
+    glance = studio.client.post("/v1/stylize", files=files, data=form).raise_for_status()
+    picture, preview = (np.asarray(Image.open(io.BytesIO(one))) for one in (data, glance.content))
+    assert np.array_equal(picture, preview)
+
+
+@pytest.mark.parametrize(
+    ("style", "recipe", "sentence"),
+    [
+        (("a.style", b"{" * 40), {}, "a.style isn't a style file"),
+        (("a.style", style_bytes()[:5000]), {}, "a.style is damaged or cut short"),
+        (("big.style", style_bytes() + bytes(16_000_000)), {}, "big.style is too large"),
+        ("broken", {}, "broken isn't a style file"),
+        ("my swirl", {"preset": "draft"}, "my swirl is a style of the method learned, not of opt"),
+        ("harvest", {"method": "learned"}, "the method learned needs a style file, and harvest"),
+    ],
+)
+def test_styles_that_cant_be_used(studio, photo_image, style, recipe, sentence):
+    answer = picture_job(studio, photo_image, style, **recipe)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(sentence)
+
+
+def test_the_method_learned_has_estimates(studio):
+    question = {"recipe": {"preset": "learned", "size": 128}, "width": 640, "height": 427}
+    estimate = studio.client.post("/v1/estimate", json=question).raise_for_status().json()
+    assert (estimate["width"], estimate["height"]) == (128, 85)
+
+
+def test_methods_say_which_styles_they_take(studio):
+    methods = studio.client.get("/v1/recipe-schema").json()["methods"]
+    kinds = ("style_images", "learned_styles", "built_in_styles")
+    takes = {method["name"]: [method[kind] for kind in kinds] for method in methods}
+    assert takes["optimize"] == [True, False, False]
+    assert takes["instant"] == [True, False, True]
+    assert takes["learned"] == [False, True, False]
