@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 from collections.abc import Iterator
+from hashlib import sha256
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from studio_server import Studio, png, running
+from studio_server import Studio, png, running, served
 from style_files import style_bytes
 
+from impasto.base.errors import StyleFileError
 from impasto.images import metadata
-from impasto.styles import style_file
+from impasto.studio.server.settings import Settings
+from impasto.studio.workers.live_worker import LiveSession
+from impasto.studio.workers.protocol import LiveSettings
+from impasto.styles import bundled, library, names, style_file
 
 SHORT = {"steps": 2, "crop": 128, "steadiness": 0}
 LONG = {"steps": 3000, "crop": 128, "steadiness": 0}
@@ -123,10 +131,13 @@ def test_a_training_survives_a_killed_server(tmp_path, painting_image):
         studio.start()
         studio.wait_until_ready()
         assert checkpoint.exists()
-        after = studio.wait(job["id"], "running", step=before["step"] + 1)
+        studio.wait(job["id"], "running", step=before["step"] + 1)
         studio.client.post(f"/v1/jobs/{job['id']}/stop")
-        end = studio.wait(job["id"], "stopped")
-        assert end["seconds"] >= after["seconds"] >= before["seconds"]
+        studio.wait(job["id"], "stopped")
+        text = studio.client.get(f"/v1/jobs/{job['id']}/events").text
+        steps = [int(step) for step in re.findall(r'event: progress\ndata: {"step": (\d+)', text)]
+        assert len(steps) > 3
+        assert steps == sorted(steps)  # it didn't begin anew
         assert studio.library() == ["Survivor"]
 
 
@@ -189,6 +200,69 @@ def test_a_style_file_is_the_style_of_a_picture(studio, photo_image, style, tmp_
     glance = studio.client.post("/v1/stylize", files=files, data=form).raise_for_status()
     picture, preview = (np.asarray(Image.open(io.BytesIO(one))) for one in (data, glance.content))
     assert np.array_equal(picture, preview)
+
+
+def test_a_style_file_is_the_style_of_a_film(studio, clip):
+    files = {"film": clip.read_bytes(), "styles": ("sent.style", style_bytes(seed=3))}
+    job = studio.client.post("/v1/films", files=files).raise_for_status().json()
+    done = studio.wait(job["id"], "done")
+    assert (done["method"], done["step"]) == ("learned", 24)
+
+
+@pytest.fixture
+def _harvest_is_learned(tmp_path, monkeypatch):
+    """Give the bundled painting harvest a style file, as a release has it."""
+    painting = bundled.paintings()["harvest"]
+    source = {"name": painting.name, "sha256": sha256(painting.read_bytes()).hexdigest()}
+    path = tmp_path / "harvest.style"
+    path.write_bytes(style_bytes(sources=[source]))
+    monkeypatch.setattr(bundled, "learned_styles", lambda: {"harvest": path})
+    names._by_source.cache_clear()
+    yield
+    names._by_source.cache_clear()
+
+
+@pytest.mark.usefixtures("_harvest_is_learned")
+def test_a_bundled_painting_is_learned_for_films_and_live_alone(tmp_path, photo_image, clip):
+    with served(Settings(tmp_path / "data", workers=0)) as address:
+
+        def posted(path: str, files: dict, **data: str) -> dict:
+            answer = httpx.post(f"{address}/v1/{path}", files=files, data=data)
+            return answer.raise_for_status().json()
+
+        film = posted("films", {"film": clip.read_bytes()}, styles="harvest")
+        assert (film["method"], film["styles"][0]["learned"]) == ("learned", True)
+        mixed = posted("films", {"film": clip.read_bytes()}, styles=["harvest", "mosaic"])
+        assert (mixed["method"], mixed["styles"][0]["learned"]) == ("instant", False)
+        picture = posted("jobs", {"content": png(photo_image)}, styles="harvest")
+        assert (picture["method"], picture["styles"][0]["learned"]) == ("optimize", False)
+        chosen = posted(
+            "jobs", {"content": png(photo_image)}, styles="harvest", recipe='{"method": "learned"}'
+        )
+        assert (chosen["method"], chosen["styles"][0]["learned"]) == ("learned", True)
+        styles = {s["name"]: s for s in httpx.get(f"{address}/v1/styles").json()["styles"]}
+        assert (styles["harvest"]["kind"], styles["harvest"]["learned"]) == ("painting", True)
+    assert LiveSession().apply(LiveSettings(style="harvest")).method == "learned"
+
+
+def test_live_pictures_in_learned_styles(tmp_path, photo_image):
+    session, picture = LiveSession(), png(photo_image)
+    assert session.apply(LiveSettings(style="mosaic")).method == "instant"
+    pictures = [session.paint(picture)]
+    sent = base64.b64encode(style_bytes(seed=3)).decode()
+    assert session.apply(LiveSettings(painting=sent)).method == "learned"
+    pictures.append(session.paint(picture))
+    library.add_new(style_bytes(seed=4), "mine")
+    assert session.apply(LiveSettings(style="mine")).method == "learned"
+    pictures.append(session.paint(picture))
+    assert session.apply(LiveSettings(strength=0.5)).method == "learned"
+    assert len(set(pictures)) == 3
+
+
+def test_a_damaged_style_file_isnt_a_live_style():
+    sent = base64.b64encode(style_bytes()[:5000]).decode()
+    with pytest.raises(StyleFileError, match="is damaged or cut short"):
+        LiveSession().apply(LiveSettings(painting=sent))
 
 
 @pytest.mark.parametrize(
