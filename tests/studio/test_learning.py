@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Any
 
 import httpx
 import numpy as np
@@ -16,11 +17,15 @@ from PIL import Image
 from studio_server import Studio, png, running, served
 from style_files import style_bytes
 
-from impasto.base.errors import StyleFileError
+from impasto.base import files
+from impasto.base.errors import OutputError, StyleFileError
 from impasto.images import metadata
+from impasto.learning.settings import LearnSettings
+from impasto.studio.jobs.models import LearnRequest, StoredRecipe, StyleFile
 from impasto.studio.server.settings import Settings
+from impasto.studio.workers.learn_job import LearnJob
 from impasto.studio.workers.live_worker import LiveSession
-from impasto.studio.workers.protocol import LiveSettings
+from impasto.studio.workers.protocol import JobEnded, LiveSettings, RunOrder
 from impasto.styles import bundled, library, names, style_file
 
 SHORT = {"steps": 2, "crop": 128, "steadiness": 0}
@@ -77,7 +82,7 @@ def test_a_training_from_painting_to_style_file(studio, painting_image, photo_im
 
 
 def test_a_name_that_is_taken_gets_a_number(studio, painting_image):
-    names = []
+    names: list[str] = []
     for name in ("Same", "Same", "harvest"):
         job = studio.learn(painting_image, SHORT | {"seed": len(names)}, name=name)
         names.append(studio.wait(job["id"], "done")["style"])
@@ -122,7 +127,7 @@ def test_pictures_dont_wait_for_a_training(studio, painting_image, photo_image):
     assert studio.client.delete(f"/v1/jobs/{job['id']}").status_code == 204
 
 
-def test_a_training_survives_a_killed_server(tmp_path, painting_image):
+def test_a_training_survives_a_killed_server_and_a_killed_worker(tmp_path, painting_image):
     with running(tmp_path / "data") as studio:
         job = studio.learn(painting_image, LONG, name="Survivor")
         before = studio.wait(job["id"], "running", step=5)
@@ -131,14 +136,54 @@ def test_a_training_survives_a_killed_server(tmp_path, painting_image):
         studio.start()
         studio.wait_until_ready()
         assert checkpoint.exists()
-        studio.wait(job["id"], "running", step=before["step"] + 1)
+        middle = studio.wait(job["id"], "running", step=before["step"] + 1)
+        (worker,) = studio.workers()
+        worker.kill()
+        studio.wait(job["id"], "running", step=middle["step"] + 2)
         studio.client.post(f"/v1/jobs/{job['id']}/stop")
         studio.wait(job["id"], "stopped")
         text = studio.client.get(f"/v1/jobs/{job['id']}/events").text
         steps = [int(step) for step in re.findall(r'event: progress\ndata: {"step": (\d+)', text)]
         assert len(steps) > 3
-        assert steps == sorted(steps)  # it didn't begin anew
+        assert steps.count(0) == 1  # it never began anew
         assert studio.library() == ["Survivor"]
+
+
+def test_a_file_is_added_to_the_library_once():
+    first, second = style_bytes(), style_bytes(seed=1)
+    assert [library.add_new(first, "a"), library.add_new(first, "a")] == ["a", "a"]
+    assert [library.add_new(second, "a"), library.add_new(second, "a")] == ["a-2", "a-2"]
+    assert library.add_new(first, "b", taken={"b", "b-2"}) == "b-3"
+    long = "c" * 80
+    assert library.add_new(first, long) == long
+    assert library.add_new(second, long) == "c" * 78 + "-2"
+
+
+def test_a_full_disk_doesnt_end_a_training(tmp_path, painting_image, monkeypatch):
+    """Neither a checkpoint nor a preview can be written until its end."""
+    (tmp_path / "style-0").write_bytes(png(painting_image))
+    style = StyleFile(file="style-0", name="p.png", weight=1, built_in=False)
+    request = LearnRequest(
+        name="p",
+        styles=[style],
+        settings=LearnSettings(**SHORT),
+        recipe=StoredRecipe(method="learned"),
+    )
+    events: list[Any] = []
+    order = RunOrder(job="a", folder=str(tmp_path), request=request)
+    job = LearnJob(order, request, events.append)
+    write = files.write_atomically
+
+    def full_until_the_end(path, data):
+        if path.name != "result.style" and not (tmp_path / "result.style").exists():
+            raise OutputError(f"{path} can't be written: no space left on device")
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_atomically", full_until_the_end)
+    while not job.advance():
+        pass
+    assert isinstance(events[-1], JobEnded)
+    assert (events[-1].ended, events[-1].progress.style) == ("done", "p")
 
 
 @pytest.mark.parametrize(
@@ -226,7 +271,7 @@ def _harvest_is_learned(tmp_path, monkeypatch):
 def test_a_bundled_painting_is_learned_for_films_and_live_alone(tmp_path, photo_image, clip):
     with served(Settings(tmp_path / "data", workers=0)) as address:
 
-        def posted(path: str, files: dict, **data: str) -> dict:
+        def posted(path: str, files: dict, **data: Any) -> dict:
             answer = httpx.post(f"{address}/v1/{path}", files=files, data=data)
             return answer.raise_for_status().json()
 

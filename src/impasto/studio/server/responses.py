@@ -33,7 +33,7 @@ class EstimateRequest(BaseModel):
     height: int = Field(ge=32, le=MAX_SIZE_PX)
 
 
-class StyleInfo(BaseModel):
+class StyleDescription(BaseModel):
     """A style that can be given by its name."""
 
     name: str
@@ -49,7 +49,7 @@ class StyleInfo(BaseModel):
 class StyleList(BaseModel):
     """All styles: the user's, the bundled, and the built-in ones."""
 
-    styles: list[StyleInfo]
+    styles: list[StyleDescription]
 
 
 class ExampleInfo(BaseModel):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from impasto.base import files, own_process
@@ -20,6 +21,8 @@ from impasto.studio.workers.previews import write_preview
 from impasto.studio.workers.protocol import JobAdvanced, JobEnded, RunOrder
 from impasto.studio.workers.throttle import Throttle
 from impasto.styles import bundled, library
+
+log = logging.getLogger("impasto.studio")
 
 RESULT = "result.style"
 PROGRESS_INTERVAL_S = 1.0
@@ -81,12 +84,23 @@ class LearnJob:
     def _report(self, progress: LearnProgress) -> None:
         """Write the checkpoint and the preview and send the progress, each if it is due."""
         if progress.step and self.checkpoint_throttle.is_due():
-            self.save_checkpoint()
+            self._try_to_write(self.save_checkpoint)
         if progress.step and self.preview_throttle.is_due():
-            write_preview(self.folder, preview_sheet(progress))
-            self.previews += 1
+            self._try_to_write(self._write_preview)
         if self.progress_throttle.is_due():
             self.send(JobAdvanced(job=self.id, progress=self._step_progress(progress)))
+
+    def _try_to_write(self, write: Callable[[], None]) -> None:
+        """Write a file that the style doesn't need. There may be room on the disk later."""
+        try:
+            write()
+        except OutputError as error:
+            log.warning("%s: %s", self.id, error)
+
+    def _write_preview(self) -> None:
+        assert self.progress is not None
+        write_preview(self.folder, preview_sheet(self.progress))
+        self.previews += 1
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint of the current step."""
@@ -118,11 +132,11 @@ class LearnJob:
         progress = self.progress
         assert progress is not None
         selected = progress.lesson.job.device
-        self.save_checkpoint()
+        self._try_to_write(self.save_checkpoint)
         data = style_bytes(progress)
         files.write_atomically(self.folder / RESULT, data)
         name, notes = self._add_to_library(data)
-        write_preview(self.folder, preview_sheet(progress))
+        self._try_to_write(self._write_preview)
         end = JobEnded(
             job=self.id,
             ended="done" if progress.share == 1 else "stopped",

@@ -35,7 +35,7 @@ from impasto.studio.server.responses import (
     PresetList,
     RecipeInside,
     RecipeSchema,
-    StyleInfo,
+    StyleDescription,
     StyleList,
     content,
 )
@@ -66,7 +66,7 @@ async def all_styles() -> StyleList:
     entries = await asyncio.to_thread(catalogue.entries)
     return StyleList(
         styles=[
-            StyleInfo(
+            StyleDescription(
                 name=entry.name,
                 title=entry.title,
                 kind=_kind(entry),
