@@ -37,13 +37,18 @@ class Studio:
 
     def __init__(self, data: Path, *options: str) -> None:
         self.data, self.options = data, options
+        self.home = data.with_name(f"{data.name}-home")
+        """The folder of the user's data, with the library of styles."""
         self.start()
 
     def start(self, port: str = "0") -> None:
         program = [sys.executable, *SAFE, "-m", "impasto"]
         command = [*program, "studio", "--port", port, "--data", self.data]
         self.process = subprocess.Popen(
-            [*map(str, command), *self.options], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [*map(str, command), *self.options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "XDG_DATA_HOME": str(self.home)},
         )
         line = self.process.stdout.readline().decode()
         address = re.search(r"https?://\S+", line)
@@ -85,6 +90,18 @@ class Studio:
         assert answer.status_code == 202, answer.text
         assert answer.headers["location"] == f"/v1/jobs/{answer.json()['id']}"
         return answer.json()
+
+    def learn(self, painting: Image.Image, settings: dict, **form) -> dict:
+        files = {"styles": ("painting.png", png(painting))}
+        answer = self.client.post(
+            "/v1/learn", files=files, data={"settings": json.dumps(settings)} | form
+        )
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def library(self) -> list[str]:
+        """The names of the styles in the user's library."""
+        return sorted(path.stem for path in self.home.glob("impasto/styles/*.style"))
 
     def get(self, id: str) -> dict:
         return self.client.get(f"/v1/jobs/{id}").raise_for_status().json()

@@ -152,4 +152,4 @@ def test_no_file_of_the_working_directory_is_run(tmp_path, monkeypatch, photo_im
         assert answer.status_code == 200
         with connect(f"{studio.address.replace('http', 'ws')}/v1/live") as live:
             live.send('{"style": "starry-swirl"}')
-            assert live.recv(60) == '{"ready":true}'
+            assert live.recv(60) == '{"ready":true,"method":"instant"}'

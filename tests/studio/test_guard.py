@@ -19,7 +19,7 @@ from studio_server import png, served
 
 from impasto.base.errors import RecipeError
 from impasto.images.limits import Limits
-from impasto.studio.jobs.uploads import PixelBudget
+from impasto.studio.jobs.image_uploads import PixelBudget
 from impasto.studio.server.settings import Settings
 
 TOKEN = "open-sesame"
@@ -197,7 +197,7 @@ def test_the_pictures_of_a_form_are_counted_together(address, photo_image):
 
 
 def test_a_small_memory_lowers_the_limit_of_a_form(monkeypatch):
-    monkeypatch.setattr("impasto.studio.jobs.uploads.total_memory", lambda: 8_000_000_000)
+    monkeypatch.setattr("impasto.studio.jobs.image_uploads.total_memory", lambda: 8_000_000_000)
     assert PixelBudget(Limits(max_megapixels=100)).megapixels == 166
     assert PixelBudget(Limits(max_megapixels=50)).megapixels == 100
 

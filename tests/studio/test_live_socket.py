@@ -52,12 +52,12 @@ def test_pictures_come_back_painted(open_socket, photo_image, painting_image):
 
     with open_socket() as socket:
         socket.send(json.dumps({"style": STYLE, "rate": 30}))
-        assert json.loads(socket.recv(60)) == {"ready": True}
+        assert json.loads(socket.recv(60)) == {"ready": True, "method": "instant"}
         socket.send(png(photo_image))
         first = Image.open(io.BytesIO(socket.recv(60)))
         assert (first.format, first.size) == ("JPEG", photo_image.size)
         socket.send(json.dumps({"painting": base64.b64encode(png(painting_image)).decode()}))
-        assert json.loads(socket.recv(60)) == {"ready": True}
+        assert json.loads(socket.recv(60)) == {"ready": True, "method": "instant"}
         socket.send(png(photo_image))
         second = Image.open(io.BytesIO(socket.recv(60)))
         assert first.tobytes() != second.tobytes()
@@ -81,7 +81,7 @@ def test_what_makes_no_sense_gets_a_sentence(message, sentence, open_socket):
         socket.send(message if isinstance(message, bytes) else json.dumps(message))
         assert sentence in json.loads(socket.recv(60))["error"]
         socket.send(json.dumps({"style": STYLE}))  # and the session goes on
-        assert json.loads(socket.recv(60)) == {"ready": True}
+        assert json.loads(socket.recv(60)) == {"ready": True, "method": "instant"}
 
 
 def test_broken_pictures(open_socket, photo_image):

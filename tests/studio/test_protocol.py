@@ -104,7 +104,9 @@ def test_events_arrive_as_they_were_sent(event):
     assert decode_painting_event(received(encode_message(event))) == event
 
 
-@pytest.mark.parametrize("event", [LiveReady(), LiveError(error="no", picture=True)])
+@pytest.mark.parametrize(
+    "event", [LiveReady(method="instant"), LiveError(error="no", picture=True)]
+)
 def test_live_events_arrive_as_they_were_sent(event):
     assert decode_live_event(received(encode_message(event))) == event
 

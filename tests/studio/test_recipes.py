@@ -141,12 +141,12 @@ def test_a_preview_of_a_quick_preset_starts_from_it():
 def test_the_schema_tells_which_settings_each_method_has(address):
     schema = httpx.get(f"{address}/v1/recipe-schema").json()
     methods = {method["name"]: method for method in schema["methods"]}
-    assert set(methods) == {"optimize", "instant"}
+    assert list(methods) == ["optimize", "instant", "learned"]
     for name, method in methods.items():
         assert set(method["settings"]) == set(METHODS[name].settings.model_fields)
         assert set(method["settings"]) <= set(schema["properties"])
     assert set(schema["properties"]) == set(all_settings())
-    assert schema["properties"]["method"]["enum"] == ["optimize", "instant"]
-    assert [methods[name]["built_in_styles"] for name in ("optimize", "instant")] == [False, True]
-    assert [methods[name]["quick"] for name in ("optimize", "instant")] == [False, True]
+    assert schema["properties"]["method"]["enum"] == list(methods)
+    assert [method["built_in_styles"] for method in methods.values()] == [False, True, False]
+    assert [method["quick"] for method in methods.values()] == [False, True, True]
     assert methods["instant"]["preset"] == "instant"

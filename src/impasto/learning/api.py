@@ -14,7 +14,7 @@ from impasto.images.limits import Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source
 from impasto.learning.photos import training_photos
-from impasto.learning.settings import LearnSettings
+from impasto.learning.settings import MIN_STYLE_PX, LearnSettings
 from impasto.learning.start import start_parameters
 from impasto.learning.style import style_bytes
 from impasto.learning.training import LearnProgress, Lesson, TrainingState, train
@@ -23,8 +23,6 @@ from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.settings.recipe import Recipe
 
-MIN_STYLE_PX = 64
-"""Shortest side of a style image, px: a smaller one has no strokes to learn."""
 LOOK: Mapping[str, Any] = {
     "preset": "studio",
     "style_layers": {

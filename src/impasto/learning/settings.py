@@ -14,6 +14,8 @@ Quality = Literal["draft", "good", "best"]
 CPU_SECONDS: dict[Quality, float] = {"draft": 120, "good": 600, "best": 3600}
 GPU_SECONDS: dict[Quality, float] = {"draft": 20, "good": 60, "best": 300}
 """The time of a training by its quality, where neither time nor steps are given."""
+MIN_STYLE_PX = 64
+"""Shortest side of a style image, px: a smaller one has no strokes to learn."""
 UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
 
 

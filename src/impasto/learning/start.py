@@ -12,13 +12,18 @@ from impasto.networks.transformer import Parameters
 from impasto.styles.style_file import SUFFIX, read_bytes, read_parameters
 
 
+def start_file(network: NetworkSize) -> Path:
+    """Return the style file from which trainings of a network start, if there is one."""
+    return Path(str(resources.files("impasto.learning") / f"{network}{SUFFIX}"))
+
+
 def start_parameters(network: NetworkSize) -> Parameters | None:
     """Return the parameters of a network that has learned another style, or None.
 
     It has learned to see, so a training that starts from it needs a fraction of the time
     (benchmarks/learn.py).
     """
-    path = Path(str(resources.files("impasto.learning") / f"{network}{SUFFIX}"))
+    path = start_file(network)
     if not path.is_file():
         return None
     _, arrays = read_parameters(read_bytes(path), path.name)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from impasto.base import files, folders
 from impasto.base.errors import OutputError, StyleFileError, unknown
 from impasto.styles.style_file import SUFFIX, StyleInfo, read_bytes, read_info, read_parameters
 
-NAME = re.compile(r"[\w][\w .-]{0,79}", re.UNICODE)
+MAX_NAME_LETTERS = 80
+NAME = re.compile(rf"[\w][\w .-]{{0,{MAX_NAME_LETTERS - 1}}}", re.UNICODE)
 """Names that a style of the library may have: they are also names of files."""
 
 
@@ -58,6 +61,38 @@ def add(path: Path, name: str | None = None, *, force: bool = False) -> Path:
     target = new_file(name or path.stem, force=force)
     files.write_atomically(target, data)
     return target
+
+
+def add_new(data: bytes, name: str, taken: Collection[str] = ()) -> str:
+    """Add a style that has been learned under a free name, and return that name.
+
+    If the same file has been added under the name before, nothing changes.
+
+    Args:
+        data: The style file.
+        name: The name, which gets a number if it is taken.
+        taken: Names that other styles have.
+
+    Raises:
+        OutputError: The name or the folder can't be used.
+    """
+    for candidate in _numbered(name):
+        target = _target(candidate)
+        if files.is_file(target) and read_bytes(target) == data:
+            return candidate
+        if candidate not in taken and not files.exists(target):
+            break
+    files.make_folder(target.parent, parents=True)
+    files.write_atomically(target, data)
+    return candidate
+
+
+def _numbered(name: str) -> Iterator[str]:
+    """Yield ``name``, ``name-2``, ``name-3``, …, at most ``MAX_NAME_LETTERS`` long."""
+    yield name
+    for number in itertools.count(2):
+        ending = f"-{number}"
+        yield name[: MAX_NAME_LETTERS - len(ending)] + ending
 
 
 def new_file(name: str, *, force: bool = False) -> Path:

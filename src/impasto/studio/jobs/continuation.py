@@ -10,7 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from impasto.settings.build import build
 from impasto.settings.recipe import MAX_SIZE_PX
 from impasto.studio.jobs.errors import ProblemError
-from impasto.studio.jobs.models import FilmRequest, JsonObject, PictureRequest, StoredRecipe
+from impasto.studio.jobs.models import (
+    FilmRequest,
+    JsonObject,
+    LearnRequest,
+    PictureRequest,
+    StoredRecipe,
+)
 from impasto.studio.jobs.store import JobRecord
 
 DEFAULT_STEPS_DIVISOR = 3
@@ -42,6 +48,8 @@ def continued(job: JobRecord, source: Path, folder: Path, how: Continuation) -> 
     request = job.request
     if isinstance(request, FilmRequest):
         raise ProblemError(409, "a film is painted from the beginning: send it again")
+    if isinstance(request, LearnRequest):
+        raise ProblemError(409, "a style is learned from the beginning: send its painting again")
     if job.state not in ("done", "stopped"):
         raise ProblemError(409, f"there is no picture to go on from: the job is {job.state}")
     should_finish = how.steps is None and how.size is None

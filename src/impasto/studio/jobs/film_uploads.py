@@ -9,15 +9,16 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from impasto.base.errors import RecipeError, unknown
 from impasto.images.limits import Limits
+from impasto.settings.methods import method_for_learned_styles
 from impasto.studio.jobs import uploads
 from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.image_uploads import PixelBudget, name_of
 from impasto.studio.jobs.models import ContentFile, FilmRequest, FilmSettings
-from impasto.studio.jobs.text import parse_json
+from impasto.studio.jobs.style_uploads import are_learned, learned_in_place, styles_from
 
 FIELDS = ("film", "styles", "weights", "settings")
 
@@ -37,12 +38,14 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> FilmRequest:
     if not isinstance(film, UploadFile) or not film.filename:
         raise ProblemError(422, "there is no film: send it as the file film")
     if not film.size:
-        raise ProblemError(415, f"{uploads.name_of(film)} is empty")
-    styles = uploads.styles_from(form, folder, uploads.PixelBudget(limits))
+        raise ProblemError(415, f"{name_of(film)} is empty")
+    styles = styles_from(form, folder, PixelBudget(limits))
+    if are_learned(styles, folder):  # then a film is painted by these networks
+        styles = learned_in_place(styles, folder, method_for_learned_styles())
     settings = settings_from(form.get("settings"))
     with (folder / "content").open("wb") as file:
         shutil.copyfileobj(film.file, file)
-    name = uploads.name_of(film)
+    name = name_of(film)
     return FilmRequest(
         name=f"{Path(name).stem}_{Path(styles[0].name).stem}",
         content=ContentFile(file="content", name=name, width=0, height=0),
@@ -59,15 +62,7 @@ def settings_from(text: UploadFile | str | None) -> FilmSettings:
         ProblemError: The text isn't JSON.
         RecipeError: A setting makes no sense.
     """
-    try:
-        values = parse_json(text) if isinstance(text, str) and text.strip() else {}
-        settings = FilmSettings.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "settings"
-        raise RecipeError(f"{place}: {first['msg'].lower()}") from None
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(422, f"the settings aren't JSON: {error}") from None
+    settings = uploads.settings_from(text, FilmSettings)
     if settings.end is not None and settings.end <= (settings.start or 0):
         raise RecipeError("a film should end after its start")
     return settings

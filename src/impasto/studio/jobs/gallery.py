@@ -13,10 +13,11 @@ THUMBNAIL_QUALITY = 85
 
 def thumbnail(name: str) -> bytes | None:
     """Return a JPEG of 128 px of a style, or None if there is none of that name."""
-    if name in styles.NAMES:
-        return styles.thumbnail(name)
     try:
-        small = catalogue.find(name).thumbnail()
+        entry = catalogue.find(name)
+        if entry.origin == "built-in":
+            return styles.thumbnail(name)
+        small = entry.thumbnail()
     except StyleFileError:
         return None
     buffer = io.BytesIO()

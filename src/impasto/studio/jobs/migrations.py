@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -66,20 +67,44 @@ OTHER_SETTINGS = {"instant": ONLY_OPTIMIZE, "optimize": ("statistics",)}
 
 
 def _drop_settings_of_other_methods(database: sqlite3.Connection) -> None:
+    def drop(request: dict[str, Any]) -> None:
+        recipe = request["recipe"]
+        others = OTHER_SETTINGS[recipe["method"]]
+        request["recipe"] = {name: recipe[name] for name in recipe if name not in others}
+
+    _change_requests(database, drop)
+
+
+def _mark_styles_as_not_learned(database: sqlite3.Connection) -> None:
+    """Version 3 has style files among the styles, and trainings among the jobs."""
+
+    def mark(request: dict[str, Any]) -> None:
+        for style in request["styles"]:
+            style["learned"] = False
+
+    _change_requests(database, mark)
+
+
+def _change_requests(
+    database: sqlite3.Connection, change: Callable[[dict[str, Any]], None]
+) -> None:
+    """Change the request of each job in place. Damaged rows stay as they are."""
     rows = database.execute("SELECT number, request FROM job").fetchall()
     for number, text in rows:
         try:
             request = json.loads(text)
-            recipe = request["recipe"]
-            others = OTHER_SETTINGS[recipe["method"]]
-            request["recipe"] = {name: recipe[name] for name in recipe if name not in others}
+            change(request)
             changed = json.dumps(request)
         except (ValueError, LookupError, TypeError, RecursionError):
-            continue  # a damaged row; the store marks its job as failed
+            continue  # the store marks the job as failed
         database.execute("UPDATE job SET request = ? WHERE number = ?", (changed, number))
 
 
-MIGRATIONS: tuple[Migration, ...] = (_create_tables, _drop_settings_of_other_methods)
+MIGRATIONS: tuple[Migration, ...] = (
+    _create_tables,
+    _drop_settings_of_other_methods,
+    _mark_styles_as_not_learned,
+)
 
 
 def migrate(database: sqlite3.Connection, migrations: Sequence[Migration] | None = None) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag, TypeAdapter
 
 from impasto.base.errors import RecipeError
+from impasto.learning.settings import LearnSettings
 from impasto.settings.methods import METHODS, MethodInfo, bounds
 
 MAX_QUICK_S = 5.0
@@ -24,7 +25,7 @@ JobState = Literal["queued", "running", "done", "stopped", "failed"]
 """The states of a job. The last three are final."""
 RecordState = Literal["queued", "running", "done", "stopped", "failed", "dropping"]
 """The states of a record. A job in the state ``dropping`` is deleted once its worker lets go."""
-JobKind = Literal["picture", "film"]
+JobKind = Literal["picture", "film", "learn"]
 JsonObject = dict[str, JsonValue]
 
 
@@ -87,13 +88,15 @@ class ContentFile(BaseModel):
 
 
 class StyleFile(BaseModel):
-    """A painting of a job, or a built-in style."""
+    """A painting of a job, a style file, or a built-in style."""
 
     file: str | None
     """The name of the file in the job's folder, or None for a built-in style."""
     name: str
     weight: float
     built_in: bool
+    learned: bool = False
+    """Whether the file is a style file."""
 
 
 class FilmSettings(BaseModel):
@@ -112,10 +115,10 @@ class FilmSettings(BaseModel):
 
 
 class _Request(BaseModel):
-    """The fields that requests for a picture and for a film have in common."""
+    """The fields that all requests have in common."""
 
     name: str
-    content: ContentFile
+    content: ContentFile | None = None
     styles: list[StyleFile]
     mask: str | None = None
     """The name of the mask in the job's folder."""
@@ -131,7 +134,8 @@ class _Request(BaseModel):
     def file_names(self) -> dict[str, str]:
         """The owner's names of the files, by their names in the job's folder."""
         names = {part.file: part.name for part in self.styles if part.file is not None}
-        names[self.content.file] = self.content.name
+        if self.content is not None:
+            names[self.content.file] = self.content.name
         if self.mask is not None:
             names[self.mask] = self.mask_name or "the mask"
         return names
@@ -141,13 +145,22 @@ class PictureRequest(_Request):
     """A request for a picture."""
 
     kind: Literal["picture"] = "picture"
+    content: ContentFile
 
 
 class FilmRequest(_Request):
     """A request for a film."""
 
     kind: Literal["film"] = "film"
+    content: ContentFile
     settings: FilmSettings
+
+
+class LearnRequest(_Request):
+    """A request to learn the style of paintings. Its recipe is that of pictures in the style."""
+
+    kind: Literal["learn"] = "learn"
+    settings: LearnSettings
 
 
 def _kind(value: object) -> str:
@@ -158,10 +171,12 @@ def _kind(value: object) -> str:
 
 
 JobRequest = Annotated[
-    Annotated[PictureRequest, Tag("picture")] | Annotated[FilmRequest, Tag("film")],
+    Annotated[PictureRequest, Tag("picture")]
+    | Annotated[FilmRequest, Tag("film")]
+    | Annotated[LearnRequest, Tag("learn")],
     Discriminator(_kind),
 ]
-JOB_REQUEST: TypeAdapter[PictureRequest | FilmRequest] = TypeAdapter(JobRequest)
+JOB_REQUEST: TypeAdapter[PictureRequest | FilmRequest | LearnRequest] = TypeAdapter(JobRequest)
 
 
 class PictureSize(BaseModel):
@@ -182,6 +197,8 @@ class StepProgress(BaseModel):
     eta: float | None
     preview: int
     """The number of previews so far."""
+    share: float | None = None
+    """The share of a training that is done, 0 to 1. None for other jobs."""
 
 
 class FinalProgress(BaseModel):
@@ -195,7 +212,11 @@ class FinalProgress(BaseModel):
     eta: float | None
     preview: int | None = None
     """The number of previews before the last one, if the worker counts them."""
-    result: PictureSize
+    share: float | None = None
+    result: PictureSize | None
+    """The size of the picture or film. None for a training."""
+    style: str | None = None
+    """The name in the user's library of a style that has been learned."""
     device: str
     notes: list[str] = []
 
@@ -219,7 +240,9 @@ class JobProgress(BaseModel):
     is_stop_requested: bool = Field(
         default=False, validation_alias="stop", serialization_alias="stop"
     )
+    share: float | None = None
     result: PictureSize | None = None
+    style: str | None = None
     device: str | None = None
     notes: list[str] = []
 
@@ -252,6 +275,7 @@ class JobStyle(BaseModel):
     name: str
     weight: float
     built_in: bool
+    learned: bool = Field(description="whether it is a style file")
 
 
 class JobResponse(BaseModel):
@@ -267,7 +291,7 @@ class JobResponse(BaseModel):
     created: str
     started: str | None
     finished: str | None
-    content: JobContent
+    content: JobContent | None = Field(description="the photo or film; null for a training")
     styles: list[JobStyle]
     mask: bool
     recipe: StoredRecipe
@@ -279,7 +303,9 @@ class JobResponse(BaseModel):
     eta: float | None = Field(description="seconds until it is done, with the queue")
     position: int | None = Field(description="how many jobs are before it in the queue")
     preview: int = Field(description="the number of previews so far")
+    share: float | None = Field(description="the share of a training that is done, 0 to 1")
     result: PictureSize | None
+    style: str | None = Field(description="the name in the library of a style that was learned")
     device: str | None
     notes: list[str]
     error: str | None = Field(description="one sentence, if it failed")

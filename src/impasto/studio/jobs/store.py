@@ -26,13 +26,13 @@ from impasto.studio.jobs.migrations import NewerDatabaseError, migrate
 from impasto.studio.jobs.models import (
     JOB_REQUEST,
     ContentFile,
-    FilmRequest,
     JobContent,
     JobProgress,
     JobRequest,
     JobResponse,
     JobState,
     JobStyle,
+    LearnRequest,
     PictureRequest,
     QueuedProgress,
     RecordState,
@@ -95,19 +95,27 @@ class JobRecord(BaseModel):
         return seconds
 
     @property
-    def is_film(self) -> bool:
-        """Whether the job makes a film."""
-        return isinstance(self.request, FilmRequest)
+    def is_picture(self) -> bool:
+        """Whether the job makes a picture."""
+        return isinstance(self.request, PictureRequest)
 
     @property
     def is_quick(self) -> bool:
         """Whether the job takes so little time that it needn't wait for others."""
-        return not self.is_film and self.request.recipe.is_quick
+        return self.is_picture and self.request.recipe.is_quick
 
     @property
     def is_active(self) -> bool:
         """Whether the job waits or is being painted."""
         return self.state in ACTIVE
+
+    @property
+    def _unit(self) -> Literal["step", "percent"]:
+        """What the steps of the job are."""
+        method = self.request.recipe.method_info
+        if isinstance(self.request, LearnRequest):
+            return "step"
+        return "percent" if method is None else method.unit
 
     def response(self, position: int | None, eta: float | None) -> JobResponse:
         """Return the job as the API shows it.
@@ -116,8 +124,7 @@ class JobRecord(BaseModel):
             position: The number of jobs before it in the queue.
             eta: The seconds until it is done.
         """
-        request, progress = self.request, self.progress
-        method = request.recipe.method_info
+        request, progress, content = self.request, self.progress, self.request.content
         assert self.state != "dropping"
         return JobResponse(
             id=self.id,
@@ -125,20 +132,15 @@ class JobRecord(BaseModel):
             kind=request.kind,
             name=request.name,
             method=request.recipe.method,
-            unit="percent" if method is None else method.unit,
-            can_continue=not self.is_film and request.recipe.can_continue,
+            unit=self._unit,
+            can_continue=self.is_picture and request.recipe.can_continue,
             created=_timestamp(self.created),
             started=_optional_timestamp(self.started),
             finished=_optional_timestamp(self.finished),
-            content=JobContent(
-                name=request.content.name,
-                width=request.content.width,
-                height=request.content.height,
-            ),
-            styles=[
-                JobStyle(name=style.name, weight=style.weight, built_in=style.built_in)
-                for style in request.styles
-            ],
+            content=None
+            if content is None
+            else JobContent(name=content.name, width=content.width, height=content.height),
+            styles=[JobStyle(**style.model_dump(exclude={"file"})) for style in request.styles],
             mask=request.mask is not None,
             recipe=request.recipe,
             step=progress.step,
@@ -149,7 +151,9 @@ class JobRecord(BaseModel):
             eta=eta,
             position=position,
             preview=progress.preview,
+            share=progress.share,
             result=progress.result,
+            style=progress.style,
             device=progress.device,
             notes=progress.notes,
             error=self.error,

@@ -2,6 +2,7 @@
 
 import { postForm } from "./api.js";
 import { byId, clearError, say, showError } from "./messages.js";
+import { isStyleFile } from "./own-style.js";
 import { usePhoto } from "./photo.js";
 import { fromRecipe } from "./recipe.js";
 import { set, state } from "./state.js";
@@ -46,8 +47,10 @@ function missing({ content, styles = [] }) {
 
 /** Take files in. @param {File[]} files @param {boolean} asStyles they came to the styles */
 async function receive(files, asStyles) {
+  const styleFiles = files.filter(isStyleFile);
+  if (styleFiles.length) await useStyles(styleFiles);
   const images = files.filter(({ type }) => type.startsWith("image/"));
-  if (!files.length) return;
+  if (!files.length || (styleFiles.length && !images.length)) return;
   if (!images.length) {
     const text = `${files[0].name} isn't an image.`;
     showError(asStyles ? "styles-error" : "photo-error", text);

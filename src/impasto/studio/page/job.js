@@ -182,9 +182,9 @@ async function stylesOf(job) {
 /** What is chosen for a job's styles. Those that aren't in the gallery are added to it. */
 async function chosenFrom(styles) {
   const chosen = [];
-  for (const { name, weight, file } of styles) {
+  for (const { name, weight, file, learned } of styles) {
     try {
-      chosen.push({ name: file ? await addStyle(file, name) : name, weight });
+      chosen.push({ name: file ? await addStyle(file, name, learned) : name, weight });
     } catch (error) {
       showPictureError(error);
     }

@@ -22,6 +22,7 @@ const small = document.createElement("canvas");
 /** @type {MediaRecorder | null} */ let recorder = null;
 /** When the pictures that aren't answered yet were taken. */ let sent = [];
 /** When the latest were shown, and how late each was. */ let history = [];
+/** The method that paints, as the studio says. */ let method = "";
 let turn = 0;
 let timer = 0;
 /** What is to send the next picture. */ let frame = 0;
@@ -90,7 +91,7 @@ async function tellStyle() {
   const style = chosenStyle();
   let settings = { style: style.name };
   try {
-    if (style.file) settings = { painting: await base64(style.file) };
+    if (style.file) settings = { painting: await (style.learned ? bytesAsText(style.file) : base64(style.file)) };
   } catch {
     if (!history.length) leave("");
     showError("live-error", `The browser can't read ${style.name}.`);
@@ -106,6 +107,16 @@ async function base64(file) {
   drawScaled(canvas, image, image.width, image.height, PAINTING_PX);
   image.close();
   return canvas.toDataURL("image/png").split(",")[1];
+}
+
+/** The bytes of a style file in base64. */
+function bytesAsText(file) {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.addEventListener("load", () => resolve(reader.result.split(",")[1]));
+    reader.addEventListener("error", () => reject(reader.error));
+    reader.readAsDataURL(file);
+  });
 }
 
 /** With a long side of `most` px at most, and sides that the studio takes. */
@@ -140,7 +151,10 @@ function hear(answer) {
   if (answer.error) {
     if (answer.picture) sent.shift();
     if (answer.error !== "choose a style first") showError("live-error", answer.error);
-  } else if (answer.ready && history.length === 0) {
+    return;
+  }
+  method = answer.method;
+  if (history.length === 0) {
     say("Live.");
     byId("record").disabled = false;
     sendSoon();
@@ -192,7 +206,7 @@ async function show(blob) {
   const span = (now - history[0].now) / 1000;
   const rate = span > 0 ? (history.length - 1) / span : 0;
   const late = history.reduce((sum, each) => sum + each.late, 0) / history.length;
-  byId("figures").textContent = `${rate.toFixed(1)} pictures a second, ${Math.round(late)} ms behind`;
+  byId("figures").textContent = `${rate.toFixed(1)} pictures a second, ${Math.round(late)} ms behind, by the method ${method}`;
   byId("figures").dataset.shown = String(Number(byId("figures").dataset.shown ?? 0) + 1);
 }
 

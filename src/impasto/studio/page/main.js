@@ -8,12 +8,13 @@ import { startIncoming } from "./incoming.js";
 import { jobInAddress, openJob, startJob } from "./job.js";
 import { byId, showError } from "./messages.js";
 import { startPhoto } from "./photo.js";
+import { styleInAddress } from "./picker.js";
 import { startPreview } from "./preview.js";
 import { startProgress } from "./progress.js";
 import { startSettings } from "./settings.js";
 import { startStage } from "./stage.js";
-import { set } from "./state.js";
-import { loadStyles, startStyles } from "./styles.js";
+import { set, state } from "./state.js";
+import { choose, loadStyles, startStyles } from "./styles.js";
 import { startView } from "./view.js";
 
 async function loadSettings() {
@@ -46,6 +47,8 @@ byId("advanced").addEventListener("toggle", async () => {
 
 await ready;
 const id = jobInAddress();
+const wanted = state.styles.find(({ name }) => name === styleInAddress());
 if (id) await openJob(id);
+else if (wanted) choose(wanted.name);
 const { startHistory } = await import("./history.js");
 await Promise.allSettled([startHistory(), showHealth()]);

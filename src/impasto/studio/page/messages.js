@@ -42,9 +42,9 @@ export function showPictureError(error) {
 }
 
 function place({ status, message }) {
-  if (status === 422) return "settings-error";
-  if (status !== 415 && status !== 413) return "job-error";
   const ofStyle = chosenStyles().some(({ file, name }) => file && message.includes(name));
+  if (status === 422) return ofStyle ? "styles-error" : "settings-error";
+  if (status !== 415 && status !== 413) return "job-error";
   return ofStyle ? "styles-error" : "photo-error";
 }
 

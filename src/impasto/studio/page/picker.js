@@ -2,8 +2,9 @@
 
 import { getJson } from "./api.js";
 import { byId, clearError, element, showError } from "./messages.js";
+import { ownStyle } from "./own-style.js";
 
-/** @type {{name: string, title: string, file?: File}} */
+/** @type {import("./state.js").Style | null} */
 let chosen = null;
 
 /** The style that is chosen, if any. */
@@ -32,28 +33,35 @@ function tileOf(style, onChoose) {
 
 async function addOwn(file, onChoose) {
   try {
-    (await createImageBitmap(file)).close();
-  } catch {
-    showError("styles-error", `${file.name} isn't an image that this browser can show; try a JPEG or PNG.`);
-    return;
+    const style = await ownStyle(file, file.name);
+    const tile = tileOf(style, onChoose);
+    byId("gallery").prepend(tile);
+    press(style, tile, onChoose);
+  } catch (error) {
+    showError("styles-error", error.message);
   }
-  const style = { name: file.name, title: file.name, thumbnail: URL.createObjectURL(file), file };
-  const tile = tileOf(style, onChoose);
-  byId("gallery").prepend(tile);
-  press(style, tile, onChoose);
+}
+
+/** The name of the style that the address asks for, as in /live?style=NAME. */
+export function styleInAddress() {
+  return new URLSearchParams(location.search).get("style");
 }
 
 /**
- * Show the gallery. @param {(style: object) => void} onChoose
+ * Show the gallery, with the style chosen that the address names.
+ * @param {(style: object) => void} onChoose
+ * @param {(style: object) => boolean} isOffered whether a style is shown
  */
-export async function startPicker(onChoose) {
+export async function startPicker(onChoose, isOffered = () => true) {
   byId("style-input").addEventListener("change", async ({ target }) => {
     for (const file of target.files) await addOwn(file, onChoose);
     target.value = "";
   });
   try {
     const { styles } = await getJson("/v1/styles");
-    byId("gallery").replaceChildren(...styles.map((style) => tileOf(style, onChoose)));
+    byId("gallery").replaceChildren(...styles.filter(isOffered).map((style) => tileOf(style, onChoose)));
+    const wanted = styleInAddress();
+    [...byId("gallery").children].find((tile) => tile.dataset.style === wanted)?.click();
   } catch (error) {
     showError("styles-error", error.message);
   }

@@ -5,9 +5,12 @@ import { chosenStyles, state } from "./state.js";
 /** Long side of the preview, px: small enough for a second or two on two cores. */
 const PREVIEW_SIZE = 512;
 
-/** Is a chosen style one that only some methods know? */
-export function hasFixedStyle() {
-  return chosenStyles().some(({ kind }) => kind === "style");
+/** What a method must take for each kind of style. */
+const NEEDED = { painting: "style_images", learned: "learned_styles", style: "built_in_styles" };
+
+/** The kind of the chosen styles, if networks have learned them: only some methods know these. */
+export function fixedKind() {
+  return chosenStyles().find(({ kind }) => kind && kind !== "painting")?.kind;
 }
 
 /** What is known of a preset's method. */
@@ -16,15 +19,21 @@ function methodOf(preset) {
   return state.methods.find((method) => method.name === name);
 }
 
-/** Can a preset's method paint the chosen styles? */
-export function isUsable(preset) {
-  return !hasFixedStyle() || Boolean(methodOf(preset)?.built_in_styles);
+/** Does a method take a style? A bundled painting stands for the network that has learned it, too. */
+function takes(method, { kind, learned }) {
+  return method[NEEDED[kind]] || (learned && method.learned_styles);
 }
 
-/** The preset in force: a fixed style needs a method that knows it. */
+/** Can a preset's method paint the chosen styles? */
+export function isUsable(preset) {
+  const method = methodOf(preset);
+  return !method || chosenStyles().every((style) => !style.kind || takes(method, style));
+}
+
+/** The preset in force: that of a method which takes the chosen styles. */
 export function activePreset() {
   if (isUsable(state.preset)) return state.preset;
-  return state.methods.find((method) => method.built_in_styles)?.preset ?? state.preset;
+  return state.methods.find(({ preset }) => isUsable(preset))?.preset ?? state.preset;
 }
 
 /** Has the method of a preset a setting? */

@@ -1,7 +1,7 @@
 /** The settings beside the picture: detail, strength, stroke size, colours and size. */
 
 import { byId } from "./messages.js";
-import { activePreset, hasFixedStyle, isUsable, value, withChange } from "./recipe.js";
+import { activePreset, fixedKind, isUsable, value, withChange } from "./recipe.js";
 import { set, state, watch } from "./state.js";
 
 /** The setting behind each control. */
@@ -37,8 +37,8 @@ function show() {
 
 function showNote() {
   const preset = state.presets.find(({ name }) => name === activePreset());
-  byId("detail-note").textContent = hasFixedStyle()
-    ? "The chosen style is built in: only a method that knows it can paint it."
+  byId("detail-note").textContent = fixedKind()
+    ? `A network has learned the chosen style: the method ${preset?.recipe.method} paints it.`
     : capitalized(preset?.about ?? "");
 }
 

@@ -3,7 +3,8 @@
  * that whoever shows a part of it hears of the change, whoever made it.
  *
  * @typedef {{file: Blob, name: string, url: string, small: Blob, width: number, height: number}} Photo
- * @typedef {{name: string, title: string, kind: "painting" | "style", thumbnail: string, file?: Blob}} Style
+ * @typedef {{name: string, title: string, kind: "painting" | "learned" | "style", learned: boolean,
+ *   thumbnail: string, file?: Blob}} Style
  * @typedef {{name: string, weight: number}} Chosen
  */
 
@@ -16,7 +17,8 @@ export const state = {
   /** @type {Blob | null} a PNG, white where to paint */ mask: null,
   /** @type {object | null} the job on the stage, as docs/rest.md shows it */ job: null,
   /** @type {{name: string, about: string, recipe: object}[]} */ presets: [],
-  /** @type {{name: string, preset: string, settings: string[], built_in_styles: boolean, quick: boolean}[]} */ methods: [],
+  /** @type {{name: string, preset: string, settings: string[], style_images: boolean,
+   learned_styles: boolean, built_in_styles: boolean, quick: boolean}[]} */ methods: [],
   /** @type {Record<string, object>} the properties of the recipe's JSON Schema */ schema: {},
 };
 

@@ -2,7 +2,8 @@
 
 import { getJson } from "./api.js";
 import { byId, clearError, element, showError } from "./messages.js";
-import { hasFixedStyle } from "./recipe.js";
+import { isStyleFile, ownStyle } from "./own-style.js";
+import { fixedKind } from "./recipe.js";
 import { chosenStyles, set, state, watch } from "./state.js";
 
 /** How many blend. */
@@ -19,22 +20,18 @@ export async function loadStyles() {
 }
 
 /**
- * Add an image of one's own to the gallery, unless it is there. Throws a sentence.
+ * Add an image or a style file of one's own to the gallery, unless it is there. Throws a sentence.
  * @returns {Promise<string>} its name there: another image of that name keeps it
  */
-export async function addStyle(file, name = file.name || "pasted.png") {
-  try {
-    (await createImageBitmap(file)).close();
-  } catch {
-    throw new Error(`${name} isn't an image that this browser can show; try a JPEG or PNG.`);
-  }
+export async function addStyle(file, name = file.name || "pasted.png", learned = isStyleFile({ name })) {
+  const own = await ownStyle(file, name, learned);
   for (let number = 1; ; number++) {
     const free = number === 1 ? name : numbered(name, number);
     const known = state.styles.find((style) => style.name === free);
     if (known && !(await isSame(known.file, file))) continue;
     if (!known) {
-      const own = { name: free, title: free, kind: "painting", thumbnail: URL.createObjectURL(file), file };
-      set({ styles: [own, ...state.styles] });
+      const title = free === name ? own.title : free;
+      set({ styles: [{ ...own, name: free, title }, ...state.styles] });
     }
     return free;
   }
@@ -69,14 +66,19 @@ export async function useStyles(files) {
   }
 }
 
-/** Choose a style, or give it up. A fixed style stands alone: it can't be blended with others. */
-function choose(name) {
+/** Do a style and the chosen ones blend? A style of the quick method stands alone. */
+function blends({ kind }) {
+  return kind !== "style" && state.chosen.length > 0 && kind === (fixedKind() ?? "painting");
+}
+
+/** Choose a style, or give it up. */
+export function choose(name) {
   clearError("styles-error");
   const style = state.styles.find((known) => known.name === name);
   const without = state.chosen.filter((chosen) => chosen.name !== name);
   const added = { name, weight: 1 };
   if (without.length < state.chosen.length) set({ chosen: without });
-  else if (style.kind === "style" || hasFixedStyle()) set({ chosen: [added] });
+  else if (!blends(style)) set({ chosen: [added] });
   else if (without.length < MOST) set({ chosen: [...without, added] });
   else showError("styles-error", `${MOST} styles blend at most; take one away first.`);
 }
@@ -142,11 +144,12 @@ function setWeight(name, weight) {
 }
 
 function showNote() {
-  byId("styles-note").textContent = hasFixedStyle()
-    ? "A style of the quick method: it can't be blended, and Instant is its only detail."
-    : state.chosen.length
-      ? "Add up to four; they blend by weight."
-      : "Choose a painting. Up to four blend.";
+  const blend = state.chosen.length ? "Add up to four; they blend by weight." : "Choose a painting. Up to four blend.";
+  const notes = {
+    style: "A style of the quick method: it can't be blended, and Instant is its only detail.",
+    learned: "A network has learned this style, and paints it in one pass. Up to four such styles blend.",
+  };
+  byId("styles-note").textContent = notes[fixedKind()] ?? blend;
 }
 
 /** Wire the search box and the upload. */

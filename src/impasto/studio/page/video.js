@@ -1,6 +1,7 @@
 /** A film, sent to be painted; frames appear as they are done, then the film can be played. */
 
 import { getJson, jobPath, postForm, postJson } from "./api.js";
+import { follow } from "./follow.js";
 import { byId, clearError, duration, say, showError } from "./messages.js";
 import { chosenStyle, startPicker, startSlider } from "./picker.js";
 
@@ -46,24 +47,8 @@ function begin(made) {
   job = made;
   history.replaceState(null, "", `#job=${job.id}`);
   show();
-  follow();
-}
-
-function follow() {
   events?.close();
-  const source = (events = new EventSource(jobPath(job.id, "/events")));
-  source.addEventListener("progress", ({ data }) => update({ state: "running", ...JSON.parse(data) }));
-  source.addEventListener("queued", ({ data }) => update(JSON.parse(data)));
-  for (const end of ["done", "stopped", "failed"]) {
-    source.addEventListener(end, ({ data }) => {
-      source.close();
-      update(JSON.parse(data));
-    });
-  }
-  source.addEventListener("error", () => {
-    if (isActive()) say("Connection lost, trying again…");
-    else source.close();
-  });
+  events = follow(job.id, update, isActive);
 }
 
 function isActive() {
@@ -85,7 +70,9 @@ function show(newPicture = true) {
   byId("invitation").hidden = true;
   const left = active && job.eta ? `, about ${duration(job.eta)} left` : "";
   const speed = job.seconds && job.step ? `, ${(job.step / job.seconds).toFixed(1)} a second` : "";
-  byId("progress-text").textContent = job.step ? `Frame ${job.step} of ${job.steps}${speed}${left}` : "";
+  byId("progress-text").textContent = job.step
+    ? `Frame ${job.step} of ${job.steps}${speed}${left}, by the method ${job.method}`
+    : "";
   const words = {
     queued: "Queued.",
     running: "Painting.",

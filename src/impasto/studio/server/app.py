@@ -18,7 +18,7 @@ from impasto.studio.jobs.models import QueuedProgress, StepProgress
 from impasto.studio.server import problems
 from impasto.studio.server.context import Studio
 from impasto.studio.server.guard import Guard
-from impasto.studio.server.routes import films, jobs, knowledge, live, pictures
+from impasto.studio.server.routes import films, jobs, knowledge, learning, live, pictures
 from impasto.studio.server.settings import Settings, prepare_data_folder
 
 PAGE = Path(str(resources.files("impasto.studio") / "page"))
@@ -73,7 +73,7 @@ def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
     )
     app.add_middleware(Guard, settings=settings)
     problems.install(app)
-    for part in (jobs, pictures, films, live, knowledge):
+    for part in (jobs, pictures, films, learning, live, knowledge):
         app.include_router(part.router, prefix="/v1")
 
     @app.get("/", include_in_schema=False)
@@ -87,6 +87,10 @@ def create_app(settings: Settings, inherited: tuple[int, ...] = ()) -> FastAPI:
     @app.get("/video", include_in_schema=False)
     async def video_page() -> FileResponse:
         return FileResponse(PAGE / "video.html", headers={"Cache-Control": "no-cache"})
+
+    @app.get("/learn", include_in_schema=False)
+    async def learn_page() -> FileResponse:
+        return FileResponse(PAGE / "learn.html", headers={"Cache-Control": "no-cache"})
 
     @app.get("/v1/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException
 
 from impasto.images.limits import Limits
 from impasto.studio.jobs.errors import ProblemError
-from impasto.studio.jobs.models import JobRequest, JobResponse
+from impasto.studio.jobs.models import JobRequest, JobResponse, PictureRequest
 from impasto.studio.jobs.store import ACTIVE, JobRecord, Store
 from impasto.studio.server import problems
 from impasto.studio.server.broadcast import Broadcast
@@ -150,18 +150,18 @@ class Studio:
             self.pool.dispatch()
         except sqlite3.OperationalError:  # it is queued; ``maintain`` dispatches again
             log.exception("%s waits", job.id)
-        if not job.is_quick and not job.is_film:
-            task = asyncio.create_task(self._estimate(job))
+        if isinstance(request, PictureRequest) and not job.is_quick:
+            task = asyncio.create_task(self._estimate(job, request))
             self.background.add(task)
             task.add_done_callback(self.background.discard)
         response.headers["Location"] = f"/v1/jobs/{job.id}"
         return self.pool.response(self.job(job.id))
 
-    async def _estimate(self, job: JobRecord) -> None:
+    async def _estimate(self, job: JobRecord, request: PictureRequest) -> None:
         """Add the expected duration to a job."""
-        content = job.request.content
+        content = request.content
         with contextlib.suppress(ProblemError):
-            estimate = await self.pool.estimate(job.request.recipe, content.width, content.height)
+            estimate = await self.pool.estimate(request.recipe, content.width, content.height)
             if (current := self.store.get(job.id)) is not None:
                 current.progress.estimate = estimate.seconds
                 self.store.save(current)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from impasto.settings.recipe import MAX_SIZE_PX
 from impasto.studio.jobs.models import JobResponse, JsonObject, StoredRecipe
 from impasto.studio.server.problems import Responses
+from impasto.styles.catalogue import Origin
 
 
 def content(*media_types: str) -> Responses:
@@ -32,19 +33,23 @@ class EstimateRequest(BaseModel):
     height: int = Field(ge=32, le=MAX_SIZE_PX)
 
 
-class StyleInfo(BaseModel):
-    """A built-in painting, or a style that a network knows."""
+class StyleDescription(BaseModel):
+    """A style that can be given by its name."""
 
     name: str
     title: str
-    kind: Literal["painting", "style"]
+    kind: Literal["painting", "learned", "style"] = Field(
+        description="a painting, a style file, or a style of the method instant"
+    )
+    origin: Origin = Field(description="the user's library, bundled, or of the method instant")
+    learned: bool = Field(description="whether the method learned has a network for it")
     thumbnail: str = Field(description="the address of a JPEG")
 
 
 class StyleList(BaseModel):
-    """All built-in paintings and styles."""
+    """All styles: the user's, the bundled, and the built-in ones."""
 
-    styles: list[StyleInfo]
+    styles: list[StyleDescription]
 
 
 class ExampleInfo(BaseModel):
@@ -81,6 +86,8 @@ class MethodDescription(BaseModel):
     summary: str
     preset: str = Field(description="the preset that its settings start from")
     settings: list[str] = Field(description="the settings that it has")
+    style_images: bool = Field(description="whether it takes paintings")
+    learned_styles: bool = Field(description="whether it takes style files")
     built_in_styles: bool = Field(description="whether it knows the built-in styles")
     quick: bool = Field(description="whether it paints its own previews")
 

@@ -17,8 +17,8 @@ from impasto.images.limits import Limits
 from impasto.images.opening import open_image
 from impasto.images.picture import Picture
 from impasto.images.read import read
+from impasto.library import api
 from impasto.live.stylist import ORDERS, Stylist, number, setting
-from impasto.networks import styles
 from impasto.studio.jobs.limits import UPLOADS
 from impasto.studio.jobs.models import JsonObject
 from impasto.studio.workers.protocol import (
@@ -31,7 +31,8 @@ from impasto.studio.workers.protocol import (
     encode_message,
     read_frame,
 )
-from impasto.styles import bundled
+from impasto.styles import catalogue
+from impasto.styles.style_file import is_style_file
 
 LIVE = Limits(max_megapixels=4)
 LIVE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP")
@@ -53,6 +54,7 @@ class LiveSession:
 
     def __init__(self) -> None:
         self.stylist: Stylist | None = None
+        self.method = ""
 
     def apply(self, wanted: LiveSettings) -> LiveReady:
         """Apply settings.
@@ -77,7 +79,9 @@ class LiveSession:
         if settings:
             self.stylist.change(**settings)
         self.stylist.rate = rate or self.stylist.rate
-        return LiveReady()
+        if style is not None:
+            self.method, _ = api.in_one_pass(style)
+        return LiveReady(method=self.method)
 
     def paint(self, data: bytes) -> bytes:
         """Return an encoded picture, painted, as a JPEG.
@@ -122,24 +126,25 @@ def _check_live_picture(data: bytes) -> None:
             raise ImageError(f"a live picture needs at least {MIN_SIDE_PX} px a side")
 
 
-def _style(given: JsonObject) -> str | Path | Picture:
+def _style(given: JsonObject) -> str | Path | Picture | bytes:
     """Return the style that settings choose.
 
-    A built-in style or painting is chosen by name, another painting is sent in base64. A name never
-    names a file.
+    A style is chosen by name, or a painting or a style file is sent in base64. A name never names a
+    file.
     """
     if "painting" in given:
         try:
             data = base64.b64decode(str(given["painting"]), validate=True)
         except ValueError:
             raise ImageError("the painting should be a picture in base64") from None
+        if is_style_file(data):
+            return data
         return read(data, limits=UPLOADS, name="the painting", needed_side=lambda *_: PAINTING_PX)
     name = str(given["style"])
-    if name in styles.NAMES:
-        return name
-    if name in bundled.paintings():
-        return bundled.paintings()[name]
-    raise RecipeError(f"there is no style {name!r:.40}")
+    found = next((entry for entry in catalogue.entries() if entry.name == name), None)
+    if found is None:
+        raise RecipeError(f"there is no style {name!r:.40}")
+    return found.painting or found.file or name
 
 
 def main() -> None:

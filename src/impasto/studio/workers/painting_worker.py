@@ -32,10 +32,13 @@ from impasto.base.errors import (
     bug,
 )
 from impasto.images.picture import Picture
+from impasto.learning.start import start_file
 from impasto.library import api
 from impasto.networks.kernels import selection
 from impasto.runs.progress import last
-from impasto.studio.jobs.models import PREVIEW_METHOD, EstimateResponse, FilmRequest
+from impasto.settings.methods import METHODS
+from impasto.studio.jobs.models import PREVIEW_METHOD, EstimateResponse, FilmRequest, LearnRequest
+from impasto.studio.workers.learn_job import LearnJob
 from impasto.studio.workers.picture_job import PictureJob, prepare_job, run_whole
 from impasto.studio.workers.protocol import (
     DropOrder,
@@ -77,7 +80,7 @@ class PaintingWorker:
         self.output = os.fdopen(os.dup(1), "wb")
         os.dup2(2, 1)
         self.orders: queue.Queue[PaintingOrder | None] = queue.Queue()
-        self.current_job: PictureJob | FilmJob | None = None
+        self.current_job: PictureJob | FilmJob | LearnJob | None = None
 
     def send(self, event: PaintingEvent) -> None:
         """Send an event to the server."""
@@ -143,6 +146,8 @@ class PaintingWorker:
             from impasto.studio.workers.film_job import FilmJob  # noqa: PLC0415, OpenCV
 
             self.current_job = FilmJob(order, request, self.send)
+        elif isinstance(request, LearnRequest):
+            self.current_job = LearnJob(order, request, self.send)
         elif request.recipe.is_quick:
             run_whole(order, request, self.send)
         else:
@@ -180,7 +185,9 @@ def stylize(query: StylizeQuery) -> StylizeAnswer:
 def estimate(query: EstimateQuery) -> EstimateAnswer:
     """Estimate the size, the time and the memory of a picture."""
     photo = Picture.probe(query.width, query.height)
-    job = api.prepare(photo, Picture.probe(256, 256), recipe=query.recipe.settings())
+    takes_images = METHODS[query.recipe.method].accepts.style_images
+    style = Picture.probe(256, 256) if takes_images else start_file("fast")
+    job = api.prepare(photo, style, recipe=query.recipe.settings())
     found = api.estimate(job)
     return EstimateAnswer(
         ticket=query.ticket,

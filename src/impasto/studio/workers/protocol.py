@@ -289,6 +289,8 @@ class LiveReady(BaseModel):
     """The settings have been accepted."""
 
     type: Literal["ready"] = "ready"
+    method: str
+    """The method that paints the pictures."""
 
 
 class LiveError(BaseModel):

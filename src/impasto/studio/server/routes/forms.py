@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
-from impasto.studio.jobs import uploads
+from impasto.learning.settings import LearnSettings
+from impasto.studio.jobs import style_uploads
 from impasto.studio.jobs.models import FilmSettings, JsonObject
 
 FILE: JsonObject = {"type": "string", "format": "binary"}
+WEIGHTS: JsonObject = {"type": "string", "description": "as in 1,0.5"}
 
 
 def _form(required: list[JsonValue], **fields: JsonObject) -> JsonObject:
@@ -17,16 +19,20 @@ def _form(required: list[JsonValue], **fields: JsonObject) -> JsonObject:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def _styles(description: str) -> JsonObject:
+    """Return the description of the field ``styles``."""
+    return {
+        "type": "array",
+        "maxItems": style_uploads.MAX_STYLES,
+        "items": FILE,
+        "description": description,
+    }
+
+
 def _job_form(file: str, **others: JsonObject) -> JsonObject:
     """Return the description of a form with that file, styles, and other fields."""
-    styles: JsonObject = {
-        "type": "array",
-        "maxItems": uploads.MAX_STYLES,
-        "items": FILE,
-        "description": "files, or names of built-in ones",
-    }
-    weights: JsonObject = {"type": "string", "description": "as in 1,0.5"}
-    return _form([file, "styles"], **{file: FILE}, styles=styles, weights=weights, **others)
+    styles = _styles("paintings or style files, or names of styles")
+    return _form([file, "styles"], **{file: FILE}, styles=styles, weights=WEIGHTS, **others)
 
 
 FORM = _job_form(
@@ -37,6 +43,16 @@ FILM_FORM = _job_form(
     settings={
         "type": "string",
         "description": f"a JSON object: {', '.join(FilmSettings.model_fields)}",
+    },
+)
+LEARN_FORM = _form(
+    ["styles"],
+    styles=_styles("paintings, or names of bundled ones"),
+    weights=WEIGHTS,
+    name={"type": "string", "description": "the name of the style"},
+    settings={
+        "type": "string",
+        "description": f"a JSON object: {', '.join(LearnSettings.model_fields)}",
     },
 )
 PICTURE_FORM = _form(["picture"], picture=FILE)

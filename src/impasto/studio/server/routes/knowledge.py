@@ -7,6 +7,7 @@ import shutil
 from contextlib import suppress
 from importlib.metadata import version
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Request, Response
 from fastapi.responses import FileResponse
@@ -14,11 +15,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from impasto.base.errors import RecipeError
 from impasto.images import metadata
-from impasto.networks import styles
 from impasto.settings import recipe_files
 from impasto.settings.build import build
 from impasto.settings.methods import METHODS, settings_schema
-from impasto.studio.jobs import gallery, uploads
+from impasto.studio.jobs import gallery, image_uploads, uploads
 from impasto.studio.jobs.errors import ProblemError
 from impasto.studio.jobs.models import EstimateResponse, StoredRecipe, is_quick
 from impasto.studio.jobs.store import ACTIVE, FINISHED
@@ -35,12 +35,13 @@ from impasto.studio.server.responses import (
     PresetList,
     RecipeInside,
     RecipeSchema,
-    StyleInfo,
+    StyleDescription,
     StyleList,
     content,
 )
 from impasto.studio.server.routes.forms import PICTURE_FORM
-from impasto.styles import bundled
+from impasto.styles import bundled, catalogue
+from impasto.styles.catalogue import StyleEntry
 
 EXAMPLE_TYPES = ("image/jpeg", "image/png", "image/webp")
 TEXT: problems.Responses = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
@@ -61,22 +62,28 @@ async def estimate(
 
 @router.get("/styles")
 async def all_styles() -> StyleList:
-    """Return the built-in paintings, and the styles of the method instant."""
-    kinds: dict[str, Literal["painting", "style"]] = {
-        **dict.fromkeys(bundled.paintings(), "painting"),
-        **dict.fromkeys(styles.NAMES, "style"),
-    }
+    """Return the styles of the user's library, the bundled paintings, and the built-in styles."""
+    entries = await asyncio.to_thread(catalogue.entries)
     return StyleList(
         styles=[
-            StyleInfo(
-                name=name,
-                title=bundled.title(name),
-                kind=kind,
-                thumbnail=f"/v1/styles/{name}/thumbnail",
+            StyleDescription(
+                name=entry.name,
+                title=entry.title,
+                kind=_kind(entry),
+                origin=entry.origin,
+                learned=entry.file is not None,
+                thumbnail=f"/v1/styles/{quote(entry.name)}/thumbnail",
             )
-            for name, kind in kinds.items()
+            for entry in entries
         ]
     )
+
+
+def _kind(entry: StyleEntry) -> Literal["painting", "learned", "style"]:
+    """Return what a style is to the methods."""
+    if entry.painting is not None:
+        return "painting"
+    return "style" if entry.file is None else "learned"
 
 
 @router.get(
@@ -89,7 +96,8 @@ async def thumbnail(name: str) -> Response:
     data = await asyncio.to_thread(gallery.thumbnail, name)
     if data is None:
         raise ProblemError(404, f"there is no style {name!r:.40}")
-    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "max-age=86400"})
+    # A style of the user's library may be replaced by another one of its name.
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/examples")
@@ -133,6 +141,8 @@ async def recipe_schema() -> RecipeSchema:
             summary=method.summary,
             preset=method.preset,
             settings=list(method.settings.model_fields),
+            style_images=method.accepts.style_images,
+            learned_styles=method.accepts.learned_styles,
             built_in_styles=method.accepts.built_in_styles,
             quick=is_quick(method),
         )
@@ -149,7 +159,7 @@ async def recipe_inside(request: Request) -> RecipeInside:
     picture = form.get("picture")
     if picture is None or isinstance(picture, str):
         raise ProblemError(422, "there is no picture: send it as the file picture")
-    uploads.check_bytes(picture, studio.settings.limits)
+    image_uploads.check_bytes(picture, studio.settings.limits)
     try:
         note = await asyncio.to_thread(metadata.note_in, picture.file, "that picture")
         check_unicode(note)

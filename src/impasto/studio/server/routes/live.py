@@ -191,8 +191,8 @@ class _SocketRelay:
                 await self.socket.send_bytes(frame.payload)
                 continue
             match decode_live_event(frame):
-                case LiveReady():
-                    await self.socket.send_json({"ready": True})
+                case LiveReady(method=method):
+                    await self.socket.send_json({"ready": True, "method": method})
                 case LiveError(error=sentence, picture=is_picture):
                     self.pending_pictures -= is_picture
                     await self.socket.send_json({"error": sentence, "picture": is_picture})

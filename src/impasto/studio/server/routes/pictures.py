@@ -16,8 +16,9 @@ from fastapi.responses import FileResponse, Response
 
 from impasto.images.write import Format
 from impasto.settings.recipe import MAX_SIZE_PX
-from impasto.studio.jobs import uploads
+from impasto.studio.jobs import style_uploads, uploads
 from impasto.studio.jobs.errors import ProblemError
+from impasto.studio.jobs.models import FilmRequest, LearnRequest
 from impasto.studio.jobs.results import MEDIA_TYPES, converted
 from impasto.studio.jobs.store import FINISHED, NEW_PREFIX, JobRecord
 from impasto.studio.server import problems
@@ -28,7 +29,8 @@ from impasto.studio.server.routes.forms import FORM
 router = APIRouter(tags=["pictures"])
 
 PREVIEW = {**content("image/jpeg"), **problems.responses(404)}
-RESULT = {**content(*MEDIA_TYPES.values(), "video/mp4"), **problems.responses(404, 409)}
+STYLE_TYPE = "application/octet-stream"
+RESULT = {**content(*MEDIA_TYPES.values(), "video/mp4", STYLE_TYPE), **problems.responses(404, 409)}
 UPLOADED = {**content("application/octet-stream"), **problems.responses(404)}
 STYLIZED = {**content(*MEDIA_TYPES.values()), **problems.responses(415, 429)}
 
@@ -50,11 +52,13 @@ async def result(
     metadata: bool = True,
     download: bool = False,
 ) -> Response:
-    """Return the finished picture, or film."""
+    """Return the finished picture, film or style file."""
     studio = studio_of(request)
     job = studio.job(id)
-    if job.is_film:
-        return _film(studio, job, download=download)
+    if isinstance(job.request, FilmRequest):
+        return _result_file(studio, job, "film", "mp4", "video/mp4", download=download)
+    if isinstance(job.request, LearnRequest):
+        return _result_file(studio, job, "style", "style", STYLE_TYPE, download=download)
     path = studio.store.folder_of(job) / "result.png"
     if job.state not in FINISHED or not path.exists():
         raise ProblemError(409, f"there is no picture yet: the job is {job.state}")
@@ -68,14 +72,17 @@ async def result(
     return Response(data, media_type=MEDIA_TYPES[format], headers=headers)
 
 
-def _film(studio: Studio, job: JobRecord, *, download: bool) -> Response:
-    path = studio.store.folder_of(job) / "result.mp4"
+def _result_file(
+    studio: Studio, job: JobRecord, what: str, suffix: str, media_type: str, *, download: bool
+) -> Response:
+    """Return the result of a job that doesn't make a picture."""
+    path = studio.store.folder_of(job) / f"result.{suffix}"
     if job.state not in FINISHED or not path.exists():
-        raise ProblemError(409, f"there is no film yet: the job is {job.state}")
+        raise ProblemError(409, f"there is no {what} yet: the job is {job.state}")
     headers = dict(IMMUTABLE)
     if download:
-        headers["Content-Disposition"] = _attachment(f"{job.request.name}.mp4")
-    return FileResponse(path, media_type="video/mp4", headers=headers)
+        headers["Content-Disposition"] = _attachment(f"{job.request.name}.{suffix}")
+    return FileResponse(path, media_type=media_type, headers=headers)
 
 
 @router.get("/jobs/{id}/content", response_class=FileResponse, responses=UPLOADED)
@@ -86,7 +93,9 @@ async def content_image(request: Request, id: str) -> FileResponse:
 
 @router.get("/jobs/{id}/styles/{index}", response_class=FileResponse, responses=UPLOADED)
 async def style_image(
-    request: Request, id: str, index: Annotated[int, PathParameter(ge=0, lt=uploads.MAX_STYLES)]
+    request: Request,
+    id: str,
+    index: Annotated[int, PathParameter(ge=0, lt=style_uploads.MAX_STYLES)],
 ) -> FileResponse:
     """Return a painting that it is made from, counted from 0."""
     return _uploaded(studio_of(request), id, f"style-{index}")
