@@ -36,7 +36,7 @@ LOOK: Mapping[str, Any] = {
     "figures": 1,
     "style_loss": {"w2": 1, "swd": 1},
     "style_goal": 0.15,
-    "content_weight": 0.06,
+    "content_weight": 0.08,
 }
 """The look from which a training starts by default: that of the preset ``studio``, with more weight
 on large shapes. A network can't copy things that a painting shows into a photo, as an optimisation
