@@ -12,6 +12,7 @@ of the artwork, (x, y) in px.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -206,7 +207,7 @@ def _score(target: np.ndarray, source: np.ndarray, warp: np.ndarray) -> float:
     share = float(inside.mean())
     if share < 0.3:
         return 0.0
-    return _correlation(target[inside], moved[inside]) * share**0.5
+    return _correlation(target[inside], moved[inside]) * math.sqrt(share)
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
@@ -234,7 +235,7 @@ def _edge_picture(image: np.ndarray) -> np.ndarray:
 
 def _matched(photo: np.ndarray, artwork: np.ndarray) -> Iterator[np.ndarray]:
     """Yield a similarity and a homography from matches of SIFT features of grey images."""
-    sift = cv2.SIFT_create(FEATURES)
+    sift = cv2.SIFT.create(FEATURES)
     (points, described), (others, other_described) = (
         sift.detectAndCompute(image, None) for image in (photo, artwork)
     )
