@@ -52,7 +52,7 @@ does, so nothing needs to be left out. Chosen by eye and by docs/learned-styles.
 PAIR_LOOK: Mapping[str, Any] = {
     "preset": "studio",
     "content_layers": {"block2_conv2": 1, "block3_conv2": 1},
-    "content_weight": 1.0,
+    "content_weight": 0.5,
     "style_layers": {"block1_conv1": 0.3, "block2_conv1": 0.35, "block3_conv1": 0.35},
     "plain_style_layers": {},
     "figures": 1,

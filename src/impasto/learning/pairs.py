@@ -31,7 +31,7 @@ from impasto.runs.job import Job
 DETAIL, MEAN_COLOURS = 5.0, 10.0
 """Weights of the mean absolute differences from the artwork: of the pixels, and of the mean colours
 of small squares. Strokes whose places are chance can only have the right mean colour."""
-TONES = 0.3
+TONES = 0.5
 """Weight of the difference of another photo's picture from the expected mean colours."""
 CYCLE = 6
 """Draws after which the same losses follow. The encoder takes most of the time of a draw, so most
