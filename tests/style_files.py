@@ -14,6 +14,7 @@ from impasto.styles.style_file import StyleInfo, encode
 
 SMALL = NetworkShape(blocks=1, full=4, half=6, quarter=8)
 WHOLE = NetworkShape(blocks=2, full=4, half=6, quarter=8, reads_full_size=True, edge_kernel=9)
+PLAIN = NetworkShape(blocks=1, full=4, half=6, quarter=8, normalised=False)
 
 
 def picture() -> bytes:

@@ -10,7 +10,7 @@ import sys
 import time
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from impasto.styles import style_file
 
@@ -121,9 +121,44 @@ def test_ctrl_c_keeps_the_style(painting, tmp_path):
     assert info_of(tmp_path / "a.style").training["done"]["steps"] > 0
 
 
+@pytest.fixture
+def negative(photo, tmp_path):
+    with Image.open(photo) as image:
+        ImageOps.invert(image).save(tmp_path / "negative.png")
+    return tmp_path / "negative.png"
+
+
+def test_a_pair_becomes_a_style_file_that_paints(impasto, photo, negative, tmp_path):
+    learned = impasto(
+        "learn", "--pair", photo, negative, "-o", "mine.style", *QUICK, "--preview", "sheet.png"
+    )
+    assert (learned.code, learned.out) == (0, "mine.style\n")
+    assert "negative.png fits" in learned.err
+    assert info_of(tmp_path / "mine.style").kind == "pair"
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.width > 1000
+    assert impasto(photo, "mine.style", "-o", "out.png").code == 0
+
+
+def test_a_pair_of_different_pictures_leaves_the_style_and_says_so(
+    impasto, photo, painting, tmp_path
+):
+    learned = impasto("learn", "--pair", photo, painting, "-o", "mine.style", *QUICK)
+    assert learned.code == 0
+    assert "painting.png doesn't show what" in learned.err
+    assert info_of(tmp_path / "mine.style").kind == "painting"
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        (("--pair", "photo.png", "nowhere.png"), "nowhere.png: there is no such file"),
+        (("--pair", "nowhere.png", "painting.png"), "nowhere.png: there is no such file"),
+        (("--pair", "photo.png", "tiny.png"), "at least 64 px on each side"),
+        (("--pair", "photo.png", "text.txt"), "text.txt"),
+        (("--pair", "photo.png"), "--pair"),
+        (("painting.png", "--pair", "photo.png", "painting.png"), "either paintings or --pair"),
+        (("--pair", "photo.png", "painting.png", "--resume", "text.txt"), "--resume goes on with"),
         ((), "a painting to learn from is needed"),
         (("nowhere.jpg",), "there is no such file"),
         (("painting.png", "--photos", "nowhere"), "no such folder of photos"),
@@ -142,7 +177,7 @@ def test_ctrl_c_keeps_the_style(painting, tmp_path):
         (("painting.png", "--resume", "text.txt"), "--resume goes on with the paintings"),
     ],
 )  # fmt: skip
-def test_bad_input_is_one_sentence(impasto, painting, tmp_path, arguments, sentence):
+def test_bad_input_is_one_sentence(impasto, photo, painting, tmp_path, arguments, sentence):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.txt").write_text("not an image, and not a checkpoint either")
     Image.new("RGB", (60, 200), "red").save(tmp_path / "tiny.png")

@@ -20,6 +20,8 @@ TOY_ARGUMENTS = {
     " --rounds 1 --sheets sheets",
     "look": "'toy:--steps 2' --only astronaut_pere --size 48 --into look",
     "memory": "--sizes 64 --caps 1",
+    "pairs": "--artists cutout --held-out photos/image.png --size 128 --steps 1 --crop 128"
+    " --into sheets",
     "parity": "--steps 1",
     "poster": "--megapixels 0.01,0.02",
     "precision": "--pairs astronaut --size 48 --steps 1",
@@ -29,7 +31,7 @@ TOY_ARGUMENTS = {
     "video": "--seconds 0.1 --clips cut --paintings 1 --sizes 64x48",
     "winograd": "--size 64x48 --rounds 1",
 }
-NO_BENCHMARKS = {"common", "peer_tutorial"}
+NO_BENCHMARKS = {"artists", "common", "peer_tutorial"}
 """Shared code, and the script that runs in TensorFlow's own environment."""
 
 

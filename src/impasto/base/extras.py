@@ -47,7 +47,7 @@ EXTRAS: dict[ExtraName, Extra] = {
             **_VIDEO,  # the pages for films and live pictures
         },
     ),
-    "video": Extra("films and live pictures", _VIDEO),
+    "video": Extra("films, live pictures and pairs to learn from", _VIDEO),
     "weights": Extra("downloads and Keras weight files", {"httpx": "httpx", "h5py": "h5py"}),
 }
 """The extras of pyproject.toml, without ``all`` and ``dev``."""

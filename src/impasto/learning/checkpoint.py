@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from impasto.base import files
 from impasto.base.errors import CheckpointError, ImpastoError, reason
+from impasto.learning.pairs import Pair
 from impasto.learning.photos import training_photos
 from impasto.learning.settings import LearnSettings
-from impasto.learning.training import Lesson, Mean, TrainingState
+from impasto.learning.training import Lesson, Mean, TrainingState, shape_of
 from impasto.methods.base import method_of
-from impasto.networks.network_shape import SHAPES
 from impasto.runs.job import Job
 from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord
 from impasto.settings.build import validate
 
 VERSION_KEY = "impasto training"
 FORMAT_VERSION = 1
+MIN_PAIR_PX = 32
+"""Shortest side of a pair, px: that of any image."""
 
 
 class _Mean(StrictRecord):
@@ -35,6 +37,24 @@ class _Mean(StrictRecord):
     style: Number
     total: Number
     steadiness: Number
+
+
+class _Pair(StrictRecord):
+    """The fields of a ``Pair``."""
+
+    photo: Tensor
+    artwork: Tensor
+    trust: Tensor
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> _Pair:
+        tensors = self.photo, self.artwork, self.trust
+        size = tuple(self.photo.shape[1:])
+        if [tuple(tensor.shape) for tensor in tensors] != [(3, *size), (3, *size), (1, *size)]:
+            raise ValueError("the images of a pair have different sizes")
+        if not all(tensor.dtype == torch.uint8 for tensor in tensors) or min(size) < MIN_PAIR_PX:
+            raise ValueError("the images of a pair aren't images")
+        return self
 
 
 class _StoredTraining(StrictRecord):
@@ -56,12 +76,14 @@ class _StoredTraining(StrictRecord):
     step: Count
     seconds: Number
     history: list[_Mean]
+    pairs: list[_Pair] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _belongs_together(self) -> _StoredTraining:
         if not self.styles or len(self.styles) != len(self.style_weights):
             raise ValueError("there is not one weight for each style")
-        shape = SHAPES[LearnSettings.model_validate(self.settings).network]
+        network = LearnSettings.model_validate(self.settings).network
+        shape = shape_of(network, has_pairs=bool(self.pairs))
         for tensors in (self.parameters, self.averaged, self.first_moments, self.second_moments):
             sizes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
             if sizes != dict(shape.tensors):
@@ -106,6 +128,7 @@ def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
             "step": state.step,
             "seconds": state.seconds,
             "history": [asdict(mean) for mean in state.history],
+            "pairs": [asdict(pair) for pair in lesson.pairs],
         },
         buffer,
     )
@@ -147,6 +170,7 @@ def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
         content.name,
         content.author,
         content.licence,
+        pairs=tuple(Pair(**dict(pair)) for pair in content.pairs),
     )
 
     def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.images.transfer import as_bytes, channels_last
-from impasto.learning.training import LearnProgress
+from impasto.learning.training import LearnProgress, Lesson
 from impasto.library.api import stylize
 from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.settings.recipe_files import with_paths
@@ -25,6 +25,8 @@ THUMBNAIL_PX = 192
 THUMBNAIL_QUALITY = 80
 PREVIEW_PX = 384
 """Long side of the pictures on a preview sheet, px."""
+MAX_PREVIEW_PAIRS = 3
+"""Pairs on a preview sheet."""
 
 
 def style_bytes(progress: LearnProgress) -> bytes:
@@ -33,6 +35,7 @@ def style_bytes(progress: LearnProgress) -> bytes:
     recipe = with_paths(job.recipe.model_dump(mode="json"), lambda path: Path(path).name)
     info = StyleInfo(
         name=lesson.name,
+        kind="pair" if lesson.pairs else "painting",
         author=lesson.author,
         licence=lesson.licence,
         shape=lesson.shape,
@@ -80,6 +83,8 @@ def thumbnail(rgb: torch.Tensor) -> bytes:
 def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) -> Image.Image:
     """Return a contact sheet: photos that the network hasn't been trained with, and their pictures.
 
+    Above them are the pairs from which it learns, with the aligned artworks and the trust in them.
+
     Args:
         progress: The training.
         photos: The photos, by default the bundled example photos.
@@ -89,10 +94,27 @@ def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) 
     results = [stylize(photo, style, method="learned", size=PREVIEW_PX) for photo in held_out]
     originals = [_image(result.job.content.rgb) for result in results]
     rows = [
+        *_pair_panels(progress.lesson),
         [Panel(image) for image in originals],
         [Panel(result.image) for result in results],
     ]
     return contact_sheet(rows)
+
+
+def _pair_panels(lesson: Lesson) -> list[list[Panel]]:
+    """Return a row for each of the first pairs of a lesson."""
+    rows = []
+    for pair, artwork in zip(lesson.pairs[:MAX_PREVIEW_PAIRS], lesson.job.styles, strict=False):
+        photo, aligned, trust = (_image(part.expand(-1, 3, -1, -1)) for part in pair.as_floats())
+        rows.append(
+            [
+                Panel(photo, "photo"),
+                Panel(_image(artwork.rgb), "artwork"),
+                Panel(aligned, "artwork, aligned"),
+                Panel(trust, f"trust: {pair.trusted_share:.0%}"),
+            ]
+        )
+    return rows
 
 
 def _image(rgb: torch.Tensor) -> Image.Image:

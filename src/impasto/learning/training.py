@@ -1,30 +1,30 @@
 """The training of a network that paints in one style (Johnson et al. 2016).
 
-At each step the network paints a crop of a photo. The objective of the method ``optimize`` compares
-the picture with the crop and the style images, and returns the gradient of the pixels; the network
-learns from it. A second loss asks for the same picture where the crop is shifted by a few pixels, a
-little brighter, or noisy (Ruder et al. 2018), so that films don't flicker.
+At each step the network paints a crop of a photo. A task, such as the objective of the method
+``optimize`` with the style images, compares the picture with what it should be, and returns the
+gradient of the pixels; the network learns from it. A second loss asks for the same picture where
+the crop is shifted by a few pixels, a little brighter, or noisy (Ruder et al. 2018), so that films
+don't flicker.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from impasto.learning.crops import KEPT, MARGIN, Crop, crop_number, random_crop
+from impasto.learning.crops import MARGIN, Crop
+from impasto.learning.pairs import Pair, PairTask
 from impasto.learning.settings import LearnSettings
-from impasto.losses.objective import Losses, Objective
-from impasto.methods.optimize.regions import plain_places, regions_at, suited
-from impasto.methods.optimize.settings import OptimizeSettings
-from impasto.methods.optimize.setup import make_engine
+from impasto.learning.tasks import StyleTask, Task
+from impasto.losses.objective import Losses
 from impasto.networks.learned import initial_parameters, layers_of, paint_to_train
-from impasto.networks.network_shape import SHAPES, NetworkShape
+from impasto.networks.network_shape import SHAPES, NetworkShape, NetworkSize
 from impasto.networks.transformer import Parameters
 from impasto.runs.job import Job
 
@@ -59,6 +59,8 @@ class Lesson:
         author: Who made the style.
         licence: The terms under which the style file may be used.
         start: The parameters from which the training starts; None for random ones.
+        pairs: The pairs of a photo and an artwork, or none to learn from style images alone.
+        notes: Sentences for the user about the images.
     """
 
     settings: LearnSettings
@@ -69,11 +71,13 @@ class Lesson:
     author: str | None = None
     licence: str | None = None
     start: Parameters | None = None
+    pairs: tuple[Pair, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def shape(self) -> NetworkShape:
         """The shape of the network."""
-        return SHAPES[self.settings.network]
+        return shape_of(self.settings.network, has_pairs=bool(self.pairs))
 
     @property
     def device(self) -> torch.device:
@@ -168,9 +172,8 @@ class Training:
     def __init__(self, lesson: Lesson, state: TrainingState) -> None:
         self.lesson, self.state, self.settings = lesson, state, lesson.settings
         self.layers = layers_of(lesson.shape)
-        self.objective = make_objective(lesson.job, self.settings.crop)
+        self.task = make_task(lesson)
         self.batch = self.settings.batch_size(lesson.device.type)
-        self.crops: OrderedDict[int, Crop] = OrderedDict()
         self.recent: deque[tuple[Losses, float]] = deque(maxlen=WINDOW)
         self.budget = self.settings.budget(lesson.device.type)
 
@@ -212,11 +215,10 @@ class Training:
 
     def _learn(self, parameters: Parameters, draw: int) -> tuple[Losses, float]:
         """Add the gradient of one crop to those of the parameters, and return the losses."""
-        crop = self._crop(draw)
+        crop = self.task.crop(draw)
         picture = paint_to_train(self.layers, parameters, crop.inner)
-        self.objective.retarget(crop.targets)
-        self.objective.begin_step(draw)
-        losses, gradient = self.objective.losses_and_gradient(picture.detach().contiguous())
+        pixels = picture.detach().contiguous()
+        losses, gradient = self.task.losses_and_gradient(crop, pixels, draw)
         if not self.settings.steadiness:
             picture.backward(gradient)  # type: ignore[no-untyped-call]
             return losses, 0.0
@@ -237,21 +239,6 @@ class Training:
         view = (crop.shifted(down, right) * brightness + noise.to(crop.image)).clamp(0, 1)
         other = paint_to_train(self.layers, parameters, view)
         return (_overlap(picture, down, right) - _overlap(other, -down, -right)).square().mean()
-
-    def _crop(self, draw: int) -> Crop:
-        """Return the crop that is shown at a draw."""
-        seed = self.settings.seed
-        number = crop_number(draw, seed)
-        if number not in self.crops:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
-            image = random_crop(self.lesson.photos, self.settings.crop, generator)
-            image = image.to(self.lesson.device)
-            crop = Crop(image, {})
-            targets = self.objective.content_targets(crop.inner)
-            self.crops[number] = Crop(image, targets)
-            if len(self.crops) > KEPT:
-                self.crops.popitem(last=False)
-        return self.crops[number]
 
     @torch.no_grad()
     def _update(self, gradients: Mapping[str, Tensor]) -> None:
@@ -304,17 +291,19 @@ class Training:
         return LearnProgress(self.state.step, share, seconds, eta, losses, self.state, self.lesson)
 
 
-def make_objective(job: Job, side: int) -> Objective:
-    """Return the objective of crops of ``side`` px with the styles of a job.
+def shape_of(network: NetworkSize, *, has_pairs: bool) -> NetworkShape:
+    """Return the shape of a network that learns from pairs, or from style images alone.
 
-    The style images have the size that they have beside a whole picture.
+    Normalisation takes the brightness of a photo away, by which an artist chooses tones.
     """
-    engine = make_engine(job)
-    plain = plain_places(job, engine.encoder)
-    recipe = suited(OptimizeSettings.of(job.recipe), plain)
-    regions = regions_at(job, job.content.height, job.content.width, plain)
-    blank = torch.full((1, 3, side, side), 0.5, device=job.device.device)
-    return Objective(engine, recipe, blank, regions)
+    return SHAPES[network].model_copy(update={"normalised": not has_pairs})
+
+
+def make_task(lesson: Lesson) -> Task:
+    """Return what a network learns in a lesson."""
+    if lesson.pairs:
+        return PairTask(lesson.settings, lesson.job, lesson.photos, lesson.pairs)
+    return StyleTask(lesson.settings, lesson.job, lesson.photos)
 
 
 def _overlap(picture: Tensor, down: int, right: int) -> Tensor:

@@ -1,12 +1,14 @@
 """The network of a learned style: a ``StyleTransformer`` that the user trains.
 
 It differs from the pre-trained networks in its number of channels and in its last layer, which
-isn't normalised, so that a picture may be as bright as its photo.
+isn't normalised, so that a picture may be as bright as its photo. A network that isn't normalised
+at all has learned from a pair.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -51,7 +53,10 @@ def layers_of(shape: NetworkShape) -> tuple[Layer, ...]:
             Layer("contract2", 1, stride=2),
         ]
     expand = expanding_layers(edge, normalised=False)
-    return (*contract, *residual_layers(shape.blocks), *expand)
+    layers = (*contract, *residual_layers(shape.blocks), *expand)
+    return tuple(
+        replace(layer, normalised=layer.normalised and shape.normalised) for layer in layers
+    )
 
 
 def initial_parameters(shape: NetworkShape, seed: int) -> Parameters:
@@ -65,6 +70,11 @@ def initial_parameters(shape: NetworkShape, seed: int) -> Parameters:
             parameters[name].normal_(0, deviation, generator=generator)
     layers = layers_of(shape)
     parameters[f"{layers[-1].name}.weight"] *= INITIAL_LAST_WEIGHT
+    if not shape.normalised:
+        for layer in layers:
+            if layer.skip == -1:
+                parameters[f"{layer.name}.weight"] *= INITIAL_RESIDUAL_GAIN
+        return parameters
     gains = [
         torch.full(
             (shape.convolutions[layer.name][0],), INITIAL_RESIDUAL_GAIN if layer.skip == -1 else 1.0

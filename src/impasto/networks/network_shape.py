@@ -25,6 +25,9 @@ class NetworkShape(BaseModel):
         edge_kernel: The size of the first and the last convolution, px.
         reads_full_size: Whether a layer reads the photo at its full size. Otherwise the first
             layer halves it.
+        normalised: Whether the layers but the last are normalised. Instance normalisation takes the
+            brightness and contrast of a whole photo away, so a network that repaints each place by
+            its own brightness has biases instead.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +38,7 @@ class NetworkShape(BaseModel):
     quarter: Channels
     edge_kernel: Literal[3, 5, 9] = 5
     reads_full_size: bool = False
+    normalised: bool = True
 
     @property
     def convolutions(self) -> dict[str, tuple[int, int, int]]:
@@ -64,16 +68,18 @@ class NetworkShape(BaseModel):
     def tensors(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each parameter, by its name.
 
-        The last layer has a bias. The others have a gain and a shift for each channel, all of which
-        are in ``style``: the gains of all layers, then the shifts.
+        Normalised layers have a gain and a shift for each channel, all of which are in ``style``:
+        the gains of all layers, then the shifts. The others have a bias.
         """
         convolutions = self.convolutions
-        *normalised, last = convolutions
+        *inner, last = convolutions
+        normalised = inner if self.normalised else []
         shapes: dict[str, tuple[int, ...]] = {
             f"{name}.weight": (outputs, inputs, kernel, kernel)
             for name, (outputs, inputs, kernel) in convolutions.items()
         }
-        shapes[f"{last}.bias"] = (COLOURS,)
+        for name in [last] if self.normalised else convolutions:
+            shapes[f"{name}.bias"] = (convolutions[name][0],)
         shapes["style"] = (1, 2 * sum(convolutions[name][0] for name in normalised))
         return shapes
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +56,15 @@ def _setting_help(name: str) -> str:
     type=FILE,
     metavar=f"FILE{SUFFIX}",
     help="The style file to write; by default one in your library (impasto styles).",
+)
+@click.option(
+    "--pair",
+    "pairs",
+    type=(str, str),
+    multiple=True,
+    metavar="PHOTO ARTWORK",
+    help="Learn by analogy, from a photo and an artwork that depicts it, instead of from STYLE;"
+    " may be given several times.",
 )
 @click.option("--name", metavar="NAME", help="Name of the style; by default the painting's.")
 @click.option("--author", metavar="TEXT", help="Who made the style; written into the file.")
@@ -129,6 +140,7 @@ def _setting_help(name: str) -> str:
 def learn(
     paintings: tuple[str, ...],
     output: Path | None,
+    pairs: tuple[tuple[str, str], ...],
     name: str | None,
     author: str | None,
     licence: str | None,
@@ -152,18 +164,23 @@ def learn(
     The network then paints photos and films in that style in one pass: impasto photo.jpg
     FILE.style. Several paintings of one artist are blended, with weights as in "a.jpg:0.7".
 
+    With --pair, the network learns how an artist turned a photo into an artwork, and does the same
+    to other photos: impasto learn --pair photo.jpg artwork.jpg -o mine.style
+
     Ctrl-C stops the training and keeps the style file as far as it is.
     """
     limits = Limits(max_megabytes=max_megabytes, max_megapixels=max_megapixels)
     chosen = given(settings)
     with handle_stop_signals() as stop:
         if resume is not None:
-            _check_resume(paintings, photos, preset, recipe, chosen)
-        elif not paintings:
+            _check_resume(paintings, pairs, photos, preset, recipe, chosen)
+        elif paintings and pairs:
+            raise RecipeError("give either paintings or --pair PHOTO ARTWORK to learn from")
+        elif not paintings and not pairs:
             raise RecipeError("a painting to learn from is needed: impasto learn painting.jpg")
         styles = [weighted_style(painting) for painting in paintings]
-        for painting, _ in styles:
-            check_input(painting)
+        for image in (*(painting for painting, _ in styles), *chain(*pairs)):
+            check_input(image)
         for path in filter(None, (output, preview)):
             files.check_writable(path, force=force)
         if checkpoint is not None:
@@ -175,8 +192,12 @@ def learn(
         if resume is not None:
             lesson, state = checkpoints.load(resume, **api.changed_length(chosen))
         else:
-            lesson = api.prepare_lesson(
-                styles,
+            prepare = (
+                partial(api.prepare_pair_lesson, pairs)
+                if pairs
+                else partial(api.prepare_lesson, styles)
+            )
+            lesson = prepare(
                 photos=photos,
                 name=name,
                 author=author,
@@ -268,6 +289,8 @@ def _announce(lesson: Lesson) -> None:
         f"learning {styles} with {len(lesson.photos)} photos, network {lesson.settings.network}",
         err=True,
     )
+    for note in lesson.notes:
+        click.echo(note, err=True)
     click.echo(f"computing on {device.device} in {device.precision} ({device.why})", err=True)
 
 
@@ -351,13 +374,14 @@ def _summary(progress: LearnProgress, written: LearnFiles) -> dict[str, Any]:
 
 def _check_resume(
     paintings: tuple[str, ...],
+    pairs: tuple[tuple[str, str], ...],
     photos: Path | None,
     preset: str | None,
     recipe: Path | None,
     settings: dict[str, Any],
 ) -> None:
     """Raise RecipeError if anything is given that a checkpoint already has."""
-    if paintings or photos or preset or recipe or set(settings) - {"time", "steps"}:
+    if paintings or pairs or photos or preset or recipe or set(settings) - {"time", "steps"}:
         raise RecipeError(
             "--resume goes on with the paintings, photos and settings of the checkpoint; only"
             " --time, --steps and where the files go can be changed"

@@ -1,0 +1,171 @@
+"""Learning from a pair: a photo and an artwork that depicts it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from conftest import PHOTO, ROOT
+from PIL import Image
+
+import impasto
+from impasto.base.errors import RecipeError
+from impasto.learning import api, checkpoint
+from impasto.learning.crops import MARGIN
+from impasto.learning.pairs import (
+    COMPARED_DRAW,
+    CYCLE,
+    UNPAIRED_DRAW,
+    Pair,
+    PairCrop,
+    PairTask,
+    random_pair_crop,
+)
+from impasto.learning.start import start_parameters, without_normalisation
+from impasto.learning.style import preview_sheet, style_bytes
+from impasto.learning.tones import fit_tones
+from impasto.networks.learned import network_of
+from impasto.networks.network_shape import SHAPES
+from impasto.styles.style_file import read_parameters
+
+
+def read(path, size=(96, 72)) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB").resize(size))
+
+
+@pytest.fixture(scope="module")
+def cat() -> np.ndarray:
+    return read(PHOTO)
+
+
+@pytest.fixture(scope="module")
+def cup() -> np.ndarray:
+    return read(ROOT / "examples/photos/coffee.png")
+
+
+def lesson_of(*pairs, **settings):
+    return api.prepare_pair_lesson(
+        pairs, look={"precision": "float32"}, **{"crop": 128, "steps": 30, **settings}
+    )
+
+
+def as_tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image.copy()).permute(2, 0, 1)
+
+
+def pair_of(photo: np.ndarray, artwork: np.ndarray, trust: int = 255) -> Pair:
+    size = photo.shape[:2]
+    trusted = torch.full((1, *size), trust, dtype=torch.uint8)
+    return Pair(as_tensor(photo), as_tensor(artwork), trusted)
+
+
+def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):
+    def error(photo: np.ndarray, style: bytes) -> float:
+        painted = impasto.stylize(photo, style, size=96).image
+        return float(np.abs(np.asarray(painted, float) - (255 - photo)).mean())
+
+    events = api.iterate_lesson(lesson_of((cat, 255 - cat)))
+    before = error(cat, style_bytes(next(events)))
+    *_, end = events
+    learned = style_bytes(end)
+    assert error(cat, learned) < 0.5 * before
+    identity = float(np.abs(cup - (255.0 - cup)).mean())
+    assert error(cup, learned) < 0.5 * identity
+
+
+def test_the_style_file_says_that_it_is_from_a_pair(cat):
+    *_, progress = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=1))
+    info, _ = read_parameters(style_bytes(progress), "it")
+    assert info.kind == "pair"
+    assert not info.shape.normalised
+    sheet = preview_sheet(progress, [cat])
+    assert sheet.height > sheet.width / 4  # two rows of four
+
+
+def test_different_pictures_leave_only_the_style(cat, cup):
+    lesson = lesson_of((cat, 255 - cup))
+    assert lesson.pairs == ()
+    assert lesson.shape.normalised
+    assert "doesn't show what" in lesson.notes[0]
+
+
+def test_one_pair_of_two_fits(cat, cup):
+    lesson = lesson_of((cat, cup), (cup, 255 - cup))
+    assert len(lesson.pairs) == 1
+    assert len(lesson.job.styles) == 2
+    assert "fits" in lesson.notes[0]
+    assert "doesn't show what" in lesson.notes[1]
+
+
+def test_a_crop_has_the_same_place_in_photo_and_artwork(cat):
+    generator = torch.Generator().manual_seed(3)
+    crop = random_pair_crop(pair_of(cat, 255 - cat), 64, generator)
+    assert crop.inner.shape == crop.artwork.shape == (1, 3, 64, 64)
+    assert crop.image.shape[-1] == 64 + 2 * MARGIN
+    assert torch.allclose(crop.inner, 1 - crop.artwork, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def task(cat) -> PairTask:
+    lesson = lesson_of((cat, 255 - cat))
+    return PairTask(lesson.settings, lesson.job, lesson.photos, lesson.pairs)
+
+
+def test_what_is_not_trusted_has_no_gradient(task):
+    crop = task.crop(1)
+    assert isinstance(crop, PairCrop)
+    crop.trust[..., :64] = 0
+    _, gradient = task.losses_and_gradient(crop, torch.full((1, 3, 128, 128), 0.5), 1)
+    assert gradient[..., :64].abs().max() == 0
+    assert gradient[..., 64:].abs().max() > 0
+
+
+@pytest.mark.parametrize("kind", [1, COMPARED_DRAW, UNPAIRED_DRAW])
+def test_the_gradient_lowers_the_losses(task, kind):
+    draw = CYCLE + kind
+    crop, picture = task.crop(draw), torch.rand(1, 3, 128, 128)
+    before, gradient = task.losses_and_gradient(crop, picture, draw)
+    after, _ = task.losses_and_gradient(
+        crop, picture - 2e-3 * gradient / gradient.abs().max(), draw
+    )
+    assert after.total < before.total
+
+
+def test_mean_colours_follow_a_map_of_colours(cat, cup):
+    tones = fit_tones([pair_of(cat, 255 - cat).as_floats()])
+    other = as_tensor(cup)[None] / 255
+    assert float(tones.loss(1 - other, other)) < 0.25 * float(tones.loss(other, other))
+    assert tones.deviation < 0.05
+
+
+def test_a_network_without_normalisation_paints_almost_the_same(cup):
+    parameters = start_parameters("fast")
+    photo = as_tensor(np.asarray(Image.fromarray(cup).resize((192, 144))))
+    folded = without_normalisation("fast", parameters, [photo])
+    plain = SHAPES["fast"].model_copy(update={"normalised": False})
+    assert {name: tuple(v.shape) for name, v in folded.items()} == dict(plain.tensors)
+
+    def painted(shape, values):
+        values = dict(values)
+        style = values.pop("style")
+        return network_of(shape, values)(photo[None] / 255, style)
+
+    assert torch.allclose(painted(SHAPES["fast"], parameters), painted(plain, folded), atol=1e-3)
+
+
+def test_a_training_with_a_pair_goes_on_from_its_checkpoint(cat, tmp_path):
+    lesson = lesson_of((cat, 255 - cat), steps=2)
+    states = [progress.state for progress in api.iterate_lesson(lesson) if progress.step == 1]
+    checkpoint.save(lesson, states[0], tmp_path / "pair.ckpt")
+    loaded, state = checkpoint.load(tmp_path / "pair.ckpt")
+    assert torch.equal(loaded.pairs[0].artwork, lesson.pairs[0].artwork)
+    assert not loaded.shape.normalised
+    *_, end = api.iterate_lesson(loaded, state)
+    assert end.step == 2
+
+
+def test_either_a_style_or_pairs(cat):
+    with pytest.raises(RecipeError, match="either a style image or pairs"):
+        api.learn(cat, pairs=[(cat, cat)])
+    with pytest.raises(RecipeError, match="either a style image or pairs"):
+        api.learn()
