@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from impasto.styles import style_file
 from impasto.video.frames import WHOLE
 from impasto.video.keyframes import propose
 from impasto.video.read.opening import open_source
@@ -57,3 +58,41 @@ def test_frames_are_exported(impasto, scenes, tmp_path):
 )
 def test_bad_input_is_one_sentence(impasto, scenes, arguments, sentence):
     assert sentence in impasto("video", *arguments).sentence()
+
+
+@pytest.fixture
+def negatives(tmp_path, clip, frames):
+    """Two key frames, painted as negatives."""
+    for number in (0, 20):
+        Image.fromarray(255 - frames[number]).save(tmp_path / f"negative{number}.png")
+    return ["--keyframe", "0:negative0.png", "--keyframe", "0.8:negative20.png"]
+
+
+def test_a_film_is_painted_like_its_key_frames(impasto, clip, negatives, tmp_path):
+    done = impasto("video", clip, *negatives, "--learn-time", "1", "-o", "painted.mp4")
+    assert done.code == 0, done.err
+    assert "learned from a key frame: painted_keyframe_0.80s.style" in done.err
+    assert open_source(str(tmp_path / "painted.mp4"), None).clip.frames == 24
+    info = style_file.read_info((tmp_path / "painted_keyframe_0.00s.style").read_bytes(), "x")
+    assert info.sources[0].name == "negative0.png"
+    again = impasto("video", clip, *negatives, "--learn-time", "1", "-o", "painted.mp4")
+    assert "exists already" in again.sentence()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--keyframe", "negative0.png"), "a key frame is SECONDS:PAINTED"),
+        (("--keyframe", "0:nowhere.png"), "there is no such file"),
+        (("--keyframe", "99:negative0.png"), "has no frame at 99 s"),
+        (("--keyframe", "0:negative0.png", "--keyframe", "0:negative20.png"), "a time of its own"),
+        (("--keyframe", "0:negative0.png", "--style", "ink"), "takes the place of a style"),
+        (("--style", "honey-wash", "--learn-time", "3m"), "--learn-time is for --keyframe"),
+        (
+            ("--keyframe", "0:negative0.png", "--learn-time", "soon"),
+            "a time is a number of seconds",
+        ),
+    ],
+)
+def test_bad_key_frames_are_one_sentence(impasto, clip, negatives, arguments, sentence):
+    assert sentence in impasto("video", clip, *arguments).sentence()

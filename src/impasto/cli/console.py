@@ -145,18 +145,26 @@ class LearningDisplay:
         self.bar, self.is_quiet, self.last_line_time = bar, is_quiet, 0.0
         self.task = None if bar is None else bar.add_task("", total=1.0, details="")
 
-    def show(self, progress: LearnProgress) -> None:
+    def show(self, share: float, details: str, message: str | None = None) -> None:
+        """Show the share that is done, 0 to 1, and details; print a message for good."""
         if self.is_quiet:
             return
-        details = f"step {progress.step}  {clock(progress.eta)} left"
-        if progress.losses is not None:
-            losses = progress.losses
-            details += f"  content {losses.content:.3f}, style {losses.style:.3f}"
+        if message is not None:
+            click.echo(message, err=True)
         if self.bar is not None and self.task is not None:
-            self.bar.update(self.task, completed=progress.share, details=details)
-        elif progress.share == 1 or time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
+            self.bar.update(self.task, completed=share, details=details)
+        elif share == 1 or time.monotonic() - self.last_line_time >= SECONDS_BETWEEN_LINES:
             self.last_line_time = time.monotonic()
-            click.echo(f"{progress.share:4.0%}  {details}", err=True)
+            click.echo(f"{share:4.0%}  {details}", err=True)
+
+
+def describe_training(progress: LearnProgress) -> str:
+    """Return step, remaining time and losses of a training in one line."""
+    details = f"step {progress.step}  {clock(progress.eta)} left"
+    losses = progress.losses
+    if losses is None:
+        return details
+    return f"{details}  content {losses.content:.3f}, style {losses.style:.3f}"
 
 
 def position(progress: Progress, separator: str = "/") -> str:

@@ -1,14 +1,27 @@
-"""Key frames of a film: the frames that are worth painting by hand."""
+"""Key frames of a film: which frames are worth painting, and how the others are painted like them.
+
+Frames that were painted by hand, or by another method, teach a network how to paint the rest
+(Texler et al. 2020). A network learns from all key frames first. Then a copy of it learns from each
+key frame by itself. The film fades from one copy to the next, so each key frame is painted as it
+was, and what is new in between is painted as all of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
 
 from impasto.base.errors import ImageError, RecipeError
+from impasto.images.read import Source
+from impasto.learning import api
+from impasto.learning.style import style_bytes
+from impasto.learning.training import LearnProgress, Lesson, TrainingState
+from impasto.methods.frames import as_picture
+from impasto.networks.transformer import Parameters
 from impasto.video.frames import Cut, Frame
 from impasto.video.read.frame_source import FrameSource
 
@@ -112,3 +125,109 @@ def _candidate(frame: Frame, source: FrameSource) -> Candidate:
         look=lab.astype(np.float32).ravel() / 255,
         sharpness=float(np.log(laplacian.var() + 1)),
     )
+
+
+SHARED_SHARE = 0.7
+"""Share of the time in which a network learns from all key frames together."""
+TIMES: dict[str, float] = {"cpu": 180.0, "gpu": 40.0}
+"""Seconds of a training for which no time is given."""
+
+
+@dataclass(frozen=True)
+class KeyframeProgress:
+    """One event of a training with key frames.
+
+    Attributes:
+        share: The share of the training that is done, 0 to 1.
+        eta: The estimated remaining time, seconds.
+        message: A sentence for the user, or None.
+    """
+
+    share: float
+    eta: float
+    message: str | None = None
+
+
+class KeyframeTraining:
+    """Trains the networks that paint a film like its key frames. Iterate over it.
+
+    Args:
+        source: The film.
+        cut: The part of the film.
+        painted: The time of each key frame in the film, seconds, and the painted frame.
+        seconds: The time of the training.
+        settings: More arguments of ``learning.api.prepare_pair_lesson``.
+
+    Attributes:
+        styles: The time of each key frame and its style file, once the iteration has ended.
+
+    Raises:
+        RecipeError: There is no key frame, or two have the same time.
+        ImageError: A painted frame can't be read, or the film has no frame at a time.
+        MissingExtraError: A package is missing.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        cut: Cut,
+        painted: Sequence[tuple[float, Source]],
+        *,
+        seconds: float | None = None,
+        **settings: Any,
+    ) -> None:
+        self.times = [time for time, _ in painted]
+        if not painted or len(set(self.times)) < len(painted):
+            raise RecipeError("each key frame needs a time of its own")
+        self.pairs: list[tuple[Source, Source]] = [
+            (_frame_picture(source, cut, time), picture) for time, picture in painted
+        ]
+        self.settings = settings
+        shared = self._lesson(self.pairs, 1.0)
+        device = "cpu" if shared.device.type == "cpu" else "gpu"
+        self.seconds = seconds or TIMES[device]
+        self.notes = shared.notes
+        self.styles: list[tuple[float, bytes]] = []
+
+    def __iter__(self) -> Iterator[KeyframeProgress]:
+        for note in self.notes:
+            yield KeyframeProgress(0.0, self.seconds, note)
+        is_single = len(self.pairs) == 1
+        shared_share = 1.0 if is_single else SHARED_SHARE
+        own_share = (1 - shared_share) / len(self.pairs)
+        shared = yield from self._train(self.pairs, 0.0, shared_share, None)
+        if is_single:
+            self.styles = [(self.times[0], style_bytes(shared))]
+            return
+        styles = []
+        for number, (time, pair) in enumerate(zip(self.times, self.pairs, strict=True)):
+            done = shared_share + number * own_share
+            own = yield from self._train([pair], done, own_share, shared.state.averaged)
+            styles.append((time, style_bytes(own)))
+        self.styles = styles
+
+    def _train(
+        self,
+        pairs: Sequence[tuple[Source, Source]],
+        done: float,
+        share: float,
+        start: Parameters | None,
+    ) -> Generator[KeyframeProgress, None, LearnProgress]:
+        """Train for a share of the time; yield the progress, and return the last event."""
+        lesson = self._lesson(pairs, self.seconds * share)
+        state = None if start is None else TrainingState.initial(replace(lesson, start=start))
+        progress: LearnProgress | None = None
+        for progress in api.iterate_lesson(lesson, state):
+            whole = done + share * progress.share
+            yield KeyframeProgress(whole, self.seconds * (1 - whole))
+        assert progress is not None
+        return progress
+
+    def _lesson(self, pairs: Sequence[tuple[Source, Source]], seconds: float) -> Lesson:
+        return api.prepare_pair_lesson(pairs, time=seconds, name="key frames", **self.settings)
+
+
+def _frame_picture(source: FrameSource, cut: Cut, time: float) -> Source:
+    """Return the frame of a film at a time as a picture."""
+    pixels = np.ascontiguousarray(frame_at(source, cut, time).pixels[..., :3])
+    return replace(as_picture(pixels), name=f"the frame at {time:g} s")

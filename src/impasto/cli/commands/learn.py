@@ -13,7 +13,7 @@ import click
 
 from impasto.base import files, own_process
 from impasto.base.errors import ImpastoError, OutputError, RecipeError
-from impasto.cli.console import clock, learning_display
+from impasto.cli.console import clock, describe_training, learning_display
 from impasto.cli.inputs import check_input, weighted_style
 from impasto.cli.interrupts import StopHandler, handle_stop_signals
 from impasto.cli.options import (
@@ -317,7 +317,7 @@ def _train(
     try:
         with learning_display(is_quiet=is_quiet) as display:
             for progress in api.iterate_lesson(lesson, state):
-                display.show(progress)
+                display.show(progress.share, describe_training(progress))
                 written.update(progress)
                 if stop.signal_number:
                     break

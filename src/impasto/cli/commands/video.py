@@ -16,6 +16,7 @@ from impasto.base import files
 from impasto.base.errors import ImageError, OutputError, RecipeError
 from impasto.cli.inputs import weighted_style
 from impasto.cli.interrupts import StopHandler, handle_stop_signals
+from impasto.cli.keyframes import learn_keyframes
 from impasto.cli.options import (
     debug_option,
     force_option,
@@ -94,6 +95,18 @@ TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
     help="Only paint N frames, and write a contact sheet.",
 )
 @click.option(
+    "--keyframe",
+    "keyframes",
+    multiple=True,
+    metavar="TIME:PAINTED",
+    help="Paint the film like this painted frame of it, instead of a style; may be repeated.",
+)
+@click.option(
+    "--learn-time",
+    metavar="TIME",
+    help="How long to learn from the key frames; by default 3m, on a GPU 40s.",
+)
+@click.option(
     "--frames-for-keyframes",
     "proposed",
     type=click.IntRange(min=1),
@@ -124,6 +137,8 @@ def video(
     codec: str | None,
     crf: int | None,
     preview: int | None,
+    keyframes: tuple[str, ...],
+    learn_time: str | None,
     proposed: int | None,
     resume: bool,
     force: bool,
@@ -155,23 +170,38 @@ def video(
             as_json=as_json,
         )
     all_styles = [*paintings, *(style for _, style in later_styles)]
-    target = _output_path(clip, output, all_styles, preview, resume)
+    painted = [_parse_keyframe(text) for text in keyframes]
+    if painted and (all_styles or method or preset):
+        raise RecipeError("--keyframe takes the place of a style, a method and a preset")
+    if learn_time is not None and not painted:
+        raise RecipeError("--learn-time is for --keyframe")
+    named_styles = all_styles or [("keyframes", 1.0)] * bool(painted)
+    target = _output_path(clip, output, named_styles, preview, resume)
     with handle_stop_signals() as stop:
         from impasto.video.film import Film
         from impasto.video.frames import Cut
 
+        cut = Cut(_parse_seconds(start), cut_end, every, size or 0)
+        if painted:
+            later_styles = learn_keyframes(
+                clip,
+                target,
+                painted,
+                cut,
+                None if rate is None else _parse_rate(rate),
+                learn_time,
+                stop,
+                should_replace=force,
+                can_reuse=resume,
+                is_quiet=quiet,
+            )
         film = Film(
             clip,
             paintings or None,
             target if preview is None else files.named(target, f".{target.stem}", ".mp4"),
             stability=stability,
             styles_at=later_styles,
-            cut=Cut(
-                _parse_seconds(start),
-                cut_end,
-                every,
-                size or 0,
-            ),
+            cut=cut,
             mask=mask,
             codec=codec if preview is None else None,
             crf=crf if preview is None else None,
@@ -281,6 +311,14 @@ def _parse_style_at(text: str) -> tuple[float, tuple[str, float]]:
     if found is None:
         raise RecipeError(f"a style at a time is SECONDS:STYLE, as in 5:painting.jpg, not {text}")
     return _parse_seconds(found[1]), (found[3], 1.0)
+
+
+def _parse_keyframe(text: str) -> tuple[float, str]:
+    """Return seconds and file of ``"4.5:painted.png"``. Raises RecipeError."""
+    found = re.fullmatch(rf"({TIME_PATTERN}):(.+)", text)
+    if found is None:
+        raise RecipeError(f"a key frame is SECONDS:PAINTED, as in 4.5:painted.png, not {text}")
+    return _parse_seconds(found[1]), found[3]
 
 
 def _parse_seconds(text: str) -> float:
