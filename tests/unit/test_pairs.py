@@ -64,7 +64,7 @@ def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):
         painted = impasto.stylize(photo, style, size=96).image
         return float(np.abs(np.asarray(painted, float) - (255 - photo)).mean())
 
-    events = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=60, learning_rate=3e-3))
+    events = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=60))
     before = error(cat, style_bytes(next(events)))
     *_, end = events
     learned = style_bytes(end)
