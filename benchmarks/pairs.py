@@ -65,8 +65,8 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     artist, photo = artists.ARTISTS[name], read(arguments.photo, arguments.size)
     artwork = artist(photo)
     length = {"steps": arguments.steps} if arguments.steps else {"time": arguments.time}
-    lesson = api.prepare_pair_lesson([(photo, artwork)], crop=arguments.crop, **length)
-    (progress,) = deque(api.iterate_lesson(lesson), maxlen=1)
+    training_job = api.prepare_pair_training([(photo, artwork)], crop=arguments.crop, **length)
+    (progress,) = deque(api.iterate_training(training_job), maxlen=1)
     style, colours = style_bytes(progress), ColourMap(photo, artwork)
     errors: dict[str, list[tuple[float, ...]]] = {method: [] for method in METHODS}
     sheet = [[photo, artwork, *[None] * len(METHODS)]]
@@ -88,7 +88,7 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     print(f"{name:10}{progress.step:6}  " + "".join(f"{text(row):>30}" for row in means.values()))
     if arguments.into:
         write_sheet(arguments.into / f"{name}.png", sheet)
-    return {"steps": progress.step, "trusted": bool(lesson.pairs), **means}
+    return {"steps": progress.step, "trusted": bool(training_job.pairs), **means}
 
 
 def text(row: list[float]) -> str:

@@ -28,7 +28,7 @@ from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.networks.learned import initial_parameters, layers_of, paint_to_train
 from impasto.networks.network_shape import SHAPES
 from impasto.networks.transformer import Parameters
-from impasto.styles.style_file import SUFFIX, StyleInfo, encode
+from impasto.styles.style_file import SUFFIX, StyleDescription, encode
 
 TARGET = Path(__file__).parents[1] / "src/impasto/learning" / f"fast{PLAIN}{SUFFIX}"
 SHAPE = SHAPES["fast"].model_copy(update={"normalised": False})
@@ -46,7 +46,7 @@ def main() -> None:
     seconds = parser.parse_args().time
     photos = training_photos(None)
     parameters = train(initial_parameters(SHAPE, 0), photos, seconds)
-    info = StyleInfo(
+    info = StyleDescription(
         name="photo",
         licence="as impasto",
         shape=SHAPE,

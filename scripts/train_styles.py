@@ -17,7 +17,7 @@ from impasto.base import files, own_process
 from impasto.base.devices import processor
 from impasto.learning import api, checkpoint
 from impasto.learning.style import style_bytes
-from impasto.learning.training import Lesson, TrainingState
+from impasto.learning.training import TrainingJob, TrainingState
 from impasto.styles import bundled
 
 DATA = Path(__file__).parents[1] / "src/impasto/styles/data"
@@ -53,33 +53,33 @@ def train(name: str, saved: Path, length: dict[str, Any]) -> None:
     """Train the style of one painting, from its checkpoint if there is one."""
     state: TrainingState | None = None
     if saved.exists():
-        lesson, state = checkpoint.load(saved)
+        job, state = checkpoint.load(saved)
     else:
         painting = bundled.paintings()[name]
-        lesson = api.prepare_lesson(
+        job = api.prepare_training(
             str(painting), name=bundled.title(name), licence=LICENCE, **length
         )
     last_save = 0.0
-    for progress in api.iterate_lesson(lesson, state):
+    for progress in api.iterate_training(job, state):
         if progress.seconds - last_save > SECONDS_BETWEEN_CHECKPOINTS:
             last_save = progress.seconds
-            checkpoint.save(lesson, progress.state, saved)
+            checkpoint.save(job, progress.state, saved)
             print(f"{name} {progress.share:.0%} {progress.losses}", flush=True)
     data = style_bytes(progress)
     DATA.mkdir(exist_ok=True)
     files.write_atomically(DATA / f"{name}.style", data)
-    _log(name, lesson, progress.state, len(data))
+    _log(name, job, progress.state, len(data))
     saved.unlink(missing_ok=True)
 
 
-def _log(name: str, lesson: Lesson, state: TrainingState, size: int) -> None:
+def _log(name: str, job: TrainingJob, state: TrainingState, size: int) -> None:
     """Write the line of a style to the log, in place of an older one."""
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else HEAD.splitlines()
     lines = [line for line in lines if not line.startswith(f"| {name} |")]
     point = state.history[-1]
     lines.append(
         f"| {name} | {state.step} | {state.seconds:.0f} | {point.content:.4f} | {point.style:.4f}"
-        f" | {size} | {processor()}, {lesson.job.device.precision} |"
+        f" | {size} | {processor()}, {job.look.device.precision} |"
     )
     head, rows = lines[: len(HEAD.splitlines())], sorted(lines[len(HEAD.splitlines()) :])
     LOG.write_text("\n".join([*head, *rows]) + "\n", encoding="utf-8")

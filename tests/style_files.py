@@ -10,7 +10,7 @@ from PIL import Image
 
 from impasto.networks.learned import initial_parameters
 from impasto.networks.network_shape import NetworkShape
-from impasto.styles.style_file import StyleInfo, encode
+from impasto.styles.style_file import StyleDescription, encode
 
 SMALL = NetworkShape(blocks=1, full=4, half=6, quarter=8)
 WHOLE = NetworkShape(blocks=2, full=4, half=6, quarter=8, reads_full_size=True, edge_kernel=9)
@@ -28,7 +28,7 @@ def style_bytes(shape: NetworkShape = SMALL, seed: int = 0, **fields: Any) -> by
     """A valid style file."""
     parameters = initial_parameters(shape, seed)
     thumbnail = base64.b64encode(picture())
-    info = StyleInfo(
+    info = StyleDescription(
         **{"name": "random", "shape": shape, "size": 512, "thumbnail": thumbnail} | fields
     )
     return encode(info, {name: value.numpy() for name, value in parameters.items()})

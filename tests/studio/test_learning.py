@@ -46,7 +46,7 @@ def style_file_of(studio: Studio, id: str) -> bytes:
     return studio.client.get(f"/v1/jobs/{id}/result").raise_for_status().content
 
 
-def info_of(data: bytes) -> style_file.StyleInfo:
+def info_of(data: bytes) -> style_file.StyleDescription:
     return style_file.read_parameters(data, "the style")[0]
 
 

@@ -43,8 +43,8 @@ def cup() -> np.ndarray:
     return read(ROOT / "examples/photos/coffee.png")
 
 
-def lesson_of(*pairs, **settings):
-    return api.prepare_pair_lesson(
+def training_job_of(*pairs, **settings):
+    return api.prepare_pair_training(
         pairs, look={"precision": "float32"}, **{"crop": 128, "steps": 30, **settings}
     )
 
@@ -64,7 +64,7 @@ def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):
         painted = impasto.stylize(photo, style, size=96).image
         return float(np.abs(np.asarray(painted, float) - (255 - photo)).mean())
 
-    events = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=60))
+    events = api.iterate_training(training_job_of((cat, 255 - cat), steps=60))
     before = error(cat, style_bytes(next(events)))
     *_, end = events
     learned = style_bytes(end)
@@ -74,7 +74,7 @@ def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):
 
 
 def test_the_style_file_says_that_it_is_from_a_pair(cat):
-    *_, progress = api.iterate_lesson(lesson_of((cat, 255 - cat), steps=1))
+    *_, progress = api.iterate_training(training_job_of((cat, 255 - cat), steps=1))
     info, _ = read_parameters(style_bytes(progress), "it")
     assert info.kind == "pair"
     assert not info.shape.normalised
@@ -83,18 +83,18 @@ def test_the_style_file_says_that_it_is_from_a_pair(cat):
 
 
 def test_different_pictures_leave_only_the_style(cat, cup):
-    lesson = lesson_of((cat, 255 - cup))
-    assert lesson.pairs == ()
-    assert lesson.shape.normalised
-    assert "doesn't show what" in lesson.notes[0]
+    training_job = training_job_of((cat, 255 - cup))
+    assert training_job.pairs == ()
+    assert training_job.shape.normalised
+    assert "doesn't show what" in training_job.notes[0]
 
 
 def test_one_pair_of_two_fits(cat, cup):
-    lesson = lesson_of((cat, cup), (cup, 255 - cup))
-    assert len(lesson.pairs) == 1
-    assert len(lesson.job.styles) == 2
-    assert "fits" in lesson.notes[0]
-    assert "doesn't show what" in lesson.notes[1]
+    training_job = training_job_of((cat, cup), (cup, 255 - cup))
+    assert len(training_job.pairs) == 1
+    assert len(training_job.look.styles) == 2
+    assert "fits" in training_job.notes[0]
+    assert "doesn't show what" in training_job.notes[1]
 
 
 def test_a_crop_has_the_same_place_in_photo_and_artwork(cat):
@@ -107,8 +107,10 @@ def test_a_crop_has_the_same_place_in_photo_and_artwork(cat):
 
 @pytest.fixture(scope="module")
 def task(cat) -> PairTask:
-    lesson = lesson_of((cat, 255 - cat))
-    return PairTask(lesson.settings, lesson.job, lesson.photos, lesson.pairs)
+    training_job = training_job_of((cat, 255 - cat))
+    return PairTask(
+        training_job.settings, training_job.look, training_job.photos, training_job.pairs
+    )
 
 
 def test_what_is_not_trusted_has_no_gradient(task):
@@ -148,13 +150,15 @@ def test_the_network_from_which_pairs_are_learned_paints_a_photo_as_it_is(cup):
 
 
 def test_a_training_with_a_pair_goes_on_from_its_checkpoint(cat, tmp_path):
-    lesson = lesson_of((cat, 255 - cat), steps=2)
-    states = [progress.state for progress in api.iterate_lesson(lesson) if progress.step == 1]
-    checkpoint.save(lesson, states[0], tmp_path / "pair.ckpt")
+    training_job = training_job_of((cat, 255 - cat), steps=2)
+    states = [
+        progress.state for progress in api.iterate_training(training_job) if progress.step == 1
+    ]
+    checkpoint.save(training_job, states[0], tmp_path / "pair.ckpt")
     loaded, state = checkpoint.load(tmp_path / "pair.ckpt")
-    assert torch.equal(loaded.pairs[0].artwork, lesson.pairs[0].artwork)
+    assert torch.equal(loaded.pairs[0].artwork, training_job.pairs[0].artwork)
     assert not loaded.shape.normalised
-    *_, end = api.iterate_lesson(loaded, state)
+    *_, end = api.iterate_training(loaded, state)
     assert end.step == 2
 
 

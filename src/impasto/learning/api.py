@@ -19,7 +19,7 @@ from impasto.learning.photos import training_photos
 from impasto.learning.settings import MIN_STYLE_PX, LearnSettings
 from impasto.learning.start import start_parameters
 from impasto.learning.style import style_bytes
-from impasto.learning.training import LearnProgress, Lesson, TrainingState, train
+from impasto.learning.training import LearnProgress, TrainingJob, TrainingState, train
 from impasto.library import api
 from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.methods.optimize.settings import OptimizeSettings
@@ -82,7 +82,7 @@ def learn(
     Args:
         style: The style image, or several of one artist, as for ``impasto.stylize``.
         pairs: Pairs of a photo and an artwork that depicts it, instead of style images.
-        arguments: Those of ``prepare_lesson``.
+        arguments: Those of ``prepare_training``.
 
     Raises:
         ImageError, RecipeError, DeviceError, WeightsError: As for ``impasto.stylize``.
@@ -93,19 +93,21 @@ def learn(
     if (style is None) == (not pairs):
         raise RecipeError("either a style image or pairs are needed to learn from")
     if style is None:
-        lesson = prepare_pair_lesson(pairs, **arguments)
+        training_job = prepare_pair_training(pairs, **arguments)
     else:
-        lesson = prepare_lesson(style, **arguments)
-    (progress,) = deque(iterate_lesson(lesson), maxlen=1)
+        training_job = prepare_training(style, **arguments)
+    (progress,) = deque(iterate_training(training_job), maxlen=1)
     return style_bytes(progress)
 
 
-def iterate_lesson(lesson: Lesson, state: TrainingState | None = None) -> Iterator[LearnProgress]:
+def iterate_training(
+    training_job: TrainingJob, state: TrainingState | None = None
+) -> Iterator[LearnProgress]:
     """Train a network; yield the progress before the first step and after every step."""
-    return train(lesson, state)
+    return train(training_job, state)
 
 
-def prepare_lesson(
+def prepare_training(
     style: api.Styles,
     *,
     photos: str | Path | None = None,
@@ -117,7 +119,7 @@ def prepare_lesson(
     limits: Limits | None = None,
     look: Mapping[str, Any] = {},
     **settings: Any,
-) -> Lesson:
+) -> TrainingJob:
     """Check and read everything that a training needs, without starting it.
 
     Args:
@@ -140,9 +142,9 @@ def prepare_lesson(
         recipe = LOOK
     job = _job(_large_enough(api.read_styles(style, limits)), preset, recipe, limits, look)
     folder = None if photos is None else str(photos)
-    return Lesson(
+    return TrainingJob(
         settings=chosen,
-        job=job,
+        look=job,
         photos=training_photos(folder, limits),
         folder=folder,
         name=name or Path(job.styles[0].name).stem[:80] or "style",
@@ -152,18 +154,18 @@ def prepare_lesson(
     )
 
 
-def prepare_pair_lesson(
+def prepare_pair_training(
     pairs: Sequence[tuple[Source, Source]], *, limits: Limits | None = None, **arguments: Any
-) -> Lesson:
+) -> TrainingJob:
     """Check, read and align pairs of a photo and an artwork, without starting the training.
 
     From pairs that don't fit, only the style of the artwork is learned. If no pair fits, the result
-    is that of ``prepare_lesson`` with the artworks as style images. The notes of the lesson say so.
+    is that of ``prepare_training`` with the artworks as style images. The notes say so.
 
     Args:
         pairs: The photos and the artworks that depict them.
         limits: Limits for the images.
-        arguments: The other arguments of ``prepare_lesson``.
+        arguments: The other arguments of ``prepare_training``.
 
     Raises:
         MissingExtraError: OpenCV isn't installed.
@@ -180,11 +182,11 @@ def prepare_pair_lesson(
         if arguments.get("preset") is None and arguments.get("recipe") is None:
             arguments["recipe"] = PAIR_LOOK
     styles: list[Source] = [artwork for *_, artwork in made]
-    lesson = prepare_lesson(styles, limits=limits, **arguments)
+    training_job = prepare_training(styles, limits=limits, **arguments)
     if fitting:
-        start = start_parameters(lesson.settings.network, normalised=False)
-        lesson = replace(lesson, pairs=fitting, start=start)
-    return replace(lesson, notes=notes)
+        start = start_parameters(training_job.settings.network, normalised=False)
+        training_job = replace(training_job, pairs=fitting, start=start)
+    return replace(training_job, notes=notes)
 
 
 def _read(source: Source, limits: Limits | None) -> Picture:

@@ -16,7 +16,7 @@ from impasto.base.errors import CheckpointError, ImpastoError, reason
 from impasto.learning.pairs import Pair
 from impasto.learning.photos import training_photos
 from impasto.learning.settings import LearnSettings
-from impasto.learning.training import Lesson, Mean, TrainingState, shape_of
+from impasto.learning.training import Mean, TrainingJob, TrainingState, shape_of
 from impasto.methods.base import method_of
 from impasto.runs.job import Job
 from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord
@@ -93,11 +93,11 @@ class _StoredTraining(StrictRecord):
         return self
 
 
-def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
+def save(training_job: TrainingJob, state: TrainingState, path: Path) -> None:
     """Write a checkpoint atomically.
 
     Args:
-        lesson: What stays the same.
+        training_job: What stays the same.
         state: The state from which the training is to continue.
         path: The file, which is replaced if it exists.
 
@@ -112,15 +112,15 @@ def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
     torch.save(
         {
             VERSION_KEY: FORMAT_VERSION,
-            "settings": lesson.settings.model_dump(mode="json"),
-            "recipe": lesson.job.recipe.model_dump(mode="json"),
-            "content": asdict(lesson.job.content),
-            "styles": [asdict(style) for style in lesson.job.styles],
-            "style_weights": list(lesson.job.style_weights),
-            "folder": lesson.folder,
-            "name": lesson.name,
-            "author": lesson.author,
-            "licence": lesson.licence,
+            "settings": training_job.settings.model_dump(mode="json"),
+            "recipe": training_job.look.recipe.model_dump(mode="json"),
+            "content": asdict(training_job.look.content),
+            "styles": [asdict(style) for style in training_job.look.styles],
+            "style_weights": list(training_job.look.style_weights),
+            "folder": training_job.folder,
+            "name": training_job.name,
+            "author": training_job.author,
+            "licence": training_job.licence,
             "parameters": on_cpu(state.parameters),
             "averaged": on_cpu(state.averaged),
             "first_moments": on_cpu({name: m for name, (m, _) in state.moments.items()}),
@@ -128,7 +128,7 @@ def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
             "step": state.step,
             "seconds": state.seconds,
             "history": [asdict(mean) for mean in state.history],
-            "pairs": [asdict(pair) for pair in lesson.pairs],
+            "pairs": [asdict(pair) for pair in training_job.pairs],
         },
         buffer,
     )
@@ -136,7 +136,7 @@ def save(lesson: Lesson, state: TrainingState, path: Path) -> None:
     files.remove_abandoned(path)
 
 
-def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
+def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
     """Return what a training continues from.
 
     Args:
@@ -162,7 +162,7 @@ def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
         style_weights=tuple(content.style_weights),
         device=device,
     )
-    lesson = Lesson(
+    training_job = TrainingJob(
         settings,
         job,
         training_photos(content.folder),
@@ -185,7 +185,7 @@ def load(path: Path, **changed: Any) -> tuple[Lesson, TrainingState]:
         seconds=content.seconds,
         history=[Mean(**mean.model_dump()) for mean in content.history],
     )
-    return lesson, state
+    return training_job, state
 
 
 def _read(path: Path) -> _StoredTraining:

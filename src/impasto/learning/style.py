@@ -14,12 +14,12 @@ from PIL import Image
 
 from impasto.images.sheet import Panel, contact_sheet
 from impasto.images.transfer import as_bytes, channels_last
-from impasto.learning.training import LearnProgress, Lesson
+from impasto.learning.training import LearnProgress, TrainingJob
 from impasto.library.api import stylize
 from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.settings.recipe_files import with_paths
 from impasto.styles import bundled
-from impasto.styles.style_file import LossPoint, StyleInfo, StyleSource, encode
+from impasto.styles.style_file import LossPoint, StyleDescription, StyleSource, encode
 
 THUMBNAIL_PX = 192
 THUMBNAIL_QUALITY = 80
@@ -31,14 +31,14 @@ MAX_PREVIEW_PAIRS = 3
 
 def style_bytes(progress: LearnProgress) -> bytes:
     """Return the style file of a training as far as it is."""
-    lesson, job = progress.lesson, progress.lesson.job
+    training, job = progress.job, progress.job.look
     recipe = with_paths(job.recipe.model_dump(mode="json"), lambda path: Path(path).name)
-    info = StyleInfo(
-        name=lesson.name,
-        kind="pair" if lesson.pairs else "painting",
-        author=lesson.author,
-        licence=lesson.licence,
-        shape=lesson.shape,
+    info = StyleDescription(
+        name=training.name,
+        kind="pair" if training.pairs else "painting",
+        author=training.author,
+        licence=training.licence,
+        shape=training.shape,
         size=COARSEST_PX,
         sources=tuple(
             StyleSource(name=Path(style.name).name[:200], sha256=style.sha256, weight=weight)
@@ -46,8 +46,8 @@ def style_bytes(progress: LearnProgress) -> bytes:
         ),
         recipe=recipe,
         training={
-            **lesson.settings.model_dump(mode="json", exclude_none=True),
-            "photos": len(lesson.photos),
+            **training.settings.model_dump(mode="json", exclude_none=True),
+            "photos": len(training.photos),
             "done": {"steps": progress.step, "seconds": round(progress.seconds, 1)},
             "computed": {
                 "device": str(job.device.device),
@@ -94,17 +94,19 @@ def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) 
     results = [stylize(photo, style, method="learned", size=PREVIEW_PX) for photo in held_out]
     originals = [_image(result.job.content.rgb) for result in results]
     rows = [
-        *_pair_panels(progress.lesson),
+        *_pair_panels(progress.job),
         [Panel(image) for image in originals],
         [Panel(result.image) for result in results],
     ]
     return contact_sheet(rows)
 
 
-def _pair_panels(lesson: Lesson) -> list[list[Panel]]:
-    """Return a row for each of the first pairs of a lesson."""
+def _pair_panels(training: TrainingJob) -> list[list[Panel]]:
+    """Return a row for each of the first pairs of a training."""
     rows = []
-    for pair, artwork in zip(lesson.pairs[:MAX_PREVIEW_PAIRS], lesson.job.styles, strict=False):
+    for pair, artwork in zip(
+        training.pairs[:MAX_PREVIEW_PAIRS], training.look.styles, strict=False
+    ):
         photo, aligned, trust = (_image(part.expand(-1, 3, -1, -1)) for part in pair.as_floats())
         rows.append(
             [

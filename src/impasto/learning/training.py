@@ -46,12 +46,12 @@ POINTS = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TrainingJob:
     """Everything that stays the same during a training.
 
     Attributes:
         settings: The settings of the training.
-        job: The style images, the recipe of the look, and the device. Its content image only has
+        look: The style images, the recipe of the look, and the device. Its content image only has
             the size of the pictures for which the strokes are meant.
         photos: The photos, (3, H, W), uint8.
         folder: The user's folder of photos, or None.
@@ -64,7 +64,7 @@ class Lesson:
     """
 
     settings: LearnSettings
-    job: Job
+    look: Job
     photos: Sequence[Tensor]
     folder: str | None = None
     name: str = "style"
@@ -81,7 +81,7 @@ class Lesson:
 
     @property
     def device(self) -> torch.device:
-        return self.job.device.device
+        return self.look.device.device
 
 
 @dataclass(frozen=True)
@@ -117,10 +117,10 @@ class TrainingState:
     history: list[Mean] = field(default_factory=list)
 
     @classmethod
-    def initial(cls, lesson: Lesson) -> TrainingState:
+    def initial(cls, job: TrainingJob) -> TrainingState:
         """Return the state before the first step."""
-        start = lesson.start or initial_parameters(lesson.shape, lesson.settings.seed)
-        parameters = {name: value.to(lesson.device).clone() for name, value in start.items()}
+        start = job.start or initial_parameters(job.shape, job.settings.seed)
+        parameters = {name: value.to(job.device).clone() for name, value in start.items()}
         return cls(
             parameters=parameters,
             averaged={name: value.clone() for name, value in parameters.items()},
@@ -142,7 +142,7 @@ class LearnProgress:
         eta: The estimated remaining time, seconds.
         losses: The mean losses of the last steps, or None before the first step.
         state: The state, which changes when the training continues.
-        lesson: What stays the same.
+        job: What stays the same.
     """
 
     step: int
@@ -151,31 +151,31 @@ class LearnProgress:
     eta: float
     losses: Mean | None
     state: TrainingState
-    lesson: Lesson
+    job: TrainingJob
 
 
-def train(lesson: Lesson, state: TrainingState | None = None) -> Iterator[LearnProgress]:
+def train(job: TrainingJob, state: TrainingState | None = None) -> Iterator[LearnProgress]:
     """Train a network; yield the progress before the first step and after every step.
 
     The time between two events counts as training only while this generator runs.
 
     Args:
-        lesson: What to learn.
+        job: What to learn.
         state: The state to continue from.
     """
-    return Training(lesson, state or TrainingState.initial(lesson)).events()
+    return Training(job, state or TrainingState.initial(job)).events()
 
 
 class Training:
     """One training."""
 
-    def __init__(self, lesson: Lesson, state: TrainingState) -> None:
-        self.lesson, self.state, self.settings = lesson, state, lesson.settings
-        self.layers = layers_of(lesson.shape)
-        self.task = make_task(lesson)
-        self.batch = self.settings.batch_size(lesson.device.type)
+    def __init__(self, job: TrainingJob, state: TrainingState) -> None:
+        self.job, self.state, self.settings = job, state, job.settings
+        self.layers = layers_of(job.shape)
+        self.task = make_task(job)
+        self.batch = self.settings.batch_size(job.device.type)
         self.recent: deque[tuple[Losses, float]] = deque(maxlen=WINDOW)
-        self.budget = self.settings.budget(lesson.device.type)
+        self.budget = self.settings.budget(job.device.type)
 
     def events(self) -> Iterator[LearnProgress]:
         """Train to the end of the budget."""
@@ -288,7 +288,7 @@ class Training:
         share, seconds = self._share(), self.state.seconds
         eta = seconds * (1 - share) / share if share else self.budget or math.inf
         losses = self._mean() if self.recent else None
-        return LearnProgress(self.state.step, share, seconds, eta, losses, self.state, self.lesson)
+        return LearnProgress(self.state.step, share, seconds, eta, losses, self.state, self.job)
 
 
 def shape_of(network: NetworkSize, *, has_pairs: bool) -> NetworkShape:
@@ -299,11 +299,11 @@ def shape_of(network: NetworkSize, *, has_pairs: bool) -> NetworkShape:
     return SHAPES[network].model_copy(update={"normalised": not has_pairs})
 
 
-def make_task(lesson: Lesson) -> Task:
-    """Return what a network learns in a lesson."""
-    if lesson.pairs:
-        return PairTask(lesson.settings, lesson.job, lesson.photos, lesson.pairs)
-    return StyleTask(lesson.settings, lesson.job, lesson.photos)
+def make_task(job: TrainingJob) -> Task:
+    """Return what a network learns in a training."""
+    if job.pairs:
+        return PairTask(job.settings, job.look, job.photos, job.pairs)
+    return StyleTask(job.settings, job.look, job.photos)
 
 
 def _overlap(picture: Tensor, down: int, right: int) -> Tensor:

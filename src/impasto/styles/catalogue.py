@@ -12,7 +12,7 @@ from PIL import Image
 from impasto.base.errors import StyleFileError, unknown
 from impasto.networks import styles as built_in
 from impasto.styles import bundled, library
-from impasto.styles.style_file import StyleInfo
+from impasto.styles.style_file import StyleDescription
 
 Origin = Literal["yours", "bundled", "built-in"]
 THUMBNAIL_PX = 128
@@ -37,7 +37,7 @@ class StyleEntry:
     file: Path | None = None
     painting: Path | None = None
 
-    def info(self) -> StyleInfo | None:
+    def info(self) -> StyleDescription | None:
         """Return the description in the style file, or None.
 
         Raises:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from impasto.base import files, folders
 from impasto.base.errors import OutputError, StyleFileError, unknown
-from impasto.styles.style_file import SUFFIX, StyleInfo, read_bytes, read_info, read_parameters
+from impasto.styles.style_file import (
+    SUFFIX,
+    StyleDescription,
+    read_bytes,
+    read_info,
+    read_parameters,
+)
 
 MAX_NAME_LETTERS = 80
 NAME = re.compile(rf"[\w][\w .-]{{0,{MAX_NAME_LETTERS - 1}}}", re.UNICODE)
@@ -129,7 +135,7 @@ def remove(name: str) -> None:
     find(name).unlink()
 
 
-def info_of(path: Path) -> StyleInfo:
+def info_of(path: Path) -> StyleDescription:
     """Return the description of a style file.
 
     Raises:

@@ -62,7 +62,7 @@ class LossPoint(BaseModel):
     total: FiniteFloat
 
 
-class StyleInfo(BaseModel):
+class StyleDescription(BaseModel):
     """The description of a learned style.
 
     Attributes:
@@ -104,7 +104,7 @@ def is_style_file(head: bytes) -> bool:
     return head[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{" and 2 <= length <= MAX_HEADER_BYTES
 
 
-def encode(info: StyleInfo, parameters: Mapping[str, np.ndarray]) -> bytes:
+def encode(info: StyleDescription, parameters: Mapping[str, np.ndarray]) -> bytes:
     """Return the bytes of a style file.
 
     Args:
@@ -129,7 +129,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def read_info(data: bytes, name: str) -> StyleInfo:
+def read_info(data: bytes, name: str) -> StyleDescription:
     """Return the description in a style file, after all checks that need no tensor.
 
     Args:
@@ -157,14 +157,14 @@ def read_info(data: bytes, name: str) -> StyleInfo:
             f" {FORMAT_VERSION}"
         )
     try:
-        info = StyleInfo.model_validate(values)
+        info = StyleDescription.model_validate(values)
     except (ValidationError, OverflowError) as error:
         raise StyleFileError(f"{name} is damaged: {_first_error(error)}") from error
     _check_tensors(header, info.shape, name)
     return info
 
 
-def read_parameters(data: bytes, name: str) -> tuple[StyleInfo, dict[str, np.ndarray]]:
+def read_parameters(data: bytes, name: str) -> tuple[StyleDescription, dict[str, np.ndarray]]:
     """Return the description and the parameters, in float32, of a style file.
 
     Args:

@@ -19,7 +19,7 @@ from impasto.base.errors import ImageError, RecipeError
 from impasto.images.read import Source
 from impasto.learning import api
 from impasto.learning.style import style_bytes
-from impasto.learning.training import LearnProgress, Lesson, TrainingState
+from impasto.learning.training import LearnProgress, TrainingJob, TrainingState
 from impasto.methods.frames import as_picture
 from impasto.networks.transformer import Parameters
 from impasto.video.frames import Cut, Frame
@@ -156,7 +156,7 @@ class KeyframeTraining:
         cut: The part of the film.
         painted: The time of each key frame in the film, seconds, and the painted frame.
         seconds: The time of the training.
-        settings: More arguments of ``learning.api.prepare_pair_lesson``.
+        settings: More arguments of ``learning.api.prepare_pair_training``.
 
     Attributes:
         styles: The time of each key frame and its style file, once the iteration has ended.
@@ -183,7 +183,7 @@ class KeyframeTraining:
             (_frame_picture(source, cut, time), picture) for time, picture in painted
         ]
         self.settings = settings
-        shared = self._lesson(self.pairs, 1.0)
+        shared = self._training_job(self.pairs, 1.0)
         device = "cpu" if shared.device.type == "cpu" else "gpu"
         self.seconds = seconds or TIMES[device]
         self.notes = shared.notes
@@ -214,17 +214,17 @@ class KeyframeTraining:
         start: Parameters | None,
     ) -> Generator[KeyframeProgress, None, LearnProgress]:
         """Train for a share of the time; yield the progress, and return the last event."""
-        lesson = self._lesson(pairs, self.seconds * share)
-        state = None if start is None else TrainingState.initial(replace(lesson, start=start))
+        job = self._training_job(pairs, self.seconds * share)
+        state = None if start is None else TrainingState.initial(replace(job, start=start))
         progress: LearnProgress | None = None
-        for progress in api.iterate_lesson(lesson, state):
+        for progress in api.iterate_training(job, state):
             whole = done + share * progress.share
             yield KeyframeProgress(whole, self.seconds * (1 - whole))
         assert progress is not None
         return progress
 
-    def _lesson(self, pairs: Sequence[tuple[Source, Source]], seconds: float) -> Lesson:
-        return api.prepare_pair_lesson(pairs, time=seconds, name="key frames", **self.settings)
+    def _training_job(self, pairs: Sequence[tuple[Source, Source]], seconds: float) -> TrainingJob:
+        return api.prepare_pair_training(pairs, time=seconds, name="key frames", **self.settings)
 
 
 def _frame_picture(source: FrameSource, cut: Cut, time: float) -> Source:

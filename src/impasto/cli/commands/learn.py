@@ -33,7 +33,7 @@ from impasto.styles import library
 from impasto.styles.style_file import SUFFIX
 
 if TYPE_CHECKING:
-    from impasto.learning.training import LearnProgress, Lesson
+    from impasto.learning.training import LearnProgress, TrainingJob
 
 STYLE_EVERY = 30.0
 """Seconds after which the style file is written during a training."""
@@ -190,14 +190,14 @@ def learn(
 
         state = None
         if resume is not None:
-            lesson, state = checkpoints.load(resume, **api.changed_length(chosen))
+            job, state = checkpoints.load(resume, **api.changed_length(chosen))
         else:
             prepare = (
-                partial(api.prepare_pair_lesson, pairs)
+                partial(api.prepare_pair_training, pairs)
                 if pairs
-                else partial(api.prepare_lesson, styles)
+                else partial(api.prepare_training, styles)
             )
-            lesson = prepare(
+            job = prepare(
                 photos=photos,
                 name=name,
                 author=author,
@@ -208,11 +208,11 @@ def learn(
                 look={key: value for key, value in chosen.items() if key in LOOK},
                 **{key: value for key, value in chosen.items() if key not in LOOK},
             )
-        target = output or library.new_file(lesson.name, force=force)
+        target = output or library.new_file(job.name, force=force)
         written = LearnFiles(target, preview, checkpoint or resume, checkpoint_every)
         if not quiet:
-            _announce(lesson)
-        return _train(lesson, state, written, stop, as_json=as_json, is_quiet=quiet)
+            _announce(job)
+        return _train(job, state, written, stop, as_json=as_json, is_quiet=quiet)
 
 
 class LearnFiles:
@@ -278,24 +278,24 @@ class LearnFiles:
             sheet = encode_image(style.preview_sheet(progress), Encoding(format_for(self.preview)))
             files.write_atomically(self.preview, sheet)
         elif kind == "checkpoint" and self.checkpoint is not None:
-            checkpoint.save(progress.lesson, progress.state, self.checkpoint)
+            checkpoint.save(progress.job, progress.state, self.checkpoint)
 
 
-def _announce(lesson: Lesson) -> None:
+def _announce(job: TrainingJob) -> None:
     """Print what is learned, from what, and where it is computed."""
-    styles = ", ".join(style.name for style in lesson.job.styles)
-    device = lesson.job.device
+    styles = ", ".join(style.name for style in job.look.styles)
+    device = job.look.device
     click.echo(
-        f"learning {styles} with {len(lesson.photos)} photos, network {lesson.settings.network}",
+        f"learning {styles} with {len(job.photos)} photos, network {job.settings.network}",
         err=True,
     )
-    for note in lesson.notes:
+    for note in job.notes:
         click.echo(note, err=True)
     click.echo(f"computing on {device.device} in {device.precision} ({device.why})", err=True)
 
 
 def _train(
-    lesson: Lesson,
+    job: TrainingJob,
     state: Any,
     written: LearnFiles,
     stop: StopHandler,
@@ -316,7 +316,7 @@ def _train(
     failure: Exception | None = None
     try:
         with learning_display(is_quiet=is_quiet) as display:
-            for progress in api.iterate_lesson(lesson, state):
+            for progress in api.iterate_training(job, state):
                 display.show(progress.share, describe_training(progress))
                 written.update(progress)
                 if stop.signal_number:
@@ -363,7 +363,7 @@ def _summary(progress: LearnProgress, written: LearnFiles) -> dict[str, Any]:
     losses = progress.losses
     return {
         "style": str(written.target),
-        "name": progress.lesson.name,
+        "name": progress.job.name,
         "steps": progress.step,
         "seconds": round(progress.seconds, 2),
         "losses": None

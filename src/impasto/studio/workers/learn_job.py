@@ -13,7 +13,7 @@ from impasto.images.limits import LARGE
 from impasto.images.read import NamedFile
 from impasto.learning import api, checkpoint
 from impasto.learning.style import preview_sheet, style_bytes
-from impasto.learning.training import LearnProgress, Lesson, TrainingState
+from impasto.learning.training import LearnProgress, TrainingJob, TrainingState
 from impasto.networks import styles
 from impasto.studio.jobs.models import FinalProgress, LearnRequest, StepProgress
 from impasto.studio.workers.picture_job import Send, write_end
@@ -45,16 +45,16 @@ class LearnJob:
         self.preview_throttle = Throttle(PREVIEW_INTERVAL_S)
         self.checkpoint_throttle = Throttle(CHECKPOINT_INTERVAL_S)
         self.progress: LearnProgress | None = None
-        self.events: Iterator[LearnProgress] = api.iterate_lesson(*self._lesson(request))
+        self.events: Iterator[LearnProgress] = api.iterate_training(*self._training_job(request))
         own_process.set_freed_memory(should_keep=True)
 
-    def _lesson(self, request: LearnRequest) -> tuple[Lesson, TrainingState | None]:
+    def _training_job(self, request: LearnRequest) -> tuple[TrainingJob, TrainingState | None]:
         if self.checkpoint.exists():
             try:
                 return checkpoint.load(self.checkpoint)
             except CheckpointError:  # of another version
                 self.checkpoint.unlink()
-        lesson = api.prepare_lesson(
+        training_job = api.prepare_training(
             [
                 (NamedFile(self.folder / style.file, style.name), style.weight)
                 for style in request.styles
@@ -65,7 +65,7 @@ class LearnJob:
             look={"device": os.environ.get("IMPASTO_STUDIO_DEVICE", "auto")},
             **request.settings.model_dump(),
         )
-        return lesson, None
+        return training_job, None
 
     def advance(self) -> bool:
         """Take one step. Return whether the job has ended."""
@@ -105,10 +105,10 @@ class LearnJob:
     def save_checkpoint(self) -> None:
         """Write a checkpoint of the current step."""
         if self.progress is not None:
-            checkpoint.save(self.progress.lesson, self.progress.state, self.checkpoint)
+            checkpoint.save(self.progress.job, self.progress.state, self.checkpoint)
 
     def _step_progress(self, progress: LearnProgress) -> StepProgress:
-        losses, settings = progress.losses, progress.lesson.settings
+        losses, settings = progress.losses, progress.job.settings
         expected = round(progress.step / progress.share) if progress.share else 0
         return StepProgress(
             step=progress.step,
@@ -131,7 +131,7 @@ class LearnJob:
         """
         progress = self.progress
         assert progress is not None
-        selected = progress.lesson.job.device
+        selected = progress.job.look.device
         self._try_to_write(self.save_checkpoint)
         data = style_bytes(progress)
         files.write_atomically(self.folder / RESULT, data)
