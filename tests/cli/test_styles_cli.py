@@ -65,6 +65,7 @@ def test_a_sheet_of_a_photo_in_every_style(impasto, swirl, photo, tmp_path, monk
         (("import", "photo.png"), "isn't a style file"),
         (("import", "nowhere.style"), "can't be read"),
         (("import", "swirl.style", "--name", "a/b"), "can't be the name of a style"),
+        (("import", "swirl.style", "--name", "ink"), "comes with impasto; choose another name"),
         (("rename", "nope", "other"), "in your library"),
         (("show", "photo.png"), "isn't a style file"),
     ],

@@ -56,6 +56,7 @@ def test_the_wheel_has_everything_and_nothing_else(wheel):
     assert "impasto/paintings/cafe_terrace.webp" in names
     assert "impasto/studio/page/index.html" in names
     assert "impasto/training_photos/stream.webp" in names
+    assert "impasto/SOURCES.md" in names
     assert "impasto/learning/fast.style" in names
     assert wheel.stat().st_size < 40_000_000  # weights of 24 MB, and learned styles of up to 12 MB
 

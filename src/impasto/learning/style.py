@@ -91,7 +91,11 @@ def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) 
     """
     held_out = list(bundled.photos().values()) if photos is None else list(photos)
     style = style_bytes(progress)
-    results = [stylize(photo, style, method="learned", size=PREVIEW_PX) for photo in held_out]
+    device = str(progress.job.device)
+    results = [
+        stylize(photo, style, method="learned", size=PREVIEW_PX, device=device)
+        for photo in held_out
+    ]
     originals = [_image(result.job.content.rgb) for result in results]
     rows = [
         *_pair_panels(progress.job),

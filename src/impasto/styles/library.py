@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from impasto.base import files, folders
 from impasto.base.errors import OutputError, StyleFileError, unknown
+from impasto.networks import styles as built_in
+from impasto.styles import bundled
 from impasto.styles.style_file import (
     SUFFIX,
     StyleDescription,
@@ -69,24 +71,25 @@ def add(path: Path, name: str | None = None, *, force: bool = False) -> Path:
     return target
 
 
-def add_new(data: bytes, name: str, taken: Collection[str] = ()) -> str:
+def add_new(data: bytes, name: str) -> str:
     """Add a style that has been learned under a free name, and return that name.
 
     If the same file has been added under the name before, nothing changes.
 
     Args:
         data: The style file.
-        name: The name, which gets a number if it is taken.
-        taken: Names that other styles have.
+        name: The name, which gets a number if another style has it.
 
     Raises:
         OutputError: The name or the folder can't be used.
     """
     for candidate in _numbered(name):
+        if _comes_with_impasto(candidate):
+            continue
         target = _target(candidate)
         if files.is_file(target) and read_bytes(target) == data:
             return candidate
-        if candidate not in taken and not files.exists(target):
+        if not files.exists(target):
             break
     files.make_folder(target.parent, parents=True)
     files.write_atomically(target, data)
@@ -151,4 +154,11 @@ def _target(name: str) -> Path:
         raise OutputError("there is no folder for your styles, because you have no home folder")
     if not NAME.fullmatch(name):
         raise OutputError(f"'{name[:80]}' can't be the name of a style; use letters and digits")
+    if _comes_with_impasto(name):
+        raise OutputError(f"{name} is a style that comes with impasto; choose another name")
     return place / f"{name}{SUFFIX}"
+
+
+def _comes_with_impasto(name: str) -> bool:
+    """Return whether a bundled painting or a built-in style has a name."""
+    return name in bundled.paintings() or name in built_in.NAMES

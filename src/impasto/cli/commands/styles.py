@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 COLUMNS = 8
 SHEET_PX = 320
 """Long side of the pictures of a photo on a sheet, px."""
-KINDS = {
-    "yours": "learned, in your library",
-    "bundled": "a painting, and a network that has learned it",
-    "built-in": "of the pre-trained network",
-}
 
 
 @click.group(invoke_without_command=True)
@@ -67,7 +62,7 @@ def styles(
         return
     width = max(len(entry.name) for entry in found)
     for entry in found:
-        click.echo(f"{entry.name:<{width}}  {KINDS[entry.origin]}")
+        click.echo(f"{entry.name:<{width}}  {_kind(entry)}")
 
 
 @styles.command()
@@ -126,6 +121,15 @@ def rm(names: tuple[str, ...], debug: bool) -> None:
     for name in dict.fromkeys(names):
         library.remove(name)
         click.echo(f"deleted {name}")
+
+
+def _kind(entry: StyleEntry) -> str:
+    """Return in a few words what a style is."""
+    if entry.origin == "yours":
+        return "learned, in your library"
+    if entry.origin == "built-in":
+        return "of the pre-trained network"
+    return "a painting" if entry.file is None else "a painting, and a network that has learned it"
 
 
 def _row(entry: StyleEntry) -> dict[str, Any]:

@@ -14,13 +14,12 @@ from impasto.images.read import NamedFile
 from impasto.learning import api, checkpoint
 from impasto.learning.style import preview_sheet, style_bytes
 from impasto.learning.training import LearnProgress, TrainingJob, TrainingState
-from impasto.networks import styles
 from impasto.studio.jobs.models import FinalProgress, LearnRequest, StepProgress
 from impasto.studio.workers.picture_job import Send, write_end
 from impasto.studio.workers.previews import write_preview
 from impasto.studio.workers.protocol import JobAdvanced, JobEnded, RunOrder
 from impasto.studio.workers.throttle import Throttle
-from impasto.styles import bundled, library
+from impasto.styles import library
 
 log = logging.getLogger("impasto.studio")
 
@@ -154,8 +153,7 @@ class LearnJob:
 
     def _add_to_library(self, data: bytes) -> tuple[str | None, list[str]]:
         """Add the style to the user's library. Return its name there, and notes for the user."""
-        taken = {*bundled.paintings(), *styles.NAMES}
         try:
-            return library.add_new(data, self.name, taken), []
+            return library.add_new(data, self.name), []
         except OutputError as error:
             return None, [f"It couldn't be added to your library: {error}"]
