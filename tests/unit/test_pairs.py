@@ -16,7 +16,7 @@ from impasto.learning.pairs import (
     COMPARED_DRAW,
     CYCLE,
     UNPAIRED_DRAW,
-    Pair,
+    AlignedPair,
     PairCrop,
     PairTask,
     random_pair_crop,
@@ -53,10 +53,10 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(image.copy()).permute(2, 0, 1)
 
 
-def pair_of(photo: np.ndarray, artwork: np.ndarray, trust: int = 255) -> Pair:
+def pair_of(photo: np.ndarray, artwork: np.ndarray, trust: int = 255) -> AlignedPair:
     size = photo.shape[:2]
     trusted = torch.full((1, *size), trust, dtype=torch.uint8)
-    return Pair(as_tensor(photo), as_tensor(artwork), trusted)
+    return AlignedPair(as_tensor(photo), as_tensor(artwork), trusted)
 
 
 def test_inverted_colours_are_learned_and_hold_for_another_photo(cat, cup):

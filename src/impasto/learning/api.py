@@ -14,7 +14,7 @@ from impasto.base.errors import ImageError, RecipeError
 from impasto.images.limits import Limits
 from impasto.images.picture import Picture
 from impasto.images.read import Source, read
-from impasto.learning.pairs import Pair, make_pair
+from impasto.learning.pairs import AlignedPair, make_pair
 from impasto.learning.photos import training_photos
 from impasto.learning.settings import MIN_STYLE_PX, LearnSettings
 from impasto.learning.start import start_parameters
@@ -200,7 +200,7 @@ def _read(source: Source, limits: Limits | None) -> Picture:
     return picture
 
 
-def _fit_note(pair: Pair, fits: bool, photo: Picture, artwork: Picture) -> str:
+def _fit_note(pair: AlignedPair, fits: bool, photo: Picture, artwork: Picture) -> str:
     """Return a sentence about how much of an artwork fits its photo."""
     share = f"{pair.trusted_share:.0%}"
     if fits:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from impasto.base import files
 from impasto.base.errors import CheckpointError, ImpastoError, reason
-from impasto.learning.pairs import Pair
+from impasto.learning.pairs import AlignedPair
 from impasto.learning.photos import training_photos
 from impasto.learning.settings import LearnSettings
 from impasto.learning.training import Mean, TrainingJob, TrainingState, shape_of
@@ -39,15 +39,15 @@ class _Mean(StrictRecord):
     steadiness: Number
 
 
-class _Pair(StrictRecord):
-    """The fields of a ``Pair``."""
+class _StoredPair(StrictRecord):
+    """The fields of a ``AlignedPair``."""
 
     photo: Tensor
     artwork: Tensor
     trust: Tensor
 
     @model_validator(mode="after")
-    def _fits_together(self) -> _Pair:
+    def _fits_together(self) -> _StoredPair:
         tensors = self.photo, self.artwork, self.trust
         size = tuple(self.photo.shape[1:])
         if [tuple(tensor.shape) for tensor in tensors] != [(3, *size), (3, *size), (1, *size)]:
@@ -76,7 +76,7 @@ class _StoredTraining(StrictRecord):
     step: Count
     seconds: Number
     history: list[_Mean]
-    pairs: list[_Pair] = Field(default_factory=list)
+    pairs: list[_StoredPair] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _belongs_together(self) -> _StoredTraining:
@@ -170,7 +170,7 @@ def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
         content.name,
         content.author,
         content.licence,
-        pairs=tuple(Pair(**dict(pair)) for pair in content.pairs),
+        pairs=tuple(AlignedPair(**dict(pair)) for pair in content.pairs),
     )
 
     def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

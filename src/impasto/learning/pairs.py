@@ -46,7 +46,7 @@ CANDIDATES = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Pair:
+class AlignedPair:
     """A photo and the artwork that depicts it, aligned.
 
     Attributes:
@@ -82,7 +82,7 @@ class PairCrop(Crop):
     trust: Tensor
 
 
-def make_pair(photo: Picture, artwork: Picture) -> tuple[Pair, bool]:
+def make_pair(photo: Picture, artwork: Picture) -> tuple[AlignedPair, bool]:
     """Return a pair at the size in which it is learned, and whether enough of it fits.
 
     Raises:
@@ -95,7 +95,9 @@ def make_pair(photo: Picture, artwork: Picture) -> tuple[Pair, bool]:
     one, other = (channels_last(as_bytes(picture.rgb))[0].numpy() for picture in (small, artwork))
     found = align(one, other)
     trust = np.round(found.trust * 255).astype(np.uint8)
-    pair = Pair(_channels_first(one), _channels_first(found.artwork), torch.from_numpy(trust)[None])
+    pair = AlignedPair(
+        _channels_first(one), _channels_first(found.artwork), torch.from_numpy(trust)[None]
+    )
     return pair, found.fits
 
 
@@ -119,7 +121,7 @@ class PairTask:
         settings: LearnSettings,
         job: Job,
         photos: Sequence[Tensor],
-        pairs: Sequence[Pair],
+        pairs: Sequence[AlignedPair],
     ) -> None:
         self.settings, self.photos, self.pairs = settings, photos, pairs
         self.device = job.device.device
@@ -187,7 +189,7 @@ def _reconstruction(crop: PairCrop, picture: Tensor) -> tuple[float, Tensor]:
     return float(loss.detach()), gradient
 
 
-def random_pair_crop(pair: Pair, side: int, generator: torch.Generator) -> PairCrop:
+def random_pair_crop(pair: AlignedPair, side: int, generator: torch.Generator) -> PairCrop:
     """Return a random crop of a pair, with the same place and scale in all its images.
 
     Of a few random places, the one with the most trust is chosen.

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from impasto.learning.crops import MARGIN, Crop
-from impasto.learning.pairs import Pair, PairTask
+from impasto.learning.pairs import AlignedPair, PairTask
 from impasto.learning.settings import LearnSettings
 from impasto.learning.tasks import StyleTask, Task
 from impasto.losses.objective import Losses
@@ -71,7 +71,7 @@ class TrainingJob:
     author: str | None = None
     licence: str | None = None
     start: Parameters | None = None
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[AlignedPair, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -67,10 +67,11 @@ class MethodInfo(Protocol):
 
 
 RESERVED = frozenset({
-    "as_json", "bit_depth", "checkpoint", "checkpoint_every", "clip", "codec", "colour", "content",
-    "count", "crf", "cut", "debug", "dry_run", "end", "every", "fast", "force", "format", "grid",
-    "help", "images", "json", "limits", "max_megabytes", "max_megapixels", "named", "no_metadata",
-    "output", "preset", "preview", "quiet", "rate", "recipe", "record", "resume", "save_every",
+    "as_json", "bit_depth", "checkpoint", "checkpoint_every", "clip", "codec", "colour",
+    "content", "count", "crf", "cut", "debug", "dry_run", "end", "every", "fast", "force",
+    "format", "frames_for_keyframes", "grid", "help", "images", "json", "keyframe", "keyframes",
+    "learn_time", "limits", "max_megabytes", "max_megapixels", "named", "no_metadata", "output",
+    "preset", "preview", "proposed", "quiet", "rate", "recipe", "record", "resume", "save_every",
     "source", "stability", "start", "style", "style_at", "styles", "styles_at", "timelapse",
     "variations",
 })  # fmt: skip

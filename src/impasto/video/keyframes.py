@@ -41,7 +41,7 @@ MIN_GAIN = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class CandidateFrame:
     """A frame that may become a key frame.
 
     Attributes:
@@ -103,7 +103,7 @@ def frame_at(source: FrameSource, cut: Cut, time: float) -> Frame:
     return frame
 
 
-def _candidates(source: FrameSource, cut: Cut) -> Iterator[Candidate]:
+def _candidates(source: FrameSource, cut: Cut) -> Iterator[CandidateFrame]:
     """Yield evenly spread frames of a film."""
     total = source.clip.frames or 0
     step = max(cut.every, -(-total // MAX_CANDIDATES), 1)
@@ -112,7 +112,7 @@ def _candidates(source: FrameSource, cut: Cut) -> Iterator[Candidate]:
             yield _candidate(frame, source)
 
 
-def _candidate(frame: Frame, source: FrameSource) -> Candidate:
+def _candidate(frame: Frame, source: FrameSource) -> CandidateFrame:
     pixels = np.ascontiguousarray(frame.pixels[..., :3])
     lab = cv2.cvtColor(
         cv2.resize(pixels, THUMBNAIL, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB
@@ -120,7 +120,7 @@ def _candidate(frame: Frame, source: FrameSource) -> Candidate:
     factor = SHARPNESS_SIDE / max(pixels.shape[:2])
     small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     laplacian = cv2.Laplacian(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.CV_32F)
-    return Candidate(
+    return CandidateFrame(
         time=float((frame.pts - source.clip.origin) * source.clip.time_base),
         look=lab.astype(np.float32).ravel() / 255,
         sharpness=float(np.log(laplacian.var() + 1)),

@@ -33,7 +33,7 @@ class EstimateRequest(BaseModel):
     height: int = Field(ge=32, le=MAX_SIZE_PX)
 
 
-class StyleDescription(BaseModel):
+class StyleSummary(BaseModel):
     """A style that can be given by its name."""
 
     name: str
@@ -49,7 +49,7 @@ class StyleDescription(BaseModel):
 class StyleList(BaseModel):
     """All styles: the user's, the bundled, and the built-in ones."""
 
-    styles: list[StyleDescription]
+    styles: list[StyleSummary]
 
 
 class ExampleInfo(BaseModel):

@@ -35,8 +35,8 @@ from impasto.studio.server.responses import (
     PresetList,
     RecipeInside,
     RecipeSchema,
-    StyleDescription,
     StyleList,
+    StyleSummary,
     content,
 )
 from impasto.studio.server.routes.forms import PICTURE_FORM
@@ -66,7 +66,7 @@ async def all_styles() -> StyleList:
     entries = await asyncio.to_thread(catalogue.entries)
     return StyleList(
         styles=[
-            StyleDescription(
+            StyleSummary(
                 name=entry.name,
                 title=entry.title,
                 kind=_kind(entry),
