@@ -40,7 +40,7 @@ class _Mean(StrictRecord):
 
 
 class _StoredPair(StrictRecord):
-    """The fields of a ``AlignedPair``."""
+    """The fields of an ``AlignedPair``."""
 
     photo: Tensor
     artwork: Tensor

@@ -161,7 +161,7 @@ def _check(pairs: list[tuple[str, str]]) -> None:
 def _compared(
     content: str, style: str, methods: Sequence[str], peers: Sequence[str], size: int, folder: Path
 ) -> Any:
-    """Run all methods on one pair. Returns a ``report.AlignedPair``."""
+    """Run all methods on one pair. Returns a ``report.Pair``."""
     from impasto.images.read import read
     from impasto.measures import evaluation
     from impasto.runs.history import History
@@ -200,7 +200,7 @@ def _compared(
     files.write_atomically(folder / "contact_sheet.png", plots.as_png(sheet))
     files.write_atomically(folder / "convergence.png", plots.as_png(curves))
     name = f"{Path(content).name} + {Path(style).name}"
-    return report.AlignedPair(name, content, style, rows, pictures, histories)
+    return report.Pair(name, content, style, rows, pictures, histories)
 
 
 def _impasto_command(
