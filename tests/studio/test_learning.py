@@ -292,7 +292,7 @@ def test_a_bundled_painting_is_learned_for_films_and_live_alone(tmp_path, photo_
 
 def test_live_pictures_in_learned_styles(tmp_path, photo_image):
     session, picture = LiveSession(), png(photo_image)
-    assert session.apply(LiveSettings(style="mosaic")).method == "instant"
+    assert session.apply(LiveSettings(style="honey-wash")).method == "instant"
     pictures = [session.paint(picture)]
     sent = base64.b64encode(style_bytes(seed=3)).decode()
     assert session.apply(LiveSettings(painting=sent)).method == "learned"
@@ -318,7 +318,7 @@ def test_a_damaged_style_file_isnt_a_live_style():
         (("big.style", style_bytes() + bytes(16_000_000)), {}, "big.style is too large"),
         ("broken", {}, "broken isn't a style file"),
         ("my swirl", {"preset": "draft"}, "my swirl is a style of the method learned, not of opt"),
-        ("harvest", {"method": "learned"}, "the method learned needs a style file, and harvest"),
+        ("honey-wash", {"method": "learned"}, "honey-wash is a style of the method instant, not"),
     ],
 )
 def test_styles_that_cant_be_used(studio, photo_image, style, recipe, sentence):
