@@ -12,14 +12,14 @@ from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from impasto.base import files
-from impasto.base.errors import CheckpointError, ImpastoError, reason
+from impasto.base.errors import CheckpointError, ImpastoError
 from impasto.learning.pairs import AlignedPair
 from impasto.learning.photos import training_photos
 from impasto.learning.settings import LearnSettings
 from impasto.learning.training import Mean, TrainingJob, TrainingState, shape_of
 from impasto.methods.base import method_of
 from impasto.runs.job import Job
-from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord
+from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord, read_archive
 from impasto.settings.build import validate
 
 VERSION_KEY = "impasto training"
@@ -189,14 +189,7 @@ def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
 
 
 def _read(path: Path) -> _StoredTraining:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: there is no such checkpoint") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
-    except Exception as error:  # unpickling a damaged file may raise anything
-        raise CheckpointError(f"{path} is damaged, or isn't a checkpoint of a training") from error
+    content = read_archive(path, "a checkpoint of a training")
     version = content.pop(VERSION_KEY, None) if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
         raise CheckpointError(f"{path} isn't a checkpoint of a training of this impasto")

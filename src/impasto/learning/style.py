@@ -1,4 +1,4 @@
-"""What comes of a training: the style file, and pictures that show how far it is."""
+"""The results of a training: the style file, and a preview of the progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pictures of a training are compared with."""
+"""The tasks that a network learns, and their losses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from impasto.runs.job import Job
 
 
 class Task(Protocol):
-    """What a network learns: the crops that it paints, and the losses of its pictures."""
+    """A task that a network learns: the crops that it paints, and the losses of its pictures."""
 
     def crop(self, draw: int) -> Crop:
         """Return the crop that is painted at a draw; the same draw gives the same crop."""

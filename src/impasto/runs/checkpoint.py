@@ -13,10 +13,10 @@ from pydantic import ValidationError, field_validator, model_validator
 
 from impasto.base import files
 from impasto.base.devices import Device
-from impasto.base.errors import CheckpointError, reason
+from impasto.base.errors import CheckpointError
 from impasto.runs.job import Job
 from impasto.runs.progress import Progress, Snapshot
-from impasto.runs.tensors import Mask, Number, StoredPicture, StrictRecord
+from impasto.runs.tensors import Mask, Number, StoredPicture, StrictRecord, read_archive
 from impasto.settings.build import validate, without_other_methods
 from impasto.settings.methods import METHODS
 from impasto.settings.recipe import Recipe
@@ -138,16 +138,7 @@ class _Content(StrictRecord):
 
 
 def _read(path: Path) -> _Content:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: there is no such checkpoint") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a folder, not a checkpoint") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
-    except Exception as error:  # unpickling a damaged file may raise anything
-        raise CheckpointError(f"{path} is damaged, or isn't a checkpoint") from error
+    content = read_archive(path, "a checkpoint")
     version = content.pop(VERSION_KEY, None) if isinstance(content, dict) else None
     if not isinstance(version, int) or version != FORMAT_VERSION:
         raise CheckpointError(f"{path} isn't a checkpoint of this version of impasto")

@@ -3,13 +3,37 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor
 
+from impasto.base.errors import CheckpointError, reason
 from impasto.images.picture import Picture
+
+
+def read_archive(path: Path, kind: str) -> Any:
+    """Return the contents of a file that ``torch.save`` wrote, on the CPU.
+
+    Args:
+        path: The file.
+        kind: What the file should be, for error messages.
+
+    Raises:
+        CheckpointError: The file isn't there, or can't be read.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: there is no such checkpoint") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder, not a checkpoint") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be read: {reason(error)}") from error
+    except Exception as error:  # unpickling a damaged file may raise anything
+        raise CheckpointError(f"{path} is damaged, or isn't {kind}") from error
 
 
 class StrictRecord(BaseModel):

@@ -1,4 +1,4 @@
-"""What a style on the command line or in a request may be: a file, or a name.
+"""The styles that a path or a name on the command line or in a request stands for.
 
 A name is looked up in the user's library first, then among the bundled paintings, and then among
 the built-in styles of the pre-trained network.

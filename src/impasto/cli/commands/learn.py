@@ -18,6 +18,7 @@ from impasto.cli.inputs import check_input, weighted_style
 from impasto.cli.interrupts import StopHandler, handle_stop_signals
 from impasto.cli.options import (
     FILE,
+    Command,
     FiniteNumber,
     debug_option,
     force_option,
@@ -42,10 +43,24 @@ PREVIEW_EVERY = 10.0
 LOOK = ("strength", "style_scale", "content_weight", "trim", "device", "precision", "max_memory")
 """Settings of the recipe that have a flag. A recipe file may have all of them."""
 
+METAVARS = {
+    "time": "TIME", "steps": "N", "batch": "N", "crop": "N", "learning_rate": "X",
+    "steadiness": "X", "seed": "N",
+}  # fmt: skip
+"""Settings of the training that have an option, and what stands for their values in its help."""
+
 
 def _setting_help(name: str) -> str:
     description = LearnSettings.model_fields[name].description or ""
     return f"{description[:1].upper()}{description[1:]}."
+
+
+def _training_options(command: Command) -> Command:
+    """Add an option for each setting of the training that has a number or a time."""
+    for name, metavar in reversed(METAVARS.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, metavar=metavar, help=_setting_help(name))(command)
+    return command
 
 
 @click.command
@@ -85,13 +100,7 @@ def _setting_help(name: str) -> str:
     help="Time of the training: about 2 minutes, 10 minutes or an hour; on a GPU 20 seconds, 1"
     " minute or 5 minutes.",
 )
-@click.option("--time", metavar="TIME", default=None, help=_setting_help("time"))
-@click.option("--steps", metavar="N", default=None, help=_setting_help("steps"))
-@click.option("--batch", metavar="N", default=None, help=_setting_help("batch"))
-@click.option("--crop", metavar="N", default=None, help=_setting_help("crop"))
-@click.option("--learning-rate", metavar="X", default=None, help=_setting_help("learning_rate"))
-@click.option("--steadiness", metavar="X", default=None, help=_setting_help("steadiness"))
-@click.option("--seed", metavar="N", default=None, help=_setting_help("seed"))
+@_training_options
 @preset_option
 @click.option(
     "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="Settings of the look from a file."

@@ -1,4 +1,4 @@
-"""What the methods share that paint in one pass of a network: ``instant`` and ``learned``.
+"""The common base of the methods that paint in one pass of a network, ``instant`` and ``learned``.
 
 A subclass of ``FeedForward`` makes the brushes of a job, which are networks with a style. The rest
 is here: the pyramid of sizes, bands of rows for large pictures, batches, and the frames of films.

@@ -111,7 +111,7 @@ class JobRecord(BaseModel):
 
     @property
     def _unit(self) -> Literal["step", "percent"]:
-        """What the steps of the job are."""
+        """The unit of the steps of the job."""
         method = self.request.recipe.method_info
         if isinstance(self.request, LearnRequest):
             return "step"
