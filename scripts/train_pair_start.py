@@ -1,6 +1,6 @@
 """Train the network from which a training with pairs starts: it paints a photo as it is.
 
-    python scripts/train_pair_start.py [--time 180]
+    python scripts/train_pair_start.py [--time 300]
 
 A network that keeps shapes and colours has the least to learn from a pair, and what the pair
 doesn't show stays as it is. The colours of the bundled photos are mixed at random, so that all
@@ -42,7 +42,7 @@ MIXING = 0.35
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--time", type=float, default=180, help="seconds of the training")
+    parser.add_argument("--time", type=float, default=300, help="seconds of the training")
     seconds = parser.parse_args().time
     photos = training_photos(None)
     parameters = train(initial_parameters(SHAPE, 0), photos, seconds)
@@ -53,6 +53,7 @@ def main() -> None:
         size=COARSEST_PX,
         thumbnail=base64.b64encode(thumbnail(photos[0][None] / 255)),
     )
+    parameters["style"] = torch.zeros(SHAPE.tensors["style"])
     arrays = {name: value.detach().numpy() for name, value in parameters.items()}
     files.write_atomically(TARGET, encode(info, arrays))
 

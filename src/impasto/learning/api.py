@@ -19,10 +19,12 @@ from impasto.learning.photos import training_photos
 from impasto.learning.settings import MIN_STYLE_PX, LearnSettings
 from impasto.learning.start import start_parameters
 from impasto.learning.style import style_bytes
+from impasto.learning.tones import fit_tones
 from impasto.learning.training import LearnProgress, TrainingJob, TrainingState, train
 from impasto.library import api
 from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.methods.optimize.settings import OptimizeSettings
+from impasto.networks.learned import initial_parameters
 from impasto.runs.job import Job
 from impasto.settings.recipe import Recipe
 
@@ -185,7 +187,10 @@ def prepare_pair_training(
     training_job = prepare_training(styles, limits=limits, **arguments)
     if fitting:
         start = start_parameters(training_job.settings.network, normalised=False)
-        training_job = replace(training_job, pairs=fitting, start=start)
+        training_job = replace(training_job, pairs=fitting)
+        start = start or initial_parameters(training_job.shape, training_job.settings.seed)
+        start["style"] = fit_tones([pair.as_floats() for pair in fitting]).colours
+        training_job = replace(training_job, start=start)
     return replace(training_job, notes=notes)
 
 

@@ -31,7 +31,7 @@ def start_parameters(network: NetworkSize, *, normalised: bool = True) -> Parame
 
     The normalised network has learned another style. It has learned to see, so a training that
     starts from it needs a fraction of the time (benchmarks/learn.py). The network without
-    normalisation paints a photo as it is (scripts/train_pair_start.py).
+    normalisation paints what it sees as it is (scripts/train_pair_start.py).
 
     Args:
         network: The size of the network.

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.networks import colour_map
+
 CELL_PX = 8
 """Side of the squares whose mean colours are compared: larger than most strokes."""
 RIDGE = 1e-4
@@ -26,24 +28,21 @@ class ToneMap:
     """A map from mean colours of a photo to those of an artwork.
 
     Attributes:
-        coefficients: The quadratic map of the change of colour, (10, 3).
+        colours: The map (networks/colour_map.py), (1, 30).
         deviation: The root mean square difference of the artwork from the map.
     """
 
-    coefficients: Tensor
+    colours: Tensor
     deviation: float
-
-    def colours(self, image: Tensor) -> Tensor:
-        """Return the expected mean colours of the picture of a photo (1, 3, H, W), pooled."""
-        pooled = cells(image)
-        return _mapped(pooled, self.coefficients.to(pooled))
 
     def loss(self, picture: Tensor, photo: Tensor) -> Tensor:
         """Return the mean absolute difference of a picture, in units of the map's deviation.
 
         So a map that explains the pair well counts for more.
         """
-        difference = cells(picture) - self.colours(photo)
+        pooled = cells(photo)
+        expected = colour_map.mapped(pooled, self.colours)
+        difference = cells(picture) - expected
         return difference.abs().mean() / self.deviation
 
 
@@ -60,24 +59,10 @@ def fit_tones(triples: Sequence[tuple[Tensor, Tensor, Tensor]]) -> ToneMap:
     """
     flat = [tuple(cells(image)[0].flatten(1).T.double() for image in triple) for triple in triples]
     photo, artwork, trust = (torch.cat(parts) for parts in zip(*flat, strict=True))  # (n, C)
-    terms = _terms(photo)  # (n, 10)
+    terms = colour_map.terms(photo)  # (n, 10)
     weighted = terms * trust
     ridge = RIDGE * trust.sum() * torch.eye(terms.shape[1], dtype=terms.dtype)
     change = torch.linalg.solve(weighted.T @ terms + ridge, weighted.T @ (artwork - photo))
     left = (artwork - photo - terms @ change).square().mean(1, keepdim=True)
     deviation = float(((left * trust).sum() / trust.sum()).sqrt())
-    return ToneMap(change.float(), max(MIN_DEVIATION, deviation))
-
-
-def _mapped(image: Tensor, coefficients: Tensor) -> Tensor:
-    """Return an image (1, 3, h, w) with its colours mapped."""
-    colours = image[0].flatten(1).T  # (n, 3)
-    mapped = (colours + _terms(colours) @ coefficients).clamp(0, 1)
-    return mapped.T.reshape(image.shape)
-
-
-def _terms(colours: Tensor) -> Tensor:
-    """Return the terms of a quadratic function of colours (n, 3), (n, 10)."""
-    r, g, b = colours.T
-    products = (torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b)
-    return torch.stack(products, dim=1)
+    return ToneMap(change.T.reshape(1, -1).float(), max(MIN_DEVIATION, deviation))

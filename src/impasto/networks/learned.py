@@ -2,7 +2,8 @@
 
 It differs from the pre-trained networks in its number of channels and in its last layer, which
 isn't normalised, so that a picture may be as bright as its photo. A network that isn't normalised
-at all has learned from a pair.
+at all has learned from a pair. It sees a photo through the map of colours that fits the pair best,
+so it begins with that map if it begins with the identity.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from impasto.networks import colour_map
 from impasto.networks.network_shape import NetworkShape
 from impasto.networks.transformer import (
     EPSILON,
@@ -99,9 +101,13 @@ def paint_to_train(layers: tuple[Layer, ...], parameters: Parameters, image: Ten
         parameters: Its parameters, by name.
         image: The photo, (N, 3, H, W), whose sides are multiples of 4.
     """
-    gains, shifts = parameters["style"][0].chunk(2)
+    style = parameters["style"]
     channels = [len(parameters[f"{layer.name}.weight"]) for layer in layers if layer.normalised]
-    each_gain, each_shift = (iter(torch.split(part, channels)) for part in (gains, shifts))
+    if not channels:
+        image = colour_map.mapped(image, style.detach())  # which stays as it was fitted
+    each_gain, each_shift = (
+        iter(torch.split(part, channels) if channels else ()) for part in style[0].chunk(2)
+    )
     x = kept = phases_of(image)
     for layer in layers:
         if layer.skip == 1:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Channels = Annotated[int, Field(ge=1, le=256)]
 NetworkSize = Literal["fast", "fine"]
 COLOURS = 3
+COLOUR_MAP_SIZE = 30
+"""Coefficients of a map of colours (networks/colour_map.py)."""
 KERNEL = 3
 """Size of every convolution but the first and the last, px."""
 
@@ -27,7 +29,7 @@ class NetworkShape(BaseModel):
             layer halves it.
         normalised: Whether the layers but the last are normalised. Instance normalisation takes the
             brightness and contrast of a whole photo away, so a network that repaints each place by
-            its own brightness has biases instead.
+            its own brightness has biases instead, and sees the photo through a map of colours.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,18 +71,19 @@ class NetworkShape(BaseModel):
         """The shape of each parameter, by its name.
 
         Normalised layers have a gain and a shift for each channel, all of which are in ``style``:
-        the gains of all layers, then the shifts. The others have a bias.
+        the gains of all layers, then the shifts. The others have a bias. Without any normalised
+        layer, ``style`` is a map of colours.
         """
         convolutions = self.convolutions
         *inner, last = convolutions
-        normalised = inner if self.normalised else []
         shapes: dict[str, tuple[int, ...]] = {
             f"{name}.weight": (outputs, inputs, kernel, kernel)
             for name, (outputs, inputs, kernel) in convolutions.items()
         }
         for name in [last] if self.normalised else convolutions:
             shapes[f"{name}.bias"] = (convolutions[name][0],)
-        shapes["style"] = (1, 2 * sum(convolutions[name][0] for name in normalised))
+        channels = sum(convolutions[name][0] for name in inner)
+        shapes["style"] = (1, 2 * channels if self.normalised else COLOUR_MAP_SIZE)
         return shapes
 
 

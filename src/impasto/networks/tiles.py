@@ -105,7 +105,7 @@ class _Run:
         statistics: Statistics | None,
         rows: int,
     ) -> None:
-        self.network, self.layers = network, network.layers
+        self.network, self.layers, self.style = network, network.layers, style
         self.gains_and_shifts = network.split(style)
         self.statistics: Statistics = list(statistics or [None] * len(self.layers))
         self.image, self.rows_in_band = image, rows
@@ -194,7 +194,7 @@ class _Run:
             x = torch.cat([x, beyond], dim=2)
         if width % STRIDE:
             x = functional.pad(x, (0, -width % STRIDE, 0, 0), "reflect")
-        return phases_of(x.to(self.network.dtype))
+        return phases_of(self.network.seen(x, self.style).to(self.network.dtype))
 
     def _convolved(self, index: int, top: int, bottom: int) -> Tensor:
         """Rows of a layer, before normalisation and shuffling."""

@@ -5,7 +5,8 @@ normalisations take their gains γ and shifts β from the style s (conditional i
 normalisation, Dumoulin et al. 2017, equation 5): x ↦ γ_s (x - μ(x)) / σ(x) + β_s, per channel.
 
 Images are (N, 3, H, W) in [0, 1]. A style is (1, P) or (N, P): the gains, then the shifts, of every
-normalised layer in order. Styles may be blended.
+normalised layer in order. Styles may be blended. The style of a network without any normalised
+layer is a map of colours, through which it sees the photo.
 
 Nothing is computed at full resolution that can be at half: a picture of C channels is also one of
 4·C channels and half the size, its *phases*, every other pixel of every other row (pixel
@@ -24,6 +25,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from impasto.networks import colour_map
 
 EPSILON = 1e-5
 STRIDE = 4
@@ -145,6 +148,7 @@ class StyleTransformer(nn.Module):
         """The picture in that style, and the statistics of its feature maps; those of another
         picture are taken instead if they are given, mixed with ``own_share`` of its own.
         """
+        image = self.seen(image, style)
         height, width = image.shape[-2:]
         extra = (0, -width % STRIDE, 0, -height % STRIDE)
         x = functional.pad(image, extra, "reflect") if any(extra) else image
@@ -171,8 +175,19 @@ class StyleTransformer(nn.Module):
     def dtype(self) -> torch.dtype:
         return next(self.parameters()).dtype
 
+    @property
+    def is_normalised(self) -> bool:
+        """Whether any layer is normalised."""
+        return any(layer.normalised for layer in self.layers)
+
+    def seen(self, photo: Tensor, style: Tensor) -> Tensor:
+        """Return the photo, or part of it, as the network sees it."""
+        return photo if self.is_normalised else colour_map.mapped(photo, style)
+
     def split(self, style: Tensor) -> list[tuple[Tensor, Tensor] | None]:
         """(N, P) → gain and shift of every layer, each (N, C); None where it isn't normalised."""
+        if not self.is_normalised:
+            return [None] * len(self.layers)
         channels = [self.channels[layer.name] for layer in self.layers if layer.normalised]
         gains, shifts = (iter(torch.split(half, channels, 1)) for half in style.chunk(2, dim=1))
         return [(next(gains), next(shifts)) if layer.normalised else None for layer in self.layers]
