@@ -142,7 +142,7 @@ def prepare_training(
     chosen = learn_settings(settings)
     if preset is None and recipe is None:
         recipe = LOOK
-    job = _job(_large_enough(api.read_styles(style, limits)), preset, recipe, limits, look)
+    job = _job(_learnable(api.read_styles(style, limits)), preset, recipe, limits, look)
     folder = None if photos is None else str(photos)
     return TrainingJob(
         settings=chosen,
@@ -201,7 +201,7 @@ def _read(source: Source, limits: Limits | None) -> Picture:
         ImageError: It can't be read, or is too small.
     """
     picture = read(source, limits=limits, needed_side=lambda *_: COARSEST_PX)
-    _large_enough([(picture, 1.0)])
+    _learnable([(picture, 1.0)])
     return picture
 
 
@@ -243,10 +243,17 @@ def _job(
     return job
 
 
-def _large_enough(pairs: list[tuple[Source, float]]) -> list[tuple[Source, float]]:
-    """Return style images, or raise ImageError if one of them is too small."""
+def _learnable(pairs: list[tuple[Source, float]]) -> list[tuple[Source, float]]:
+    """Return style images, or raise ImageError if nothing can be learned from one of them."""
     for picture, _ in pairs:
-        if isinstance(picture, Picture) and min(picture.size_in_file) < MIN_STYLE_PX:
+        if not isinstance(picture, Picture):
+            continue
+        if picture.is_fixed:
+            raise ImageError(
+                f"{picture.name} is a style that a network has learned already; a picture is needed"
+                " to learn from"
+            )
+        if min(picture.size_in_file) < MIN_STYLE_PX:
             height, width = picture.size_in_file
             raise ImageError(
                 f"{picture.name} is {width}×{height} px; at least {MIN_STYLE_PX} px on each side"
