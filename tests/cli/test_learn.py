@@ -11,6 +11,7 @@ import time
 
 import pytest
 from PIL import Image, ImageOps
+from style_files import style_bytes
 
 from impasto.styles import style_file
 
@@ -171,6 +172,7 @@ def test_a_pair_of_different_pictures_leaves_the_style_and_says_so(
         (("painting.png", "-o", "no/folder/a.style"), "no/folder"),
         (("tiny.png",), "at least 64 px on each side"),
         (("text.txt",), "text.txt"),
+        (("random.style",), "has learned already"),
         (("painting.png", "--preset", "instant"), "learns from style images by the method"),
         (("--resume", "nowhere.ckpt"), "there is no such checkpoint"),
         (("--resume", "text.txt"), "isn't a checkpoint of a training"),
@@ -179,6 +181,7 @@ def test_a_pair_of_different_pictures_leaves_the_style_and_says_so(
 )  # fmt: skip
 def test_bad_input_is_one_sentence(impasto, photo, painting, tmp_path, arguments, sentence):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "random.style").write_bytes(style_bytes())
     (tmp_path / "text.txt").write_text("not an image, and not a checkpoint either")
     Image.new("RGB", (60, 200), "red").save(tmp_path / "tiny.png")
     has_length = {"--time", "--steps", "--resume"} & {*arguments}
