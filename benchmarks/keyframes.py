@@ -81,7 +81,8 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         }
         print(path.stem, {key: round(value, 4) for key, value in rows[path.stem].items()})
     if arguments.keep:
-        sheet = [[Panel(Image.fromarray(image)) for image in row] for row in zip(*columns, strict=True)]
+        rows_of_sheet = zip(*columns, strict=True)
+        sheet = [[Panel(Image.fromarray(image)) for image in row] for row in rows_of_sheet]
         labels = ("frame", "studio", "key frames", "instant")
         contact_sheet(sheet, column_labels=labels).save(folder / "keyframes.png")
     return {"key frames": key_times, "held out": held_out, **rows}
