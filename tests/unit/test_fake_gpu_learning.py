@@ -6,6 +6,7 @@ See ``test_fake_gpu`` for what fake tensors are.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,11 @@ def on_gpu(job: TrainingJob, gpu: torch.device) -> TrainingJob:
 @pytest.mark.usefixtures("numbers")
 @pytest.mark.parametrize("kind", ["painting", "pair"])
 def test_a_training_stays_on_its_device(kind, fake_gpu, photo, painting, monkeypatch):
-    settings = {"steps": 2 if kind == "painting" else CYCLE, "batch": 1, "crop": 128}
+    settings: dict[str, Any] = {
+        "steps": 2 if kind == "painting" else CYCLE,
+        "batch": 1,
+        "crop": 128,
+    }
     if kind == "painting":
         prepared = api.prepare_training(painting, **settings)
     else:
