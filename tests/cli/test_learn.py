@@ -70,6 +70,7 @@ def test_photos_of_the_user(impasto, painting, photo, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     photo.rename(folder / "photo.png")
+    (folder / "._photo.png").write_bytes(b"a Mac's notes")
     done = impasto("learn", painting, "-o", "a.style", *QUICK, "--photos", folder)
     assert "with 13 photos" in done.err
 

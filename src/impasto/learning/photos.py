@@ -42,7 +42,7 @@ def training_photos(folder: str | None, limits: Limits | None = None) -> list[Te
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """Return the files of the photos in a folder and its subfolders.
+    """Return the files of the photos in a folder and its subfolders, without hidden files.
 
     Raises:
         ImageError: There is no such folder, or no photo in it.
@@ -50,7 +50,11 @@ def photos_in(folder: Path) -> list[Path]:
     if not files.is_folder(folder):
         raise ImageError(f"{folder}: there is no such folder of photos")
     try:
-        found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        found = sorted(
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        )
     except OSError as error:
         raise ImageError(f"{folder} can't be read: {reason(error)}") from error
     if not found:
