@@ -1,7 +1,7 @@
-"""Procedural artists: functions that turn a photo into an artwork, always in the same way.
+"""Procedural artists: deterministic functions that turn a photo into an artwork.
 
-The artwork that such an artist would make of a new photo is known, so the error of a learned
-transformation can be measured. Photos and artworks are (H, W, 3), uint8, RGB.
+The artwork of any photo is known, so the error of a network that learns from one of the pairs can
+be measured. Photos and artworks are (H, W, 3), uint8, RGB.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ Artist = Callable[[np.ndarray], np.ndarray]
 
 PAPER, INK = np.array([246, 238, 220], np.float32), np.array([38, 34, 60], np.float32)
 HATCHES = ((0.78, 45), (0.58, 135), (0.38, 0), (0.22, 90))
-"""Luminance below which lines are drawn, and their angle, degrees."""
+"""Luminance below which lines are drawn, 0 to 1, and the angle of the lines, degrees."""
 HATCH_PERIOD_PX, HATCH_WIDTH_PX = 6.0, 1.8
 PALETTE = np.array(
     [[28, 32, 66], [120, 36, 54], [208, 90, 48], [92, 130, 118], [236, 184, 86], [250, 240, 214]],
     np.float32,
 )
-"""The papers of the cut-out, from the darkest to the lightest."""
+"""Colours of the papers of ``cutout``, from the darkest to the lightest."""
 TILE_PX, GROUT_PX = 12, 2
 OIL_RADIUS_PX = 5
 
@@ -33,7 +33,7 @@ def luminance(photo: np.ndarray) -> np.ndarray:
 
 
 def hatching(photo: np.ndarray) -> np.ndarray:
-    """Draw lines of ink on paper: the darker a place, the more directions of lines."""
+    """Draw hatching in ink on paper; darker places have lines in more directions."""
     tone = cv2.GaussianBlur(luminance(photo), (0, 0), 1.5)
     y, x = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
     ink = np.zeros_like(tone)
@@ -47,7 +47,7 @@ def hatching(photo: np.ndarray) -> np.ndarray:
 
 
 def cutout(photo: np.ndarray) -> np.ndarray:
-    """Cut a smooth version of a photo from papers of few colours, by its luminance."""
+    """Make a paper cut-out: quantise the smoothed luminance to a palette."""
     tone = cv2.GaussianBlur(luminance(photo), (0, 0), 3)
     low, high = 0.12, 0.82
     share = (tone - low) / (high - low) * len(PALETTE)
@@ -55,7 +55,7 @@ def cutout(photo: np.ndarray) -> np.ndarray:
 
 
 def mosaic(photo: np.ndarray) -> np.ndarray:
-    """Lay square tiles of the photo's mean colours, more saturated, in dark grout."""
+    """Make a mosaic of square tiles in dark grout, in more saturated mean colours of the photo."""
     height, width = photo.shape[:2]
     small = cv2.resize(photo, (width // TILE_PX, height // TILE_PX), interpolation=cv2.INTER_AREA)
     hsv = cv2.cvtColor(small, cv2.COLOR_RGB2HSV).astype(np.float32)
@@ -71,7 +71,7 @@ def mosaic(photo: np.ndarray) -> np.ndarray:
 
 
 def oil(photo: np.ndarray) -> np.ndarray:
-    """Paint by the filter of Kuwahara et al. 1976, in warmer and stronger colours."""
+    """Apply the filter of Kuwahara et al. 1976, and make the colours warmer and stronger."""
     margin, size = 2 * OIL_RADIUS_PX, OIL_RADIUS_PX + 1
     image = np.pad(photo.astype(np.float32), ((margin,) * 2, (margin,) * 2, (0, 0)), "reflect")
     mean = cv2.blur(image, (size, size))
@@ -88,7 +88,7 @@ def oil(photo: np.ndarray) -> np.ndarray:
 
 
 def pencil(photo: np.ndarray) -> np.ndarray:
-    """Draw in pencil and colour, by OpenCV (Gastal & Oliveira 2011)."""
+    """Apply the coloured pencil filter of OpenCV (Gastal & Oliveira 2011)."""
     _, picture = cv2.pencilSketch(photo, sigma_s=40, sigma_r=0.07, shade_factor=0.04)
     return np.asarray(picture)
 

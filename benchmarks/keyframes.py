@@ -1,10 +1,10 @@
-"""Films painted from key frames, against films painted frame by frame by the method instant.
+"""Films made from key frames, compared with films made by the method instant.
 
     python benchmarks/keyframes.py [--seconds 3] [--learn-time 3m] [--keep FOLDER]
 
-A clip of a panning photo with something moving before it. Frames are painted with the preset
-studio: some are the key frames, and the others, halfway in between, are held out. The films are
-compared with the held-out frames (as in benchmarks/pairs.py), and by their warping error.
+The clip is a panning photo with a moving object in front of it. Frames are stylized with the preset
+studio. Some of them are the key frames; the others, halfway between key frames, are held out. The
+films are compared with the held-out frames, as in benchmarks/pairs.py, and by their warping error.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ def main() -> None:
     parser.add_argument("--painting", type=Path, default=PAINTING)
     parser.add_argument("--seconds", type=float, default=3, help="length of the clip")
     parser.add_argument("--count", type=int, default=2, help="number of key frames")
-    parser.add_argument("--learn-time", default="3m")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave the films there")
+    parser.add_argument("--learn-time", default="3m", help="length of the training")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="folder in which the films are kept"
+    )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = arguments.keep or Path(name)
@@ -50,7 +52,7 @@ def main() -> None:
 
 
 def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Make the films, and return their figures."""
+    """Make the films, and return their measurements."""
     clip = video.make_clips(folder, round(arguments.seconds * video.RATE))["pan"]
     last = arguments.seconds - 2 / video.RATE
     times = np.linspace(0, last, 2 * arguments.count - 1).round(2).tolist()
@@ -61,13 +63,13 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         path = folder / f"key_{time:.2f}.png"
         Image.fromarray(painted[time]).save(path)
         keys += ["--keyframe", f"{time}:{path}"]
-    film = folder / "keyframes.mp4", folder / "instant.mp4"
-    video.run("video", clip, *keys, "--learn-time", arguments.learn_time, "-o", film[0])
+    films = folder / "keyframes.mp4", folder / "instant.mp4"
+    video.run("video", clip, *keys, "--learn-time", arguments.learn_time, "-o", films[0])
     instant = ["--method", "instant", "--stability", "0"]
-    video.run("video", clip, arguments.painting, *instant, "-o", film[1])
+    video.run("video", clip, arguments.painting, *instant, "-o", films[1])
     rows = {}
     columns = [[frame(clip, time) for time in held_out], [painted[time] for time in held_out]]
-    for path in film:
+    for path in films:
         pictures = [frame(path, time) for time in held_out]
         columns.append(pictures)
         errors = [
@@ -81,15 +83,16 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         }
         print(path.stem, {key: round(value, 4) for key, value in rows[path.stem].items()})
     if arguments.keep:
-        rows_of_sheet = zip(*columns, strict=True)
-        sheet = [[Panel(Image.fromarray(image)) for image in row] for row in rows_of_sheet]
+        sheet = [
+            [Panel(Image.fromarray(image)) for image in row] for row in zip(*columns, strict=True)
+        ]
         labels = ("frame", "studio", "key frames", "instant")
         contact_sheet(sheet, column_labels=labels).save(folder / "keyframes.png")
     return {"key frames": key_times, "held out": held_out, **rows}
 
 
 def paint(clip: Path, time: float, painting: Path) -> np.ndarray:
-    """Return a frame of a clip, painted with the preset studio."""
+    """Return a frame of a clip, stylized with the preset studio, (H, W, 3), uint8."""
     picture = impasto.stylize(frame(clip, time), str(painting), preset="studio")
     return np.asarray(picture.image)
 
@@ -102,10 +105,10 @@ def frame(film: Path, time: float) -> np.ndarray:
 def evaluated(clip: Path, film: Path) -> dict[str, float]:
     """Return the warping error and the sharpness of a film."""
     command = [sys.executable, "-m", "impasto", "evaluate", film, "--video", "--content", clip]
-    told = subprocess.run(
+    process = subprocess.run(
         [*map(str, command), "--json"], capture_output=True, text=True, check=True
     )
-    figures = json.loads(told.stdout)
+    figures = json.loads(process.stdout)
     return {name: figures[name] for name in ("warping_error", "sharpness")}
 
 

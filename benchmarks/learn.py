@@ -1,12 +1,12 @@
-"""Learned styles: time of training, quality, speed, memory and size of the file.
+"""Learned styles: length of the training, quality, speed, memory and file size.
 
     python benchmarks/learn.py [--paintings FILE,…] [--photos FILE,…] [--network fast,fine]
                                [--time 10m | --steps N] [--sizes 512,1024] [--rounds 9]
                                [--styles FILE.style,…] [--sheets FOLDER] [--output FILE.json]
 
-For each painting a network is trained, or the style file of that place in ``--styles`` is taken. It
-paints each photo, as does Magenta's network (the method instant), and ``impasto.evaluate`` measures
-both. The speed is that of frames of 640×360 px, from array to array, by turns with instant.
+For each painting, a network is trained, or the style file in ``--styles`` is used. Each photo is
+stylized with it and with Magenta's network (the method instant), and ``impasto.evaluate`` measures
+both pictures. The speed is measured with arrays of 640×360 px, alternating with the method instant.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from impasto.styles.style_file import read_info
 
 PAINTINGS = "cafe_terrace,edtaonisl,ink,mosaic"
 PHOTOS = "astronaut.png,chelsea.png,coffee.png,rocket.jpg"
-"""The bundled example photos, with which nothing is trained."""
+"""The bundled example photos, which aren't used for training."""
 FRAME = (360, 640)
+"""Height and width of the frames for the speed, px."""
 MEASURES = ("style_covariance", "style_wasserstein", "content_features", "roughness", "palette")
 
 
@@ -36,13 +37,13 @@ def main() -> None:
     parser.add_argument("--paintings", default=PAINTINGS)
     parser.add_argument("--photos", default=PHOTOS)
     parser.add_argument("--network", default="fast")
-    parser.add_argument("--time", help="time of each training")
-    parser.add_argument("--steps", type=int, help="steps of each training")
+    parser.add_argument("--time", help="length of each training in time")
+    parser.add_argument("--steps", type=int, help="length of each training in steps")
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--sizes", default="512,1024")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--styles", help="style files, one for each painting")
-    parser.add_argument("--sheets", type=Path, help="folder for sheets of all pictures")
+    parser.add_argument("--styles", help="style files, one per painting")
+    parser.add_argument("--sheets", type=Path, help="folder for contact sheets of all pictures")
     arguments = parser.parse_args()
     print(f"machine: {processor()}")
     paintings = [_file("paintings", name, ".webp") for name in arguments.paintings.split(",")]
@@ -68,7 +69,7 @@ def main() -> None:
 
 
 def train(painting: Path, network: str, arguments: Any) -> tuple[bytes, dict[str, float]]:
-    """Train a network, and return its style file and the figures of the training."""
+    """Train a network, and return its style file and the measurements of the training."""
     length = {"steps": arguments.steps} if arguments.steps else {"time": arguments.time or "10m"}
     started = time.perf_counter()
     style = impasto.learn(str(painting), network=network, crop=arguments.crop, **length)
@@ -78,7 +79,7 @@ def train(painting: Path, network: str, arguments: Any) -> tuple[bytes, dict[str
 
 
 def fps(style: bytes, painting: Path, rounds: int) -> dict[str, float]:
-    """Return the frames per second of the style and of the method instant, in one run."""
+    """Return the frames per second of a style and of the method instant, measured alternately."""
     frame = np.random.default_rng(0).integers(0, 256, (*FRAME, 3), dtype=np.uint8)
     painters = {"learned": impasto.Stylizer(style), "instant": impasto.Stylizer(str(painting))}
     seconds: dict[str, list[float]] = {name: [] for name in painters}
@@ -93,7 +94,7 @@ def fps(style: bytes, painting: Path, rounds: int) -> dict[str, float]:
 def ratios(
     style: bytes, painting: Path, photos: list[Path], size: int, sheets: Path | None
 ) -> dict[str, float]:
-    """Return the mean measures of the style, relative to those of the method instant."""
+    """Return the mean measures of a style over the photos, relative to the method instant."""
     sums: dict[str, list[float]] = {name: [0.0, 0.0] for name in MEASURES}
     rows = []
     for photo in photos:
@@ -114,7 +115,7 @@ def ratios(
 
 
 def _file(kind: str, name: str, ending: str) -> Path:
-    """Return a file, by its path or by its name among the examples."""
+    """Return a file by its path, or by its name among the examples."""
     path = Path(name)
     return path if path.exists() else common.EXAMPLES / kind / f"{name}{ending}"
 

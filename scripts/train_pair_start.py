@@ -1,10 +1,10 @@
-"""Train the network from which a training with pairs starts: it paints a photo as it is.
+"""Train the network from which trainings with pairs start. It reproduces its input.
 
     python scripts/train_pair_start.py [--time 300]
 
-A network that keeps shapes and colours has the least to learn from a pair, and what the pair
-doesn't show stays as it is. The colours of the bundled photos are mixed at random, so that all
-colours are seen.
+Such a network has the least to learn from a pair, and leaves unchanged what the pair doesn't
+contain. The colours of the bundled photos are mixed at random, so that the network is trained with
+all colours.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from impasto.styles.style_file import SUFFIX, StyleDescription, encode
 TARGET = Path(__file__).parents[1] / "src/impasto/learning" / f"fast{PLAIN}{SUFFIX}"
 SHAPE = SHAPES["fast"].model_copy(update={"normalised": False})
 CROP = 160
+"""Side of the crops with their margin, px."""
 LEARNING_RATE = 1.5e-3
 WARM_UP_STEPS = 50
-"""Without normalisation, large first steps leave units dead."""
+"""Steps in which the learning rate rises. Without them, large first steps make ReLUs die."""
 MIXING = 0.35
-"""Standard deviation of the entries of a random mixture of colours."""
+"""Standard deviation of the entries of the random colour matrix, around the identity."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--time", type=float, default=300, help="seconds of the training")
+    parser.add_argument("--time", type=float, default=300, help="length of the training, seconds")
     seconds = parser.parse_args().time
     photos = training_photos(None)
     parameters = train(initial_parameters(SHAPE, 0), photos, seconds)
@@ -59,7 +60,13 @@ def main() -> None:
 
 
 def train(parameters: Parameters, photos: Sequence[Tensor], seconds: float) -> Parameters:
-    """Train until the time is over, by Adam with half a cosine."""
+    """Train with Adam and cosine annealing until the time is up.
+
+    Args:
+        parameters: The initial parameters, which are changed in place.
+        photos: The photos, (3, H, W), uint8.
+        seconds: The length of the training.
+    """
     trained = [value.requires_grad_() for value in parameters.values() if value.numel()]
     optimizer = torch.optim.Adam(trained, betas=(0.9, 0.99))
     layers, generator = layers_of(SHAPE), torch.Generator().manual_seed(0)
@@ -79,7 +86,7 @@ def train(parameters: Parameters, photos: Sequence[Tensor], seconds: float) -> P
 
 
 def recoloured(photo: Tensor, generator: torch.Generator) -> Tensor:
-    """Return a crop (1, 3, S, S) with its colours mixed at random."""
+    """Apply a random colour matrix to a crop (1, 3, S, S)."""
     mixing = torch.eye(3) + MIXING * torch.randn(3, 3, generator=generator)
     mixed = torch.einsum("ij,njhw->nihw", mixing, photo - 0.5) + 0.5
     return mixed.clamp(0, 1).contiguous()

@@ -1,10 +1,9 @@
-"""Train the bundled styles: a fast network for each bundled painting, one after the other.
+"""Train the bundled styles: a network of the size ``fast`` for each bundled painting.
 
     python scripts/train_styles.py [NAME ...] [--time 6m] [--steps N]
 
-Each training writes src/impasto/styles/data/NAME.style, and a line to LOG.md in that folder. A
-training that was interrupted goes on from its checkpoint.
-
+Each training writes src/impasto/styles/data/NAME.style, and a row in LOG.md in that folder. An
+interrupted training continues from its checkpoint.
 """
 
 from __future__ import annotations
@@ -35,10 +34,12 @@ LICENCE = "as impasto"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="all paintings by default")
-    parser.add_argument("--time", default="6m", help="time of each training")
-    parser.add_argument("--steps", type=int, help="number of steps of each training instead")
-    parser.add_argument("--work", type=Path, default=Path("/tmp"), help="folder of checkpoints")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="paintings; by default, all of them"
+    )
+    parser.add_argument("--time", default="6m", help="length of each training in time")
+    parser.add_argument("--steps", type=int, help="length of each training in steps")
+    parser.add_argument("--work", type=Path, default=Path("/tmp"), help="folder for checkpoints")
     arguments = parser.parse_args()
     own_process.configure()
     own_process.set_freed_memory(should_keep=True)
@@ -50,7 +51,13 @@ def main() -> None:
 
 
 def train(name: str, saved: Path, length: dict[str, Any]) -> None:
-    """Train the style of one painting, from its checkpoint if there is one."""
+    """Train the style of a painting, and continue from its checkpoint if there is one.
+
+    Args:
+        name: The name of the painting.
+        saved: The path of the checkpoint.
+        length: ``time`` or ``steps``.
+    """
     state: TrainingState | None = None
     if saved.exists():
         job, state = checkpoint.load(saved)
@@ -73,7 +80,7 @@ def train(name: str, saved: Path, length: dict[str, Any]) -> None:
 
 
 def _log(name: str, job: TrainingJob, state: TrainingState, size: int) -> None:
-    """Write the line of a style to the log, in place of an older one."""
+    """Write the row of a style to the log, or replace it."""
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else HEAD.splitlines()
     lines = [line for line in lines if not line.startswith(f"| {name} |")]
     point = state.history[-1]

@@ -34,7 +34,7 @@ def test_a_style_is_learned_and_used(open_page, studio, tmp_path):
     expect(page.locator("#progress-text")).to_contain_text("% done")
     page.click("#stop")
     expect(page.locator("#status")).to_have_text(
-        "Stopped, and kept. Wheat is in your library.", timeout=MINUTE
+        "Stopped; the style is kept. Wheat is in your library.", timeout=MINUTE
     )
     with page.expect_download() as download:
         page.click("#download")

@@ -174,7 +174,7 @@ def test_a_pair_of_different_pictures_leaves_the_style_and_says_so(
         (("tiny.png",), "at least 64 px on each side"),
         (("text.txt",), "text.txt"),
         (("random.style",), "has learned already"),
-        (("painting.png", "--preset", "instant"), "learns from style images by the method"),
+        (("painting.png", "--preset", "instant"), "a training needs a recipe of the method"),
         (("--resume", "nowhere.ckpt"), "there is no such checkpoint"),
         (("--resume", "text.txt"), "isn't a checkpoint of a training"),
         (("painting.png", "--resume", "text.txt"), "--resume goes on with the paintings"),

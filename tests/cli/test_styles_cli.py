@@ -21,7 +21,7 @@ def test_the_list_says_what_each_style_is(impasto, swirl):
     lines = impasto("styles").out.splitlines()
     assert lines[0].split(maxsplit=1) == ["swirl", "learned, in your library"]
     assert any(line.startswith("cafe-terrace ") for line in lines)
-    assert any("starry-swirl" in line and "pre-trained" in line for line in lines)
+    assert any("starry-swirl" in line and "built in" in line for line in lines)
     rows = json.loads(impasto("styles", "--json").out)
     assert rows[0] == {"name": "swirl", "title": "swirl", "origin": "yours"}
 

@@ -276,7 +276,7 @@ def make_folder(path: Path, *, parents: bool = False) -> None:
 
     Args:
         path: The folder.
-        parents: Whether to make the folders above it, too.
+        parents: Whether to make missing parent folders, too.
 
     Raises:
         OutputError: The folder can't be made.

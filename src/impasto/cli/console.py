@@ -124,7 +124,7 @@ class FilmDisplay:
 
 @contextmanager
 def learning_display(*, is_quiet: bool) -> Iterator[LearningDisplay]:
-    """Yield the display of a training that suits what standard error is."""
+    """Yield the display of a training: a bar on a terminal, otherwise lines."""
     console = Console(stderr=True)
     if is_quiet or not console.is_terminal:
         yield LearningDisplay(None, is_quiet=is_quiet)
@@ -139,14 +139,20 @@ def learning_display(*, is_quiet: bool) -> Iterator[LearningDisplay]:
 
 
 class LearningDisplay:
-    """Shows the progress of a training: on a bar, or as a line every few seconds."""
+    """The display of a training: a bar, or a line every few seconds."""
 
     def __init__(self, bar: Bar | None, *, is_quiet: bool) -> None:
         self.bar, self.is_quiet, self.last_line_time = bar, is_quiet, 0.0
         self.task = None if bar is None else bar.add_task("", total=1.0, details="")
 
     def show(self, share: float, details: str, message: str | None = None) -> None:
-        """Show the share that is done, 0 to 1, and details; print a message for good."""
+        """Show the progress.
+
+        Args:
+            share: The share that is done, 0 to 1.
+            details: Text beside the bar.
+            message: A sentence to print on a line of its own.
+        """
         if self.is_quiet:
             return
         if message is not None:
@@ -159,7 +165,7 @@ class LearningDisplay:
 
 
 def describe_training(progress: LearnProgress) -> str:
-    """Return step, remaining time and losses of a training in one line."""
+    """Return the step, the remaining time and the losses of a training as one line."""
     details = f"step {progress.step}  {clock(progress.eta)} left"
     losses = progress.losses
     if losses is None:

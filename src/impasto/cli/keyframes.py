@@ -1,4 +1,4 @@
-"""Learning from the key frames of a film on the command line."""
+"""Training with the key frames of a film, for ``impasto video --keyframe``."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ def learn_keyframes(
     can_reuse: bool,
     is_quiet: bool,
 ) -> list[tuple[float, Style]]:
-    """Learn from key frames, and return the styles of the film with the times at which they count.
+    """Train networks with key frames, and write a style file for each key frame beside the film.
 
-    A style file for each key frame is written beside the film, from which an interrupted film is
-    resumed, and which can be used like any other style.
+    The style files are needed to resume an interrupted film. They can be used like any other style.
 
     Args:
         clip: The film.
-        target: The film to be made.
-        painted: The time and the file of each painted frame.
+        target: The film to make.
+        painted: The time of each key frame, seconds, and the file of the painted frame.
         cut: The part of the film.
-        rate: Frames per second of a sequence of images.
-        learn_time: How long to learn, as text, or None for the default.
-        stop: The handler of the stop signals. A signal ends the program before there is a film.
-        should_replace: Whether existing files are replaced.
-        can_reuse: Whether style files that exist already are used instead of learning again.
-        is_quiet: Whether to print no progress.
+        rate: The frames per second of a sequence of images.
+        learn_time: The length of the training as text, or None for the default.
+        stop: The handler of the stop signals. A signal during the training ends the program.
+        should_replace: Whether existing files may be replaced.
+        can_reuse: Whether existing style files are used, without a training.
+        is_quiet: Whether to suppress the progress.
+
+    Returns:
+        The time of each key frame in the part of the film, seconds, and its style.
     """
     for _, name in painted:
         check_input(name)

@@ -20,8 +20,8 @@ class Picture:
 
     ``name`` is what a person calls it (a path, or "stdin"); ``sha256`` is the hash of the
     file's bytes, None for pixels that came from memory. A ``blank`` one has nothing to see; a
-    ``built_in`` one stands for a style that a pre-trained network knows by ``name``. One with the
-    bytes of a ``style_file`` stands for the style of a network in it. ``full_size`` is (height,
+    ``built_in`` one stands for the style of a pre-trained network with that ``name``. One with the
+    bytes of a ``style_file`` stands for the style in that file. ``full_size`` is (height,
     width) in the file, where it may have been read at a smaller size. ``notes`` are sentences for
     the user about what of the file isn't used.
     """
@@ -49,7 +49,7 @@ class Picture:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether it stands for a style that a network has learned, instead of a style image."""
+        """Whether it stands for a built-in or learned style instead of a style image."""
         return self.built_in or self.style_file is not None
 
     @property

@@ -1,1 +1,1 @@
-"""Training of networks that paint in one style: ``impasto learn``."""
+"""Training of networks that paint in one style, for ``impasto learn``."""

@@ -1,4 +1,4 @@
-"""The functions that learn a style, on which the user interfaces are built."""
+"""The functions that train networks. All user interfaces call them."""
 
 from __future__ import annotations
 
@@ -43,11 +43,10 @@ LOOK: Mapping[str, Any] = {
     "style_goal": 0.15,
     "content_weight": 0.08,
 }
-"""The look from which a training starts by default: that of the preset ``studio``, with more weight
-on large shapes. A network can't copy things that a painting shows into a photo, as an optimisation
-does, so nothing needs to be left out. Chosen by eye and by docs/learned-styles.md.
+"""Default recipe of a training: the preset ``studio`` with more weight on large shapes. ``figures``
+is 1 because a network, unlike an optimisation, can't copy the things that a painting shows into a
+photo. Chosen by eye; benchmarks/learn.py measures the result.
 """
-
 
 PAIR_LOOK: Mapping[str, Any] = {
     "preset": "studio",
@@ -62,14 +61,15 @@ PAIR_LOOK: Mapping[str, Any] = {
     "tv_weight": 0,
     "trim": 0,
 }
-"""The look from which a training with pairs starts by default. The content layers compare with the
-artwork instead of the photo. Large shapes come from the pair, so the style losses only see strokes;
-see benchmarks/pairs.py.
+"""Default recipe of a training with pairs. The content loss compares the picture with the artwork
+instead of the photo. Large shapes are learned from the pair, so the style losses only use layers
+that respond to strokes; see benchmarks/pairs.py.
 """
 PAIR_SETTINGS: Mapping[str, Any] = {"crop": 192, "steadiness": 0, "learning_rate": 3e-3}
-"""Defaults of a training with pairs. A network without normalisation paints a place alike whatever
-is around it, and its tones depend on brightness, so it shouldn't learn to ignore that. With half of
-this step length, cut-outs were a sixth worse after 300 steps (benchmarks/pairs.py).
+"""Default settings of a training with pairs. Steadiness is 0: its second view varies in brightness,
+and this network must not learn to ignore brightness, on which an artist's tones depend. With half
+of this learning rate, the error for the artist ``cutout`` was a sixth higher after 300 steps
+(benchmarks/pairs.py).
 """
 
 
@@ -79,12 +79,17 @@ def learn(
     pairs: Sequence[tuple[Source, Source]] = (),
     **arguments: Any,
 ) -> bytes:
-    """Train a network for a style, or by pairs, and return its style file.
+    """Train a network for a style, or with pairs, and return its style file.
 
     Args:
-        style: The style image, or several of one artist, as for ``impasto.stylize``.
+        style: The style image, or several by one artist, as for ``impasto.stylize``.
         pairs: Pairs of a photo and an artwork that depicts it, instead of style images.
-        arguments: Those of ``prepare_training``.
+        arguments: ``photos``, the folder of training photos; ``name``, ``author`` and ``licence``,
+            which are written into the style file; ``preset``, ``recipe`` and ``look``, the settings
+            of the objective; and settings of the training such as ``quality`` and ``time``.
+
+    Returns:
+        The bytes of the style file.
 
     Raises:
         ImageError, RecipeError, DeviceError, WeightsError: As for ``impasto.stylize``.
@@ -93,7 +98,7 @@ def learn(
     >>> impasto.stylize("photo.jpg", "swirl.style").save("stylized.png")
     """
     if (style is None) == (not pairs):
-        raise RecipeError("either a style image or pairs are needed to learn from")
+        raise RecipeError("either a style image or pairs are needed to train a network")
     if style is None:
         training_job = prepare_pair_training(pairs, **arguments)
     else:
@@ -105,7 +110,12 @@ def learn(
 def iterate_training(
     training_job: TrainingJob, state: TrainingState | None = None
 ) -> Iterator[LearnProgress]:
-    """Train a network; yield the progress before the first step and after every step."""
+    """Train a network; yield the progress before the first step and after every step.
+
+    Args:
+        training_job: The inputs of the training.
+        state: The state to continue from. By default, the training starts anew.
+    """
     return train(training_job, state)
 
 
@@ -122,50 +132,52 @@ def prepare_training(
     look: Mapping[str, Any] = {},
     **settings: Any,
 ) -> TrainingJob:
-    """Check and read everything that a training needs, without starting it.
+    """Validate the settings and read the images of a training, without starting it.
 
     Args:
-        style: The style image, or several of one artist.
-        photos: A folder of photos to train with, besides the bundled ones.
-        name: The name of the style, by default that of the style image.
-        author: Who made the style.
+        style: The style image, or several by one artist.
+        photos: A folder of photos to train with, in addition to the bundled ones.
+        name: The name of the style. By default, the name of the style image's file.
+        author: The author of the style.
         licence: The terms under which the style file may be used.
-        preset: The preset of the look.
-        recipe: A recipe of the look instead.
+        preset: The preset from which the settings of the objective start.
+        recipe: A recipe from which they start instead.
         limits: Limits for the images.
-        look: Settings of the look by name, such as ``strength`` and ``style_scale``.
-        settings: Settings of the training: ``network``, ``quality``, ``time``, ``steps``, …
+        look: Settings of the objective by name, such as ``strength`` and ``style_scale``.
+        settings: Settings of the training, see ``LearnSettings``.
 
     Raises:
         ImageError, RecipeError, DeviceError, WeightsError: As for ``impasto.stylize``.
     """
-    chosen = learn_settings(settings)
+    training_settings = learn_settings(settings)
     if preset is None and recipe is None:
         recipe = LOOK
-    job = _job(_learnable(api.read_styles(style, limits)), preset, recipe, limits, look)
+    styles = _check_style_images(api.read_styles(style, limits))
+    job = _prepare_look(styles, preset, recipe, limits, look)
     folder = None if photos is None else str(photos)
     return TrainingJob(
-        settings=chosen,
+        settings=training_settings,
         look=job,
         photos=training_photos(folder, limits),
         folder=folder,
         name=name or Path(job.styles[0].name).stem[:80] or "style",
         author=author,
         licence=licence,
-        start=start_parameters(chosen.network),
+        start=start_parameters(training_settings.network),
     )
 
 
 def prepare_pair_training(
     pairs: Sequence[tuple[Source, Source]], *, limits: Limits | None = None, **arguments: Any
 ) -> TrainingJob:
-    """Check, read and align pairs of a photo and an artwork, without starting the training.
+    """Read and align pairs of a photo and an artwork, without starting the training.
 
-    From pairs that don't fit, only the style of the artwork is learned. If no pair fits, the result
-    is that of ``prepare_training`` with the artworks as style images. The notes say so.
+    If an artwork can't be aligned to its photo, only its style is learned. If none can, the
+    result is that of ``prepare_training`` with the artworks as style images. The notes of the
+    training job report this.
 
     Args:
-        pairs: The photos and the artworks that depict them.
+        pairs: Each photo with the artwork that depicts it.
         limits: Limits for the images.
         arguments: The other arguments of ``prepare_training``.
 
@@ -174,16 +186,16 @@ def prepare_pair_training(
         ImageError, RecipeError, DeviceError, WeightsError: As for ``impasto.stylize``.
     """
     read_pairs = [(_read(photo, limits), _read(artwork, limits)) for photo, artwork in pairs]
-    made = [(*make_pair(photo, artwork), photo, artwork) for photo, artwork in read_pairs]
-    # The artworks of pairs that fit come first, in the order of the pairs.
-    made.sort(key=lambda each: not each[1])
-    notes = tuple(_fit_note(pair, fits, *images) for pair, fits, *images in made)
-    fitting = tuple(pair for pair, fits, *_ in made if fits)
+    aligned = [(*make_pair(photo, artwork), photo, artwork) for photo, artwork in read_pairs]
+    # Pairs that fit come first, so the first artworks are those of ``TrainingJob.pairs``.
+    aligned.sort(key=lambda entry: not entry[1])
+    notes = tuple(_fit_note(pair, fits, *images) for pair, fits, *images in aligned)
+    fitting = tuple(pair for pair, fits, *_ in aligned if fits)
     if fitting:
         arguments = {**PAIR_SETTINGS, **arguments}
         if arguments.get("preset") is None and arguments.get("recipe") is None:
             arguments["recipe"] = PAIR_LOOK
-    styles: list[Source] = [artwork for *_, artwork in made]
+    styles: list[Source] = [artwork for *_, artwork in aligned]
     training_job = prepare_training(styles, limits=limits, **arguments)
     if fitting:
         start = start_parameters(training_job.settings.network, normalised=False)
@@ -198,32 +210,32 @@ def _read(source: Source, limits: Limits | None) -> Picture:
     """Read an image of a pair.
 
     Raises:
-        ImageError: It can't be read, or is too small.
+        ImageError: The image can't be read, or is too small.
     """
     picture = read(source, limits=limits, needed_side=lambda *_: COARSEST_PX)
-    _learnable([(picture, 1.0)])
+    _check_style_images([(picture, 1.0)])
     return picture
 
 
 def _fit_note(pair: AlignedPair, fits: bool, photo: Picture, artwork: Picture) -> str:
-    """Return a sentence about how much of an artwork fits its photo."""
+    """Return a sentence for the user: how much of an artwork fits its photo."""
     share = f"{pair.trusted_share:.0%}"
     if fits:
-        return f"{artwork.name} fits {photo.name} in {share} of its area"
+        return f"{artwork.name} fits {photo.name} in {share} of the area"
     return (
-        f"{artwork.name} doesn't show what {photo.name} shows (only {share} of the area fits), so"
+        f"{artwork.name} doesn't show what {photo.name} shows (only {share} of the area fits):"
         " only its style is learned"
     )
 
 
-def _job(
+def _prepare_look(
     styles: list[tuple[Source, float]],
     preset: str | None,
     recipe: Recipe | Mapping[str, Any] | str | Path | None,
     limits: Limits | None,
     look: Mapping[str, Any],
 ) -> Job:
-    """Return the job of a training: its style images, the recipe of the look, and the device.
+    """Return a job with the style images, the recipe and the device of a training.
 
     Raises:
         RecipeError: The recipe isn't one of the method optimize.
@@ -238,20 +250,24 @@ def _job(
     )
     if not isinstance(job.recipe, OptimizeSettings):
         raise RecipeError(
-            f"a network learns from style images by the method optimize, not {job.recipe.method}"
+            f"a training needs a recipe of the method optimize, not {job.recipe.method}"
         )
     return job
 
 
-def _learnable(pairs: list[tuple[Source, float]]) -> list[tuple[Source, float]]:
-    """Return style images, or raise ImageError if nothing can be learned from one of them."""
-    for picture, _ in pairs:
+def _check_style_images(styles: list[tuple[Source, float]]) -> list[tuple[Source, float]]:
+    """Return the styles with their weights, if a network can learn from each of them.
+
+    Raises:
+        ImageError: A style is not an image, or the image is too small.
+    """
+    for picture, _ in styles:
         if not isinstance(picture, Picture):
             continue
         if picture.is_fixed:
             raise ImageError(
-                f"{picture.name} is a style that a network has learned already; a picture is needed"
-                " to learn from"
+                f"{picture.name} is a style that a network has learned already; training needs an"
+                " image"
             )
         if min(picture.size_in_file) < MIN_STYLE_PX:
             height, width = picture.size_in_file
@@ -259,18 +275,25 @@ def _learnable(pairs: list[tuple[Source, float]]) -> list[tuple[Source, float]]:
                 f"{picture.name} is {width}×{height} px; at least {MIN_STYLE_PX} px on each side"
                 " are needed to learn a style"
             )
-    return pairs
+    return styles
 
 
 def changed_length(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that change the length of a resumed training, checked."""
+    """Validate the settings that change the length of a resumed training, and return them.
+
+    Args:
+        settings: Settings by name; only ``time`` and ``steps`` are used.
+
+    Raises:
+        RecipeError: A setting is out of bounds.
+    """
     changed = {name: settings[name] for name in ("time", "steps") if settings.get(name) is not None}
     checked = learn_settings(changed)
     return {name: getattr(checked, name) for name in changed}
 
 
 def learn_settings(values: Mapping[str, Any]) -> LearnSettings:
-    """Return the settings of a training.
+    """Validate the settings of a training, and return them.
 
     Raises:
         RecipeError: A setting is unknown or out of bounds.

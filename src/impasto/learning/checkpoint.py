@@ -23,9 +23,10 @@ from impasto.runs.tensors import Count, Number, StoredPicture, StrictRecord, rea
 from impasto.settings.build import validate
 
 VERSION_KEY = "impasto training"
+"""Key of the version in a checkpoint. It also marks the file as one of a training."""
 FORMAT_VERSION = 1
 MIN_PAIR_PX = 32
-"""Shortest side of a pair, px: that of any image."""
+"""Shortest side of the images of a pair, px."""
 
 
 class _Mean(StrictRecord):
@@ -47,13 +48,13 @@ class _StoredPair(StrictRecord):
     trust: Tensor
 
     @model_validator(mode="after")
-    def _fits_together(self) -> _StoredPair:
+    def _is_consistent(self) -> _StoredPair:
         tensors = self.photo, self.artwork, self.trust
         size = tuple(self.photo.shape[1:])
         if [tuple(tensor.shape) for tensor in tensors] != [(3, *size), (3, *size), (1, *size)]:
             raise ValueError("the images of a pair have different sizes")
         if not all(tensor.dtype == torch.uint8 for tensor in tensors) or min(size) < MIN_PAIR_PX:
-            raise ValueError("the images of a pair aren't images")
+            raise ValueError("the images of a pair have the wrong type or are too small")
         return self
 
 
@@ -79,9 +80,9 @@ class _StoredTraining(StrictRecord):
     pairs: list[_StoredPair] = Field(default_factory=list)
 
     @model_validator(mode="after")
-    def _belongs_together(self) -> _StoredTraining:
+    def _is_consistent(self) -> _StoredTraining:
         if not self.styles or len(self.styles) != len(self.style_weights):
-            raise ValueError("there is not one weight for each style")
+            raise ValueError("the number of weights isn't that of the styles")
         network = LearnSettings.model_validate(self.settings).network
         shape = shape_of(network, has_pairs=bool(self.pairs))
         for tensors in (self.parameters, self.averaged, self.first_moments, self.second_moments):
@@ -89,17 +90,17 @@ class _StoredTraining(StrictRecord):
             if sizes != dict(shape.tensors):
                 raise ValueError("the parameters aren't those of the network")
             if not all(t.dtype == torch.float32 and t.isfinite().all() for t in tensors.values()):
-                raise ValueError("a parameter isn't a finite number")
+                raise ValueError("a parameter has the wrong type or isn't finite")
         return self
 
 
 def save(training_job: TrainingJob, state: TrainingState, path: Path) -> None:
-    """Write a checkpoint atomically.
+    """Write a checkpoint of a training atomically.
 
     Args:
-        training_job: What stays the same.
-        state: The state from which the training is to continue.
-        path: The file, which is replaced if it exists.
+        training_job: The inputs of the training.
+        state: The state to save.
+        path: The file. It is replaced if it exists.
 
     Raises:
         OutputError: The file can't be written.
@@ -137,15 +138,18 @@ def save(training_job: TrainingJob, state: TrainingState, path: Path) -> None:
 
 
 def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
-    """Return what a training continues from.
+    """Read a checkpoint of a training.
 
     Args:
         path: The checkpoint.
-        changed: Settings that are changed: ``time`` or ``steps``.
+        changed: ``time`` or ``steps``, which replace the length of the training.
+
+    Returns:
+        The inputs of the training, and the state to continue from.
 
     Raises:
-        CheckpointError: The file isn't there, is damaged, or isn't such a checkpoint.
-        ImageError: The folder of photos isn't there any more.
+        CheckpointError: The file doesn't exist, is damaged, or isn't a checkpoint of a training.
+        ImageError: The folder of photos doesn't exist any more.
         DeviceError: This machine doesn't have the device.
     """
     content = _read(path)
@@ -173,13 +177,13 @@ def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
         pairs=tuple(AlignedPair(**dict(pair)) for pair in content.pairs),
     )
 
-    def there(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    def on_device(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor.to(device.device) for name, tensor in tensors.items()}
 
-    first, second = there(content.first_moments), there(content.second_moments)
+    first, second = on_device(content.first_moments), on_device(content.second_moments)
     state = TrainingState(
-        parameters=there(content.parameters),
-        averaged=there(content.averaged),
+        parameters=on_device(content.parameters),
+        averaged=on_device(content.averaged),
         moments={name: (first[name], second[name]) for name in first},
         step=content.step,
         seconds=content.seconds,
@@ -189,11 +193,18 @@ def load(path: Path, **changed: Any) -> tuple[TrainingJob, TrainingState]:
 
 
 def _read(path: Path) -> _StoredTraining:
+    """Read and validate the contents of a checkpoint.
+
+    Raises:
+        CheckpointError: The file isn't a valid checkpoint of a training.
+    """
     content = read_archive(path, "a checkpoint of a training")
     version = content.pop(VERSION_KEY, None) if isinstance(content, dict) else None
     if version != FORMAT_VERSION:
-        raise CheckpointError(f"{path} isn't a checkpoint of a training of this impasto")
+        raise CheckpointError(f"{path} isn't a checkpoint of a training by this version of impasto")
     try:
         return _StoredTraining.model_validate(content)
     except (ValidationError, ImpastoError) as error:
-        raise CheckpointError(f"{path} is damaged, or a training of another version") from error
+        raise CheckpointError(
+            f"{path} is damaged, or was written by another version of impasto"
+        ) from error

@@ -12,22 +12,22 @@ from torch import Tensor
 from impasto.images.sizes import resize
 
 MARGIN = 4
-"""Rows and columns around a crop, from which a shifted view takes its pixels."""
-MIN_SHARE = 0.45
+"""Rows and columns on each side of a crop, so that a view of it can be shifted."""
+MIN_CROP_SHARE = 0.45
 """Smallest side of a crop, relative to the short side of the photo."""
-JITTER = 0.15
+EXPOSURE_DEVIATION = 0.15
 """Standard deviation of the logarithms of exposure and gamma."""
-COLOUR_JITTER = 0.05
-"""The same for each colour."""
-KEPT = 128
-"""Crops whose features are kept. Half of the steps of the beginning show a new crop."""
-NEW_EVERY = 6
-"""Steps after which a new crop replaces an old one, once there are ``KEPT``."""
+COLOUR_DEVIATION = 0.05
+"""Standard deviation of the logarithm of each colour channel's gain."""
+MAX_KEPT_CROPS = 128
+"""Largest number of crops whose features are kept. Until then, every second draw is a new crop."""
+NEW_CROP_INTERVAL = 6
+"""Draws after which a new crop replaces an old one, once there are ``MAX_KEPT_CROPS``."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A crop, and the features that its picture should keep.
+    """A crop of a photo, and the content features that its picture is compared with.
 
     Attributes:
         image: The pixels with a margin of ``MARGIN`` on each side, (1, 3, S, S).
@@ -43,7 +43,7 @@ class Crop:
         return self.shifted(0, 0)
 
     def shifted(self, down: int, right: int) -> Tensor:
-        """Return the pixels without the margin, seen from ``down`` and ``right`` px further."""
+        """Return the pixels without the margin, of a view shifted by ``down`` and ``right`` px."""
         side = self.image.shape[-1] - 2 * MARGIN
         top, left = MARGIN + down, MARGIN + right
         return self.image[..., top : top + side, left : left + side].contiguous()
@@ -52,7 +52,7 @@ class Crop:
 def random_crop(photos: Sequence[Tensor], side: int, generator: torch.Generator) -> Tensor:
     """Return a random crop of a random photo, (1, 3, S, S) with the margin, in [0, 1].
 
-    It is flipped at random, and its exposure, contrast and colours vary.
+    The crop is flipped at random, and its exposure, gamma and colour gains vary at random.
 
     Args:
         photos: The photos, (3, H, W), uint8.
@@ -72,26 +72,33 @@ def random_crop(photos: Sequence[Tensor], side: int, generator: torch.Generator)
     photo = photos[integer(len(photos))]
     height, width = photo.shape[1:]
     short = min(height, width)
-    covered = round(uniform(MIN_SHARE, 1) * short)
+    covered = round(uniform(MIN_CROP_SHARE, 1) * short)
     top, left = integer(height - covered + 1), integer(width - covered + 1)
     part = photo[None, :, top : top + covered, left : left + covered].float().div(255)
     crop = resize(part, side + 2 * MARGIN, side + 2 * MARGIN, "antialias").clamp(0, 1)
     if integer(2):
         crop = crop.flip(3)
-    gamma = math.exp(JITTER * float(torch.randn((), generator=generator)))
-    exposure = factor(JITTER, 1, 1, 1, 1) * factor(COLOUR_JITTER, 1, 3, 1, 1)
+    gamma = math.exp(EXPOSURE_DEVIATION * float(torch.randn((), generator=generator)))
+    exposure = factor(EXPOSURE_DEVIATION, 1, 1, 1, 1) * factor(COLOUR_DEVIATION, 1, 3, 1, 1)
     return (crop**gamma * exposure).clamp(0, 1).contiguous()
 
 
 def crops_until(draw: int) -> int:
-    """Return how many different crops have been shown once ``draw`` crops have been drawn."""
-    return 1 + min(draw // 2, KEPT) + draw // NEW_EVERY
+    """Return the number of different crops that are used up to and including a draw."""
+    return 1 + min(draw // 2, MAX_KEPT_CROPS) + draw // NEW_CROP_INTERVAL
 
 
 def crop_number(draw: int, seed: int) -> int:
-    """Return which crop is shown at a draw: a new one, or a random one of the last ``KEPT``."""
+    """Return the number of the crop that is used at a draw.
+
+    It is a new crop, or a random one of the last ``MAX_KEPT_CROPS``.
+
+    Args:
+        draw: The number of the draw, from 0.
+        seed: The seed of the training.
+    """
     count = crops_until(draw)
     if draw == 0 or count > crops_until(draw - 1):
         return count - 1
     generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
-    return count - 1 - int(torch.randint(min(count, KEPT), (), generator=generator))
+    return count - 1 - int(torch.randint(min(count, MAX_KEPT_CROPS), (), generator=generator))

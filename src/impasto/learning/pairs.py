@@ -1,9 +1,10 @@
-"""Learning from pairs of a photo and an artwork that depicts it (Texler et al. 2020).
+"""Training with pairs of a photo and an artwork that depicts it (Texler et al. 2020).
 
-The network paints random crops of the photo. Each picture is compared with the same crop of the
-artwork: the pixels by their absolute difference, and the features of the encoder by their squared
-distance. A style loss keeps strokes crisp, which would otherwise be averaged where their places are
-a matter of chance; it also sees other photos. Texler et al. train a discriminator for that.
+The network stylizes random crops of the photo. Each stylized crop is compared with the same crop of
+the artwork: pixels by their absolute difference, and features of the encoder by their squared
+distance. Where the positions of strokes can't be predicted, these losses alone would average the
+strokes to a blur. A style loss keeps them crisp, also on crops of other photos. Texler et al. use a
+discriminator for that.
 """
 
 from __future__ import annotations
@@ -28,31 +29,32 @@ from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.methods.optimize.setup import make_engine
 from impasto.runs.job import Job
 
-DETAIL, MEAN_COLOURS = 5.0, 10.0
+PIXEL_WEIGHT, MEAN_COLOUR_WEIGHT = 5.0, 10.0
 """Weights of the mean absolute differences from the artwork: of the pixels, and of the mean colours
-of small squares. Strokes whose places are chance can only have the right mean colour."""
-TONES = 0.5
-"""Weight of the difference of another photo's picture from the expected mean colours."""
+of small squares. If positions of strokes can't be predicted, only mean colours can be right."""
+TONE_WEIGHT = 0.5
+"""Weight of the difference between the mean colours of a stylized photo that has no artwork and the
+expected ones (``tones.py``)."""
 CYCLE = 6
-"""Draws after which the same losses follow. The encoder takes most of the time of a draw, so most
-draws only compare pixels."""
+"""Number of draws after which the kinds of draws repeat. The encoder takes most of the time of a
+draw, so most draws only compare pixels."""
 COMPARED_DRAW, UNPAIRED_DRAW, TONED_DRAW = 0, 3, 5
-"""Draws of a cycle that differ: a crop of a pair with the encoder, a crop of another photo with it,
-and one of which only the mean colours count."""
+"""Draws of a cycle that don't just compare pixels: a crop of a pair whose features are compared, a
+crop of another photo with the style loss, and one with only the loss of mean colours."""
 ZOOM = (0.9, 1.15)
-"""Range of the scale of a crop, which changes the size of its strokes as little."""
-CANDIDATES = 4
-"""Crops of which the one with the most trust is chosen."""
+"""Range of the random scale of a crop. It is small because it also scales the strokes."""
+CANDIDATE_CROPS = 4
+"""Number of random crops of which the one with the highest mean trust is chosen."""
 
 
 @dataclass(frozen=True, eq=False)
 class AlignedPair:
-    """A photo and the artwork that depicts it, aligned.
+    """A photo, and the artwork that depicts it, aligned to the photo.
 
     Attributes:
         photo: The photo, (3, H, W), uint8.
         artwork: The artwork, (3, H, W), uint8.
-        trust: How well each place of the artwork fits, (1, H, W), uint8.
+        trust: The trust in each place of the artwork, (1, H, W), uint8; 255 is full trust.
     """
 
     photo: Tensor
@@ -61,7 +63,7 @@ class AlignedPair:
 
     @property
     def trusted_share(self) -> float:
-        """The share of the photo that is trusted."""
+        """The mean trust, 0 to 1."""
         return float(self.trust.float().mean()) / 255
 
     def as_floats(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -74,8 +76,8 @@ class PairCrop(Crop):
     """A crop of a pair.
 
     Attributes:
-        artwork: The artwork without a margin, (1, 3, S, S), in [0, 1].
-        trust: The trust in each of its places, (1, 1, S, S), in [0, 1].
+        artwork: The artwork without the margin, (1, 3, S, S), in [0, 1].
+        trust: The trust in each place of the artwork, (1, 1, S, S), in [0, 1].
     """
 
     artwork: Tensor
@@ -83,7 +85,10 @@ class PairCrop(Crop):
 
 
 def make_pair(photo: Picture, artwork: Picture) -> tuple[AlignedPair, bool]:
-    """Return a pair at the size in which it is learned, and whether enough of it fits.
+    """Align an artwork to its photo, at the size of the training.
+
+    Returns:
+        The aligned pair, and whether the alignment is good enough to learn from the pair.
 
     Raises:
         MissingExtraError: OpenCV isn't installed.
@@ -92,26 +97,30 @@ def make_pair(photo: Picture, artwork: Picture) -> tuple[AlignedPair, bool]:
     from impasto.learning.alignment import align
 
     small = photo.fitted(COARSEST_PX, "antialias")
-    one, other = (channels_last(as_bytes(picture.rgb))[0].numpy() for picture in (small, artwork))
-    found = align(one, other)
-    trust = np.round(found.trust * 255).astype(np.uint8)
-    pair = AlignedPair(
-        _channels_first(one), _channels_first(found.artwork), torch.from_numpy(trust)[None]
+    photo_pixels, artwork_pixels = (
+        channels_last(as_bytes(picture.rgb))[0].numpy() for picture in (small, artwork)
     )
-    return pair, found.fits
+    alignment = align(photo_pixels, artwork_pixels)
+    trust = np.round(alignment.trust * 255).astype(np.uint8)
+    pair = AlignedPair(
+        _channels_first(photo_pixels),
+        _channels_first(alignment.artwork),
+        torch.from_numpy(trust)[None],
+    )
+    return pair, alignment.fits
 
 
 def _channels_first(image: np.ndarray) -> Tensor:
-    """Return (H, W, 3) as (3, H, W)."""
+    """Convert an image (H, W, 3) to a tensor (3, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
 class PairTask:
-    """Any photo as the artist of the pairs would paint it.
+    """Stylize any photo as the artist of the pairs would paint it.
 
     Args:
         settings: The settings of the training.
-        job: The artworks as style images, the recipe of the look, and the device.
+        job: The artworks as style images, the recipe of the objective, and the device.
         photos: Photos without an artwork, (3, H, W), uint8.
         pairs: The pairs.
     """
@@ -146,55 +155,65 @@ class PairTask:
 
     def losses_and_gradient(self, crop: Crop, picture: Tensor, draw: int) -> tuple[Losses, Tensor]:
         if isinstance(crop, PairCrop):
-            return self._compared(crop, picture, draw)
-        tones, gradient = self._tones(crop, picture)
+            return self._pair_losses(crop, picture, draw)
+        tones, gradient = self._tone_loss(crop, picture)
         losses = Losses(tones, 0.0, 0.0, tones)
         if draw % CYCLE == UNPAIRED_DRAW:
             self.unpaired.begin_step(draw)
-            seen, of_features = self.unpaired.losses_and_gradient(picture)
-            gradient = gradient + of_features
-            losses = replace(seen, content=tones, total=seen.total + tones)
+            feature_losses, feature_gradient = self.unpaired.losses_and_gradient(picture)
+            gradient = gradient + feature_gradient
+            losses = replace(feature_losses, content=tones, total=feature_losses.total + tones)
         return losses, gradient
 
-    def _tones(self, crop: Crop, picture: Tensor) -> tuple[float, Tensor]:
-        """Return the loss of the mean colours of a picture, and its gradient."""
+    def _tone_loss(self, crop: Crop, picture: Tensor) -> tuple[float, Tensor]:
+        """Return the weighted loss of the mean colours of a picture, and its gradient."""
         pixels = picture.detach().requires_grad_()
-        loss = TONES * self.tones.loss(pixels, crop.inner)
+        loss = TONE_WEIGHT * self.tones.loss(pixels, crop.inner)
         (gradient,) = torch.autograd.grad(loss, pixels)
         return float(loss.detach()), gradient
 
-    def _compared(self, crop: PairCrop, picture: Tensor, draw: int) -> tuple[Losses, Tensor]:
-        """Return the losses of the picture of a crop of a pair, and their gradient."""
-        reconstruction, gradient = _reconstruction(crop, picture)
+    def _pair_losses(self, crop: PairCrop, picture: Tensor, draw: int) -> tuple[Losses, Tensor]:
+        """Return the losses of a stylized crop of a pair, and the gradient of their sum."""
+        reconstruction, gradient = _reconstruction_loss(crop, picture)
         losses = Losses(reconstruction, 0.0, 0.0, reconstruction)
         if draw % CYCLE == COMPARED_DRAW:
-            # Features are compared everywhere, so the target is the picture where nothing is known.
+            # The features of all places are compared. Where the artwork isn't trusted, the target
+            # is the picture itself, so the difference is small.
             target = torch.lerp(picture, crop.artwork, crop.trust)
             self.paired.retarget(self.paired.content_targets(target))
             self.paired.begin_step(draw)
-            seen, of_features = self.paired.losses_and_gradient(picture)
-            gradient = gradient + of_features
+            feature_losses, feature_gradient = self.paired.losses_and_gradient(picture)
+            gradient = gradient + feature_gradient
             losses = replace(
-                seen, content=seen.content + reconstruction, total=seen.total + reconstruction
+                feature_losses,
+                content=feature_losses.content + reconstruction,
+                total=feature_losses.total + reconstruction,
             )
         return losses, gradient
 
 
-def _reconstruction(crop: PairCrop, picture: Tensor) -> tuple[float, Tensor]:
-    """Return how far a picture is from the artwork where that is trusted, and the gradient."""
+def _reconstruction_loss(crop: PairCrop, picture: Tensor) -> tuple[float, Tensor]:
+    """Return the trust-weighted difference from the artwork, and its gradient."""
     pixels = picture.detach().requires_grad_()
     difference = crop.trust * (pixels - crop.artwork)
-    loss = DETAIL * difference.abs().mean() + MEAN_COLOURS * cells(difference).abs().mean()
+    loss = (
+        PIXEL_WEIGHT * difference.abs().mean() + MEAN_COLOUR_WEIGHT * cells(difference).abs().mean()
+    )
     (gradient,) = torch.autograd.grad(loss, pixels)
     return float(loss.detach()), gradient
 
 
 def random_pair_crop(pair: AlignedPair, side: int, generator: torch.Generator) -> PairCrop:
-    """Return a random crop of a pair, with the same place and scale in all its images.
+    """Return a random crop of a pair, at the same position and scale in all its images.
 
-    Of a few random places, the one with the most trust is chosen.
+    Of ``CANDIDATE_CROPS`` random positions, the one with the highest mean trust is chosen. Crops
+    are neither flipped nor recoloured, because an artist's strokes have directions and depend on
+    brightness and colour.
 
-    Nothing else varies: an artist's strokes have directions, and depend on brightness and colour.
+    Args:
+        pair: The pair.
+        side: The side without the margin, px.
+        generator: The source of the random numbers.
     """
     height, width = pair.photo.shape[1:]
     outer = side + 2 * MARGIN
@@ -206,7 +225,7 @@ def random_pair_crop(pair: AlignedPair, side: int, generator: torch.Generator) -
 
     windows = [
         (slice(top, top + covered), slice(left, left + covered))
-        for top, left in ((start(height), start(width)) for _ in range(CANDIDATES))
+        for top, left in ((start(height), start(width)) for _ in range(CANDIDATE_CROPS))
     ]
     rows, columns = max(windows, key=lambda window: float(pair.trust[0][window].float().mean()))
     image, artwork, trust = (

@@ -17,7 +17,9 @@ from impasto.styles import bundled
 PHOTO_PX = 640
 """Long side of the photos in memory, px. Smaller photos keep their size."""
 MIN_PHOTO_PX = 64
+"""Shortest side of a photo, px."""
 MAX_PHOTOS = 2000
+"""Largest number of photos from a folder. At ``PHOTO_PX`` they take at most 2.5 GB."""
 SUFFIXES = frozenset({
     ".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp",
 })  # fmt: skip
@@ -31,7 +33,7 @@ def training_photos(folder: str | None, limits: Limits | None = None) -> list[Te
         limits: Limits for the photos.
 
     Raises:
-        ImageError: There is no such folder, no photo in it, or a photo can't be read.
+        ImageError: The folder doesn't exist or has no photos, or a photo can't be read.
     """
     paths = bundled.training_photos()
     if folder is not None:
@@ -42,10 +44,10 @@ def training_photos(folder: str | None, limits: Limits | None = None) -> list[Te
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """Return the files of the photos in a folder and its subfolders, without hidden files.
+    """Return the photos in a folder and its subfolders, at most ``MAX_PHOTOS``; no hidden files.
 
     Raises:
-        ImageError: There is no such folder, or no photo in it.
+        ImageError: The folder doesn't exist, can't be read, or has no photos.
     """
     if not files.is_folder(folder):
         raise ImageError(f"{folder}: there is no such folder of photos")
@@ -63,7 +65,7 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def read_photos(paths: Sequence[Path], limits: Limits | None = None) -> list[Tensor]:
-    """Return the photos, (3, H, W), uint8, at most ``PHOTO_PX`` long.
+    """Read photos as tensors (3, H, W), uint8, reduced to a long side of ``PHOTO_PX``.
 
     Raises:
         ImageError: A photo can't be read, or is too small.

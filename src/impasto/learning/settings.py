@@ -1,4 +1,4 @@
-"""The settings of a training. Nothing here needs torch."""
+"""The settings of a training. This module doesn't import torch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from impasto.networks.network_shape import NetworkSize
 Quality = Literal["draft", "good", "best"]
 CPU_SECONDS: dict[Quality, float] = {"draft": 120, "good": 600, "best": 3600}
 GPU_SECONDS: dict[Quality, float] = {"draft": 20, "good": 60, "best": 300}
-"""The time of a training by its quality, where neither time nor steps are given."""
+"""Seconds of a training by quality, on a CPU and on a GPU, if neither time nor steps are given."""
 MIN_STYLE_PX = 64
-"""Shortest side of a style image, px: a smaller one has no strokes to learn."""
+"""Shortest side of a style image, px. A smaller image has no strokes to learn."""
 UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+"""Seconds in each unit of time."""
 
 
 def seconds(value: Any) -> Any:
@@ -41,37 +42,44 @@ class LearnSettings(BaseModel):
     network: NetworkSize = Field(
         default="fast", description="size of the network: fast for films, fine for pictures"
     )
-    quality: Quality = Field(default="good", description="time of the training")
+    quality: Quality = Field(default="good", description="length of the training")
     time: Annotated[float | None, BeforeValidator(seconds)] = Field(
         default=None,
         gt=0,
         le=1e6,
-        description="time of the training instead: 90s, 3m or 1h",
+        description="length of the training in time, instead of a quality: 90s, 3m or 1h",
     )
     steps: int | None = Field(
-        default=None, ge=1, le=10_000_000, description="number of steps of the training instead"
+        default=None,
+        ge=1,
+        le=10_000_000,
+        description="length of the training in steps, instead of a quality",
     )
     batch: int | None = Field(
-        default=None, ge=1, le=64, description="photos in a step: by default 1, on a GPU 4"
+        default=None, ge=1, le=64, description="number of crops per step; by default 1, on a GPU 4"
     )
     crop: int = Field(
-        default=256, ge=128, le=1024, multiple_of=16, description="side of a training photo, px"
+        default=256,
+        ge=128,
+        le=1024,
+        multiple_of=16,
+        description="side of the square crops of the photos, px",
     )
-    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="step length of Adam")
+    learning_rate: float = Field(default=4e-3, gt=0, le=1, description="learning rate of Adam")
     steadiness: float = Field(
         default=5.0,
         ge=0,
         allow_inf_nan=False,
-        description="weight of the loss that keeps films from flickering",
+        description="weight of the steadiness loss, which reduces flicker in films",
     )
     seed: int = Field(default=0, ge=0, le=2**31 - 1, description="seed of all random numbers")
 
     def budget(self, device: str) -> float | None:
-        """Return the seconds of the training on a type of device, or None if steps are given."""
+        """Return the seconds of the training on a type of device; None if only steps limit it."""
         if self.time is not None or self.steps is not None:
             return self.time
         return (CPU_SECONDS if device == "cpu" else GPU_SECONDS)[self.quality]
 
     def batch_size(self, device: str) -> int:
-        """Return the number of photos in a step on a type of device."""
+        """Return the number of crops per step on a type of device."""
         return self.batch or (1 if device == "cpu" else 4)

@@ -1,4 +1,4 @@
-"""The parameters from which a training starts."""
+"""The pre-trained parameters from which a training starts."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from impasto.networks.transformer import Parameters
 from impasto.styles.style_file import SUFFIX, read_bytes, read_parameters
 
 PLAIN = "-plain"
-"""Ending of the name of a network without normalisation."""
+"""Suffix of the name of the file of a network without normalisation."""
 
 
 def start_file(network: NetworkSize, *, normalised: bool = True) -> Path:
-    """Return the style file from which trainings of a network start, if there is one.
+    """Return the path of the style file from which a training starts. The file may not exist.
 
     Args:
         network: The size of the network.
-        normalised: Whether it is a normalised network.
+        normalised: Whether the network has normalisation.
     """
     name = network if normalised else f"{network}{PLAIN}"
     return Path(str(resources.files("impasto.learning") / f"{name}{SUFFIX}"))
 
 
 def start_parameters(network: NetworkSize, *, normalised: bool = True) -> Parameters | None:
-    """Return the parameters of a trained network, or None.
+    """Return the parameters of a pre-trained network, or None if there is none of this size.
 
-    The normalised network has learned another style. It has learned to see, so a training that
-    starts from it needs a fraction of the time (benchmarks/learn.py). The network without
-    normalisation paints what it sees as it is (scripts/train_pair_start.py).
+    The network with normalisation has learned another style. Its features are useful for any style,
+    so a training that starts from it takes a fraction of the time (benchmarks/learn.py). The
+    network without normalisation reproduces its input (scripts/train_pair_start.py).
 
     Args:
         network: The size of the network.
-        normalised: Whether it is a normalised network.
+        normalised: Whether the network has normalisation.
+
+    Returns:
+        The parameters by name, float32, on the CPU.
     """
     path = start_file(network, normalised=normalised)
     if not path.is_file():

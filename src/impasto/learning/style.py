@@ -1,4 +1,4 @@
-"""The results of a training: the style file, and a preview of the progress."""
+"""The outputs of a training: the style file, and a preview of the progress."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from impasto.styles import bundled
 from impasto.styles.style_file import LossPoint, StyleDescription, StyleSource, encode
 
 THUMBNAIL_PX = 192
+"""Long side of the thumbnail in a style file, px."""
 THUMBNAIL_QUALITY = 80
 PREVIEW_PX = 384
-"""Long side of the pictures on a preview sheet, px."""
+"""Long side of the stylized photos on a preview sheet, px."""
 MAX_PREVIEW_PAIRS = 3
-"""Pairs on a preview sheet."""
+"""Largest number of pairs on a preview sheet."""
 
 
 def style_bytes(progress: LearnProgress) -> bytes:
-    """Return the style file of a training as far as it is."""
+    """Return the bytes of a style file with the network in its current state."""
     training, job = progress.job, progress.job.look
     recipe = with_paths(job.recipe.model_dump(mode="json"), lambda path: Path(path).name)
     info = StyleDescription(
@@ -72,7 +73,7 @@ def style_bytes(progress: LearnProgress) -> bytes:
 
 
 def thumbnail(rgb: torch.Tensor) -> bytes:
-    """Return a small WebP file of an image (1, 3, H, W)."""
+    """Return an image (1, 3, H, W) in [0, 1], reduced to ``THUMBNAIL_PX``, as a WebP file."""
     image = _image(rgb)
     image.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
     buffer = io.BytesIO()
@@ -81,13 +82,13 @@ def thumbnail(rgb: torch.Tensor) -> bytes:
 
 
 def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) -> Image.Image:
-    """Return a contact sheet: photos that the network hasn't been trained with, and their pictures.
+    """Return a contact sheet of photos that aren't in the training set, and their stylized images.
 
-    Above them are the pairs from which it learns, with the aligned artworks and the trust in them.
+    In a training with pairs, the first rows show each pair with its aligned artwork and trust map.
 
     Args:
-        progress: The training.
-        photos: The photos, by default the bundled example photos.
+        progress: The progress of the training.
+        photos: The photos. By default, the bundled example photos.
     """
     held_out = list(bundled.photos().values()) if photos is None else list(photos)
     style = style_bytes(progress)
@@ -106,7 +107,7 @@ def preview_sheet(progress: LearnProgress, photos: Sequence[Any] | None = None) 
 
 
 def _pair_panels(training: TrainingJob) -> list[list[Panel]]:
-    """Return a row for each of the first pairs of a training."""
+    """Return a row of panels for each of the first ``MAX_PREVIEW_PAIRS`` pairs of a training."""
     rows = []
     for pair, artwork in zip(
         training.pairs[:MAX_PREVIEW_PAIRS], training.look.styles, strict=False

@@ -1,4 +1,4 @@
-"""The tasks that a network learns, and their losses."""
+"""The tasks that a network is trained for, and their losses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.learning.crops import KEPT, Crop, crop_number, random_crop
+from impasto.learning.crops import MAX_KEPT_CROPS, Crop, crop_number, random_crop
 from impasto.learning.settings import LearnSettings
 from impasto.losses.objective import Losses, Objective
 from impasto.methods.optimize.regions import plain_places, regions_at, suited
@@ -20,29 +20,32 @@ from impasto.runs.job import Job
 
 
 class Task(Protocol):
-    """A task that a network learns: the crops that it paints, and the losses of its pictures."""
+    """A training task. It provides the crops to stylize, and the losses of the stylized crops."""
 
     def crop(self, draw: int) -> Crop:
-        """Return the crop that is painted at a draw; the same draw gives the same crop."""
+        """Return the crop for a draw. The same draw always gives the same crop."""
         ...
 
     def losses_and_gradient(self, crop: Crop, picture: Tensor, draw: int) -> tuple[Losses, Tensor]:
-        """Return the losses of the picture of a crop, and the gradient of its pixels.
+        """Return the losses of a stylized crop, and the gradient of their sum.
 
         Args:
             crop: The crop.
-            picture: The picture, (1, 3, S, S), without its history.
-            draw: The draw at which it is painted.
+            picture: The stylized crop, (1, 3, S, S), detached from the autograd graph.
+            draw: The number of the draw.
+
+        Returns:
+            The losses, and the gradient with respect to the pixels, (1, 3, S, S).
         """
         ...
 
 
 class StyleTask:
-    """Any photo in the style of the style images (Johnson et al. 2016).
+    """Stylize any photo with the style of the style images (Johnson et al. 2016).
 
     Args:
         settings: The settings of the training.
-        job: The style images, the recipe of the look, and the device.
+        job: The style images, the recipe of the objective, and the device.
         photos: The photos, (3, H, W), uint8.
     """
 
@@ -60,7 +63,7 @@ class StyleTask:
             crop = Crop(image, {})
             targets = self.objective.content_targets(crop.inner)
             self.crops[number] = Crop(image, targets)
-            if len(self.crops) > KEPT:
+            if len(self.crops) > MAX_KEPT_CROPS:
                 self.crops.popitem(last=False)
         return self.crops[number]
 
@@ -71,15 +74,15 @@ class StyleTask:
 
 
 def make_objective(job: Job, side: int, engine: FeatureEngine, **changes: Any) -> Objective:
-    """Return the objective of crops of ``side`` px with the styles of a job.
+    """Return the objective for crops of ``side`` px, with the styles of a job.
 
-    The style images have the size that they have beside a whole picture.
+    The style images have the size that they would have for a whole picture.
 
     Args:
         job: The job.
         side: The side of the crops, px.
         engine: The encoder.
-        changes: Settings of the recipe that are changed.
+        changes: Values that replace settings of the recipe.
     """
     plain = plain_places(job, engine.encoder)
     recipe = suited(OptimizeSettings.of(job.recipe), plain).model_copy(update=changes)

@@ -175,7 +175,10 @@ def _with_selection(recipe: Recipe, device: Device) -> Recipe:
 
 
 def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Source, float]]:
-    """Return ``weighted_styles`` with images read, for many runs. Names of styles remain names."""
+    """Return ``weighted_styles`` with images and style files read once, for many runs.
+
+    Names of bundled and built-in styles remain names.
+    """
     return [
         (
             source if _is_name(source) else _learned_style(source) or read(source, limits=limits),
@@ -188,8 +191,8 @@ def read_styles(style: Styles, limits: Limits | None = None) -> list[tuple[Sourc
 def method_for(sources: Sequence[Source]) -> str | None:
     """Return the method that styles need, or None if they are images.
 
-    A built-in style needs the network that knows it, and a style file the one that it contains. The
-    name of a bundled painting stands for the network that has learned its style.
+    Built-in styles need the method ``instant``; style files and their names need ``learned``. The
+    name of a bundled painting selects its style file, if there is one.
     """
     if any(_is_built_in(source) for source in sources):
         return method_for_built_in_styles()
@@ -199,11 +202,11 @@ def method_for(sources: Sequence[Source]) -> str | None:
 
 
 def in_one_pass(style: Styles) -> tuple[str, list[tuple[Source, float]]]:
-    """Return the method that paints styles in one pass, and the styles as it takes them.
+    """Return the feed-forward method for styles, and the styles in the form that it accepts.
 
-    If a network has learned each of the styles, the method is ``learned``. This is so for style
-    files and their names, and for the bundled paintings, which are recognised by their bytes.
-    Otherwise it is ``instant``.
+    The method is ``learned`` if there is a style file for each style, and ``instant`` otherwise. An
+    image of a bundled painting is recognised by its SHA-256, and replaced by the name of its style
+    file.
     """
     pairs = weighted_styles(style)
     if any(_is_built_in(source) for source, _ in pairs):
@@ -216,7 +219,7 @@ def in_one_pass(style: Styles) -> tuple[str, list[tuple[Source, float]]]:
 
 
 def _as_learned(source: Source) -> Source | None:
-    """Return the style file or name of a style that a network has learned, or None."""
+    """Return a style file, or the name of one, for a style; None if there is none."""
     if _learned_style(source) is not None:
         return source
     if isinstance(source, (str, Path)):
@@ -225,21 +228,22 @@ def _as_learned(source: Source) -> Source | None:
 
 
 def _is_built_in(source: Source) -> bool:
+    """Return whether a source is the name of a built-in style."""
     return isinstance(source, str) and names.is_built_in(source)
 
 
 def _is_name(source: Source) -> bool:
-    """Return whether a source is the name of a style that comes with impasto."""
+    """Return whether a source is the name of a bundled or built-in style."""
     return _is_built_in(source) or (isinstance(source, str) and names.painting(source) is not None)
 
 
 def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int) -> Picture:
-    """Read a style for a result of ``size`` px: an image, a style file, or a style by its name.
+    """Read a style, for a result of ``size`` px. It is an image, a style file or a name.
 
     Raises:
         ImageError: The image can't be read.
         StyleFileError: The style file can't be read, or is damaged.
-        RecipeError: The method of the recipe doesn't accept such a style.
+        RecipeError: The method of the recipe doesn't accept this kind of style.
     """
 
     def needed_side(height: int, width: int) -> int:
@@ -266,14 +270,14 @@ def _read_style(source: Source, recipe: Recipe, limits: Limits | None, size: int
         raise
     if not method.accepts.style_images:
         raise RecipeError(
-            f"the method {method.name} needs a style file, and {picture.name} is an image; train"
-            f" one with impasto learn, or choose another method"
+            f"the method {method.name} needs a style file, and {picture.name} is an image; make a"
+            " style file with impasto learn, or choose another method"
         )
     return picture
 
 
 def _learned_style(source: Source) -> Picture | None:
-    """Return the style in a style file, as a picture of its style image; None if it isn't one.
+    """Read a style file: a ``Picture`` of its thumbnail with its bytes. None for other sources.
 
     Raises:
         StyleFileError: The file can't be read, or is damaged.
@@ -297,6 +301,7 @@ def _learned_style(source: Source) -> Picture | None:
 
 
 def _wrong_method(name: str, needed: str, chosen: str) -> RecipeError:
+    """Return the error for a style whose method isn't the chosen one."""
     return RecipeError(f"{name} is a style of the method {needed}, not of {chosen}")
 
 
@@ -359,7 +364,7 @@ def _style_masked(
         )
     if paths and pictures[0].is_fixed:
         raise RecipeError(
-            f"a network has learned {pictures[0].name}; there is no style image to mask"
+            f"{pictures[0].name} is a style that a network has learned: it has no image to mask"
         )
     masks = [read_mask(path, limits) for path in paths]
     return [

@@ -68,7 +68,7 @@ class ContentTap:
             exactly = features.to(exact(features))
             factor = 1 / exactly.square().sum().clamp(min=1e-12)
             if isinstance(self.factor, Tensor):
-                self.factor.copy_(factor)  # at the same place, as CUDA graphs require
+                self.factor.copy_(factor)  # in place: CUDA graphs keep the address
             else:
                 self.factor = factor
 

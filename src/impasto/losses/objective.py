@@ -156,7 +156,7 @@ class Objective:
             loss.begin_step(step)
 
     def content_targets(self, content: Tensor) -> dict[str, Tensor]:
-        """Return the features of another content image, by layer, for ``retarget``."""
+        """Return the content features of an image (1, 3, H, W) by layer, for ``retarget``."""
         recorders = {layer: Recorder() for layer, _ in self.content}
         self.engine.forward(
             self._network_input(content), _by_layer(list(recorders.items())), keep=False
@@ -164,10 +164,10 @@ class Objective:
         return {layer: recorder.features() for layer, recorder in recorders.items()}
 
     def retarget(self, targets: Mapping[str, Tensor]) -> None:
-        """Compare with another content image of the same size from now on.
+        """Replace the content image by another one of the same size.
 
         Args:
-            targets: Its features by layer, from ``content_targets``.
+            targets: The features of the new content image, from ``content_targets``.
         """
         for layer, loss in self.content:
             loss.retarget(targets[layer])

@@ -28,8 +28,9 @@ root of a small eigenvalue by 1.5, and the last five double the number of correc
 MAX_DIRECTIONS = 32
 """Largest number of one-dimensional projections in which two distributions are compared."""
 MAX_LOCATIONS = 16384
-"""Largest number of locations that are sorted at a step. The steps take turns with all of them.
-Sorting those of block 1 of an image of 256 px would take a sixth of a training step."""
+"""Largest number of locations that are sorted at a step. If there are more, consecutive steps use
+different locations in turn. Sorting all locations of block 1 of an image of 256 px would take a
+sixth of a training step."""
 
 
 def gaussian_distance(target: Moments) -> Distance:
@@ -170,7 +171,9 @@ class SlicedTap:
         self.places: Tensor | None = None  # the locations of the region; None: all locations
         if guide is not None:
             self.places = inside(guide).flatten().nonzero()[:, 0]
-        self.turns: Tensor | None = None  # every k-th location, (k, m); None: all at every step
+        self.turns: Tensor | None = (
+            None  # the locations of each turn, (k, m); None: all at every step
+        )
         self.turn: Tensor | None = None  # the locations of this step, (m,)
         self.weight: float | Tensor = 1.0
         self.start()

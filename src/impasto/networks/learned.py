@@ -1,9 +1,11 @@
 """The network of a learned style: a ``StyleTransformer`` that the user trains.
 
-It differs from the pre-trained networks in its number of channels and in its last layer, which
-isn't normalised, so that a picture may be as bright as its photo. A network that isn't normalised
-at all has learned from a pair. It sees a photo through the map of colours that fits the pair best,
-so it begins with that map if it begins with the identity.
+It has more channels than the pre-trained networks, and its last layer isn't normalised, so that the
+brightness of a picture can follow that of its photo.
+
+A network that is trained with pairs has no normalisation at all. Its input is the photo, recoloured
+by the colour map that fits the pairs best. A network that starts as the identity therefore starts
+with the output of that map.
 """
 
 from __future__ import annotations
@@ -34,15 +36,15 @@ from impasto.networks.transformer import (
 )
 
 INITIAL_RESIDUAL_GAIN = 0.3
-"""Initial gain of the last layer of a residual block, which starts close to the identity."""
+"""Initial gain of the last layer of a residual block. The block starts close to the identity."""
 INITIAL_LAST_WEIGHT = 0.3
-"""Initial weights of the last layer, relative to those that keep the variance."""
+"""Scale of the initial weights of the last layer, relative to He et al. 2015."""
 
 
 def layers_of(shape: NetworkShape) -> tuple[Layer, ...]:
-    """Return the layers of a network."""
+    """Return the layers of a network with a shape, in order."""
     reach = shape.edge_kernel // 2
-    edge = (reach + 1) // 2  # in phases
+    edge = (reach + 1) // 2  # margin in pixels of the phases
     if shape.reads_full_size:
         contract = [
             Layer("contract1", edge, padding="phases", phases=PHASES),
@@ -62,7 +64,12 @@ def layers_of(shape: NetworkShape) -> tuple[Layer, ...]:
 
 
 def initial_parameters(shape: NetworkShape, seed: int) -> Parameters:
-    """Return random parameters from which a network is trained (He et al. 2015)."""
+    """Return random initial parameters (He et al. 2015).
+
+    Args:
+        shape: The shape of the network.
+        seed: The seed of the random numbers.
+    """
     generator = torch.Generator().manual_seed(seed)
     parameters: Parameters = {}
     for name, size in shape.tensors.items():
@@ -89,23 +96,31 @@ def initial_parameters(shape: NetworkShape, seed: int) -> Parameters:
 
 
 def network_of(shape: NetworkShape, parameters: Parameters) -> StyleTransformer:
-    """Return a network that paints."""
+    """Return a network for inference.
+
+    Args:
+        shape: The shape of the network.
+        parameters: The weights and biases by name. The style isn't needed.
+    """
     return StyleTransformer(layers_of(shape), parameters)
 
 
 def paint_to_train(layers: tuple[Layer, ...], parameters: Parameters, image: Tensor) -> Tensor:
-    """Return the picture that ``network_of`` paints, such that autograd can differentiate it.
+    """Stylize an image differentiably, with the same result as the network of ``network_of``.
 
     Args:
         layers: The layers of the network.
-        parameters: Its parameters, by name.
-        image: The photo, (N, 3, H, W), whose sides are multiples of 4.
+        parameters: The parameters by name, including the style.
+        image: The photo, (N, 3, H, W), in [0, 1]. H and W are multiples of 4.
+
+    Returns:
+        The picture, (N, 3, H, W), in [0, 1].
     """
     style = parameters["style"]
     channels = [len(parameters[f"{layer.name}.weight"]) for layer in layers if layer.normalised]
     if not channels:
-        image = colour_map.mapped(image, style.detach())  # which stays as it was fitted
-    each_gain, each_shift = (
+        image = colour_map.mapped(image, style.detach())  # the colour map isn't trained
+    gains, shifts = (
         iter(torch.split(part, channels) if channels else ()) for part in style[0].chunk(2)
     )
     x = kept = phases_of(image)
@@ -125,8 +140,8 @@ def paint_to_train(layers: tuple[Layer, ...], parameters: Parameters, image: Ten
             x = functional.group_norm(
                 x,
                 len(weight),
-                per_phase(layer, next(each_gain)),
-                per_phase(layer, next(each_shift)),
+                per_phase(layer, next(gains)),
+                per_phase(layer, next(shifts)),
                 EPSILON,
             )
         x = activated(layer, x)

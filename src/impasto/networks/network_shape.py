@@ -1,4 +1,4 @@
-"""The shape of a learned network: its blocks and channels. Nothing here needs torch."""
+"""The shape of a learned network: blocks and channels. This module doesn't import torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ Channels = Annotated[int, Field(ge=1, le=256)]
 NetworkSize = Literal["fast", "fine"]
 COLOURS = 3
 COLOUR_MAP_SIZE = 30
-"""Coefficients of a map of colours (networks/colour_map.py)."""
+"""Number of coefficients of a colour map (networks/colour_map.py)."""
 KERNEL = 3
-"""Size of every convolution but the first and the last, px."""
+"""Kernel size of every convolution except the first and the last, px."""
 
 
 class NetworkShape(BaseModel):
     """The number of blocks and channels of a learned network.
 
     Attributes:
-        blocks: The number of residual blocks, at a quarter of the picture's size.
-        full: The channels at the full size.
-        half: The channels at half of the size.
-        quarter: The channels at a quarter of the size.
-        edge_kernel: The size of the first and the last convolution, px.
-        reads_full_size: Whether a layer reads the photo at its full size. Otherwise the first
-            layer halves it.
-        normalised: Whether the layers but the last are normalised. Instance normalisation takes the
-            brightness and contrast of a whole photo away, so a network that repaints each place by
-            its own brightness has biases instead, and sees the photo through a map of colours.
+        blocks: The number of residual blocks, at a quarter of the resolution.
+        full: The number of channels at full resolution.
+        half: The number of channels at half the resolution.
+        quarter: The number of channels at a quarter of the resolution.
+        edge_kernel: The kernel size of the first and the last convolution, px.
+        reads_full_size: Whether the first convolution has stride 1. Otherwise it has stride 2.
+        normalised: Whether all layers except the last have instance normalisation. It removes the
+            brightness and contrast of the whole photo. A network whose strokes depend on the
+            brightness of each place has biases instead, and a colour map before the first layer.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,7 +43,7 @@ class NetworkShape(BaseModel):
 
     @property
     def convolutions(self) -> dict[str, tuple[int, int, int]]:
-        """The outputs, inputs and kernel size of each convolution, by its name and in order."""
+        """Name → output channels, input channels and kernel size of each convolution, in order."""
         edge: int = self.edge_kernel
         sizes = self.full, self.half, self.quarter
         contract = sizes if self.reads_full_size else sizes[1:]
@@ -68,11 +67,11 @@ class NetworkShape(BaseModel):
 
     @property
     def tensors(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of each parameter, by its name.
+        """Name → shape of each parameter.
 
-        Normalised layers have a gain and a shift for each channel, all of which are in ``style``:
-        the gains of all layers, then the shifts. The others have a bias. Without any normalised
-        layer, ``style`` is a map of colours.
+        A normalised layer has a gain and a shift for each channel. They are in ``style``: first the
+        gains of all layers, then the shifts. A layer without normalisation has a bias. In a network
+        without normalisation, ``style`` is a colour map.
         """
         convolutions = self.convolutions
         *inner, last = convolutions
@@ -91,4 +90,4 @@ SHAPES: Mapping[NetworkSize, NetworkShape] = {
     "fast": NetworkShape(blocks=4, full=8, half=16, quarter=48),
     "fine": NetworkShape(blocks=5, full=24, half=48, quarter=96, reads_full_size=True),
 }
-"""The networks that ``impasto learn`` trains; benchmarks/learn.py measures their speed."""
+"""The networks that ``impasto learn`` trains. Their speed is measured by benchmarks/learn.py."""

@@ -1,14 +1,14 @@
-"""The feed-forward network on a picture of any size, in bands of rows: the same picture as in one
-piece, in little memory.
+"""The feed-forward network in bands of rows, for pictures of any size in little memory.
 
-Instance normalisation needs the mean and variance of a whole feature map before any of it can be
-finished. So a map is computed in bands and kept, unfinished, where it is small (at a quarter of the
-size) or ends up in memory anyway (the picture); the others are computed twice, once for their
-statistics and once, normalised, for the layer above. A band has as many rows around it as its
-convolutions reach; only at the picture's own edges is anything mirrored.
+The result is the same as for the whole picture. Instance normalisation needs the mean and variance
+of a whole feature map before any part of the map can be normalised. Feature maps at a quarter of
+the size, and the picture itself, are computed in bands, kept before normalisation, and then
+normalised. All other maps are computed twice: once for their statistics, and once for the next
+layer. A band includes as many neighbouring rows as its convolutions reach; only the edges of the
+whole picture are padded by reflection.
 
-Or else the statistics come from a small version of the picture ("thumbnail instance
-normalization", Wang et al. 2022, URST), not quite the same picture.
+If statistics of a small version of the picture are given ("thumbnail instance normalization", Wang
+et al. 2022, URST), each map is computed once, and the result differs slightly.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ from impasto.networks.transformer import (
 )
 
 BAND_BYTES = 96e6
-"""What a band's feature maps may take."""
+"""Memory for the feature maps of a band, bytes."""
 BYTES_PER_PIXEL = 200
-"""What they take at their widest, in float32."""
+"""Peak memory of the feature maps per pixel of a band in float32, bytes."""
 MIN_BAND_ROWS = 64
 
 
 def _band_rows(width: int) -> int:
-    """How many rows of the picture a band has, a multiple of 8."""
+    """Return the number of rows of a band for a picture of ``width`` px; it is a multiple of 8."""
     return max(MIN_BAND_ROWS, int(BAND_BYTES / BYTES_PER_PIXEL / width) // 8 * 8)
 
 
@@ -56,17 +56,26 @@ def paint_in_bands(
     statistics: Statistics | None = None,
     rows: int | None = None,
 ) -> Iterator[float]:
-    """Paint ``image`` (1, 3, H, W) in ``style`` (1, P) into ``picture``, of its size and float32.
-    Yields how much of the work is done, 0 to 1.
+    """Stylize an image in bands of rows.
 
-    ``statistics`` of another size of the picture spare gathering its own.
+    Args:
+        network: The network.
+        image: The photo, (1, 3, H, W), in [0, 1].
+        style: The style, (1, P).
+        picture: The output, (1, 3, H, W), float32, which is written in place.
+        statistics: Statistics of the picture at another size, to normalise with. By default, those
+            of the picture itself are computed.
+        rows: The number of rows of a band. By default, it depends on the width.
+
+    Yields:
+        The share of the work that is done, 0 to 1.
     """
     run = _Run(network, image, style, statistics, rows or _band_rows(image.shape[-1]))
     yield from run.paint(picture)
 
 
 class _Gathered:
-    """Mean and variance of a feature map, from its bands (Chan et al. 1979)."""
+    """Accumulates the mean and variance of a feature map from its bands (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -82,9 +91,9 @@ class _Gathered:
         )
         count = band.shape[-2] * band.shape[-1]
         total = self.count + count
-        apart = mean - self.mean
-        self.squares = self.squares + variance * count + apart**2 * (self.count * count / total)
-        self.mean = self.mean + apart * (count / total)
+        delta = mean - self.mean
+        self.squares = self.squares + variance * count + delta**2 * (self.count * count / total)
+        self.mean = self.mean + delta * (count / total)
         self.count = total
 
     def result(self) -> Moments:
@@ -93,8 +102,11 @@ class _Gathered:
 
 
 class _Run:
-    """``kept``: finished feature maps that later layers read from, by the layer's index, and not
-    shuffled yet. ``rows`` of the picture are in a band.
+    """A run of the network in bands. The arguments are those of ``paint_in_bands``.
+
+    Attributes:
+        kept: Index of a layer → its normalised output before shuffling, which later layers read.
+        heights: The height of the input's phases, then that of each layer's output, px.
     """
 
     def __init__(
@@ -128,7 +140,10 @@ class _Run:
             done += share
 
     def _steps(self, picture: Tensor) -> Iterator[Iterator[float]]:
-        """Each yields how much of it is done, and is to be drained before the next."""
+        """Yield the steps of the run, to be exhausted one after the other.
+
+        Each step yields the share of it that is done.
+        """
         *contract, last = self.contract
         yield from map(self._gather, contract)
         yield self._keep(last)
@@ -145,11 +160,11 @@ class _Run:
         yield self._paint(last, picture)
 
     def height(self, index: int) -> int:
-        """Rows of a layer's output; -1 is the picture's phases."""
+        """Return the height of a layer's output; -1 is the index of the photo's phases."""
         return self.heights[index + 1]
 
     def _bands(self, index: int) -> list[tuple[int, int]]:
-        """Bands of a layer's output, before shuffling."""
+        """Return the first and last row of each band of a layer's output, before shuffling."""
         height = self._unshuffled(index)
         count = max(1, round(2 * self.heights[0] / self.rows_in_band))
         return list(pairwise(height * band // count for band in range(count + 1)))
@@ -158,7 +173,7 @@ class _Run:
         return self.height(index) // (2 if self.layers[index].shuffle else 1)
 
     def _work(self) -> Iterator[float]:
-        """The work of each of the steps: what is convolved again since the last kept map."""
+        """Yield the relative work of each step: all convolutions since the last kept map."""
         again = 0.0
         for index, layer in enumerate(self.layers):
             weights = self.network.convolutions[layer.name].get_parameter("weight").numel()
@@ -170,7 +185,7 @@ class _Run:
                 yield again if self._is_unknown(index) else 0.0
 
     def rows(self, index: int, top: int, bottom: int) -> Tensor:
-        """Rows of a layer's output; of the picture's phases, if ``index`` is -1."""
+        """Return rows of a layer's output, or of the photo's phases if ``index`` is -1."""
         if index == -1:
             return self._photo(top, bottom)
         if not self.layers[index].shuffle:
@@ -185,7 +200,7 @@ class _Run:
         return self._finished(index, self._convolved(index, top, bottom))
 
     def _photo(self, top: int, bottom: int) -> Tensor:
-        """Mirrored at its end, as far as the contracting part needs it to divide it evenly."""
+        """Return rows of the photo's phases, padded by reflection to a multiple of ``STRIDE``."""
         height, width = self.image.shape[-2:]
         top, bottom = 2 * top, 2 * bottom
         x = self.image[..., top : min(bottom, height), :]
@@ -197,7 +212,7 @@ class _Run:
         return phases_of(self.network.seen(x, self.style).to(self.network.dtype))
 
     def _convolved(self, index: int, top: int, bottom: int) -> Tensor:
-        """Rows of a layer, before normalisation and shuffling."""
+        """Return rows of a layer's convolution, before normalisation and shuffling."""
         layer = self.layers[index]
         first = top * layer.stride - layer.margin
         last = (bottom - 1) * layer.stride + layer.end + 1
@@ -206,7 +221,7 @@ class _Run:
         return self.network.convolved(layer, x, inside[0] - first, last - inside[1])
 
     def _finished(self, index: int, x: Tensor) -> Tensor:
-        """Normalised and activated."""
+        """Normalise and activate the output of a layer's convolution."""
         statistics, style = self.statistics[index], self.gains_and_shifts[index]
         if statistics is not None and style is not None:
             x, _ = normalised(self.layers[index], x, *style, statistics)
@@ -215,12 +230,13 @@ class _Run:
     def _is_unknown(self, index: int) -> bool:
         return self.layers[index].normalised and self.statistics[index] is None
 
-    def _learn(self, index: int, gathered: _Gathered) -> None:
+    def _set_statistics(self, index: int, gathered: _Gathered) -> None:
+        """Use the accumulated statistics for a layer, unless it has statistics already."""
         if self._is_unknown(index):
             self.statistics[index] = gathered.result()
 
     def _gather(self, index: int) -> Iterator[float]:
-        """A layer's statistics, if they aren't known."""
+        """Compute a layer's statistics, unless they are known."""
         if not self._is_unknown(index):
             return
         gathered, bands = _Gathered(), self._bands(index)
@@ -230,7 +246,7 @@ class _Run:
         self.statistics[index] = gathered.result()
 
     def _keep(self, index: int) -> Iterator[float]:
-        """The whole of a layer's output, before shuffling."""
+        """Compute and keep the whole output of a layer, before shuffling."""
         whole = yield from self._raw(index)
         for top, bottom in self._bands(index):
             band = whole[..., top:bottom, :]
@@ -238,7 +254,7 @@ class _Run:
         self.kept[index] = whole
 
     def _raw(self, index: int) -> Generator[float, None, Tensor]:
-        """The whole of a layer, before normalisation; its statistics are known then."""
+        """Return the whole convolution of a layer before normalisation, and set its statistics."""
         gathered, bands = _Gathered(), self._bands(index)
         whole: Tensor | None = None
         for top, bottom in bands:
@@ -250,7 +266,7 @@ class _Run:
             whole[..., top:bottom, :] = band
             yield bottom / bands[-1][1]
         assert whole is not None
-        self._learn(index, gathered)
+        self._set_statistics(index, gathered)
         return whole
 
     def _residual_block(self, index: int, x: Tensor, y: Tensor) -> Iterator[float]:
@@ -264,12 +280,12 @@ class _Run:
             gathered.add(first, band)
             y[..., top:bottom, :] = band
             yield 0.5 * bottom / bands[-1][1]
-        self._learn(index, gathered)
+        self._set_statistics(index, gathered)
         for top, bottom in bands:
             y[..., top:bottom, :] = self._finished(index, y[..., top:bottom, :])
         gathered, above = _Gathered(), y[..., :0, :]
         for top, bottom in bands:
-            # What is written over is needed once more, above the next band.
+            # The rows that are overwritten here are also the margin above the next band.
             surrounded = torch.cat([above, y[..., top : bottom + margin, :]], dim=2)
             above = y[..., bottom - margin : bottom, :].clone()
             mirrored = margin * (top == 0), margin * (bottom == y.shape[-2])
@@ -277,12 +293,12 @@ class _Run:
             gathered.add(second, band)
             y[..., top:bottom, :] = band
             yield 0.5 + 0.5 * bottom / bands[-1][1]
-        self._learn(index + 1, gathered)
+        self._set_statistics(index + 1, gathered)
         for top, bottom in bands:
             x[..., top:bottom, :] += self._finished(index + 1, y[..., top:bottom, :])
 
     def _paint(self, index: int, picture: Tensor) -> Iterator[float]:
-        """The last layer, into the picture, and finished there."""
+        """Compute the last layer into the picture, and normalise and activate it there."""
         layer, style = self.layers[index], self.gains_and_shifts[index]
         height, width = picture.shape[-2:]
         gathered, bands = _Gathered(), self._bands(index)
@@ -297,7 +313,7 @@ class _Run:
             yield bottom / bands[-1][1]
         if not layer.normalised:
             return
-        self._learn(index, gathered)
+        self._set_statistics(index, gathered)
         whole = replace(layer, phases=1)
         statistics = self.statistics[index]
         assert style is not None

@@ -1,18 +1,18 @@
-"""The feed-forward network that paints in one pass, in whatever style it is told.
+"""The feed-forward network that stylizes a photo in one pass, in a style that is an input.
 
-A contracting part, residual blocks and an expanding part (Johnson et al. 2016), whose instance
+It has a contracting part, residual blocks and an expanding part (Johnson et al. 2016). Its instance
 normalisations take their gains γ and shifts β from the style s (conditional instance
 normalisation, Dumoulin et al. 2017, equation 5): x ↦ γ_s (x - μ(x)) / σ(x) + β_s, per channel.
 
 Images are (N, 3, H, W) in [0, 1]. A style is (1, P) or (N, P): the gains, then the shifts, of every
 normalised layer in order. Styles may be blended. The style of a network without any normalised
-layer is a map of colours, through which it sees the photo.
+layer is a colour map, which is applied to the photo before the first layer.
 
-Nothing is computed at full resolution that can be at half: a picture of C channels is also one of
-4·C channels and half the size, its *phases*, every other pixel of every other row (pixel
-unshuffling, Shi et al. 2016). The photo goes in as phases and comes out as phases. Enlarging by two
-and convolving is a convolution that yields phases; so nothing is enlarged first, and the vector
-units are full. The result is the same.
+Layers at full resolution are computed at half the resolution. An image of C channels is equivalent
+to one of half the size with 4·C channels, its *phases*: every other pixel of every other row (pixel
+unshuffling, Shi et al. 2016). The input and the output of the network are phases. Enlarging by two
+and then convolving is equivalent to one convolution whose output is phases. The result is the same,
+but the vector units of the processor are better used.
 """
 
 from __future__ import annotations
@@ -30,26 +30,34 @@ from impasto.networks import colour_map
 
 EPSILON = 1e-5
 STRIDE = 4
-"""What the contracting part shrinks a picture by."""
+"""Factor by which the contracting part reduces an image."""
 PHASES = 4
+"""Number of phases of an image."""
 
 Parameters = dict[str, Tensor]
 Moments = tuple[Tensor, Tensor]
 """Mean and variance of each channel, (N, C), float32."""
 Statistics = list[Moments | None]
-"""Those of each layer; None where it isn't normalised."""
+"""The moments of each layer's output; None for a layer that isn't normalised."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """Pad, convolve, normalise, activate; in this order.
+    """A layer: padding, convolution, normalisation and activation, in this order.
 
-    ``margin`` are the rows and columns padded on each side; ``after``, those below and at the
-    right if they aren't as many. ``padding``: by reflection; by repeating the edge, which is what
-    reflection is before enlarging; or by reflection of the picture whose phases the channels are.
-    ``phases`` of the output: 1, or 4 per channel.
-    ``skip``: 1 where a residual block starts, which keeps its input; -1 where it ends, which adds
-    that. ``shuffle``: put the phases together afterwards.
+    Attributes:
+        name: The name of its parameters, without the suffix.
+        margin: The number of rows and columns of padding on each side.
+        stride: The stride of the convolution.
+        padding: ``reflect``; ``replicate``, which before enlarging by two is equivalent to
+            reflection after it; or ``phases``, reflection of the image whose phases the input is.
+        phases: The number of phases of each output channel, 1 or 4.
+        normalised: Whether the output of the convolution is normalised.
+        activation: The activation function.
+        skip: 1 for the first layer of a residual block, whose input is kept; -1 for the last one,
+            to whose output the kept input is added; 0 for all other layers.
+        shuffle: Whether the phases of the output are joined to an image of twice the size.
+        after: The number of rows below and columns at the right, if it isn't ``margin``.
     """
 
     name: str
@@ -65,7 +73,7 @@ class Layer:
 
     @property
     def end(self) -> int:
-        """The rows padded below, and the columns at the right."""
+        """The number of rows of padding below, and of columns at the right."""
         return self.margin if self.after is None else self.after
 
 
@@ -93,7 +101,7 @@ def residual_layers(blocks: int) -> list[Layer]:
 
 
 def expanding_layers(margin: int, *, normalised: bool) -> list[Layer]:
-    """Return the layers that enlarge the feature maps by four.
+    """Return the layers that enlarge the feature maps by a factor of four.
 
     Args:
         margin: The margin of the last layer.
@@ -115,8 +123,12 @@ def expanding_layers(margin: int, *, normalised: bool) -> list[Layer]:
 
 
 class StyleTransformer(nn.Module):
-    """``parameters``: ``{layer.weight: (O, I, k, k), layer.bias: (O,)}``; biases only where a layer
-    isn't normalised, for normalising takes them away.
+    """The network, for inference.
+
+    Args:
+        layers: The layers in order.
+        parameters: ``LAYER.weight``, (O, I, k, k), and ``LAYER.bias``, (O,), by name. A normalised
+            layer needs no bias, because normalisation removes it.
     """
 
     def __init__(self, layers: Iterable[Layer], parameters: Parameters) -> None:
@@ -133,7 +145,15 @@ class StyleTransformer(nn.Module):
             self.convolutions[layer.name] = _convolution(weight, bias, layer.stride)
 
     def forward(self, image: Tensor, style: Tensor) -> Tensor:
-        """The picture in that style: any size of at least 8 px."""
+        """Stylize an image.
+
+        Args:
+            image: The photo, (N, 3, H, W), in [0, 1], of at least 8 px on each side.
+            style: The style, (1, P) or (N, P).
+
+        Returns:
+            The picture, (N, 3, H, W).
+        """
         return self.painted(image, style)[0]
 
     @torch.no_grad()
@@ -145,8 +165,17 @@ class StyleTransformer(nn.Module):
         *,
         own_share: float = 0.0,
     ) -> tuple[Tensor, Statistics]:
-        """The picture in that style, and the statistics of its feature maps; those of another
-        picture are taken instead if they are given, mixed with ``own_share`` of its own.
+        """Stylize an image, and return the statistics of the feature maps.
+
+        Args:
+            image: The photo, (N, 3, H, W), in [0, 1].
+            style: The style, (1, P) or (N, P).
+            statistics: Statistics of another image to normalise with, by default those of the
+                image itself.
+            own_share: The share of the image's own statistics that is mixed in, 0 to 1.
+
+        Returns:
+            The picture, (N, 3, H, W), and the statistics that its layers were normalised with.
         """
         image = self.seen(image, style)
         height, width = image.shape[-2:]
@@ -181,11 +210,11 @@ class StyleTransformer(nn.Module):
         return any(layer.normalised for layer in self.layers)
 
     def seen(self, photo: Tensor, style: Tensor) -> Tensor:
-        """Return the photo, or part of it, as the network sees it."""
+        """Return a photo, or part of one, after the colour map if the network has one."""
         return photo if self.is_normalised else colour_map.mapped(photo, style)
 
     def split(self, style: Tensor) -> list[tuple[Tensor, Tensor] | None]:
-        """(N, P) → gain and shift of every layer, each (N, C); None where it isn't normalised."""
+        """Split a style (N, P) into the gain and shift of each layer, (N, C), or None."""
         if not self.is_normalised:
             return [None] * len(self.layers)
         channels = [self.channels[layer.name] for layer in self.layers if layer.normalised]
@@ -195,9 +224,7 @@ class StyleTransformer(nn.Module):
     def convolved(
         self, layer: Layer, x: Tensor, above: int | None = None, below: int | None = None
     ) -> Tensor:
-        """Padded and convolved. ``above`` and ``below``: how many rows are missing there, for a
-        band of rows that isn't the whole picture.
-        """
+        """Pad and convolve. The arguments are those of ``padded``."""
         result: Tensor = self.convolutions[layer.name](padded(layer, x, above, below))
         return result
 
@@ -209,13 +236,13 @@ def phases_of(image: Tensor) -> Tensor:
 
 
 def padded(layer: Layer, x: Tensor, above: int | None = None, below: int | None = None) -> Tensor:
-    """Return feature maps with the margin that a layer's convolution needs.
+    """Pad the input of a layer's convolution.
 
     Args:
         layer: The layer.
-        x: Its input, (N, C, H, W).
-        above: The rows that are missing above, by default the layer's margin.
-        below: The rows that are missing below, by default the layer's end.
+        x: The input, (N, C, H, W): whole feature maps, or a band of rows of them.
+        above: The number of rows to add above. By default, the margin of the layer.
+        below: The number of rows to add below. By default, the end of the layer.
     """
     above = layer.margin if above is None else above
     below = layer.end if below is None else below
@@ -264,7 +291,7 @@ def moments(layer: Layer, x: Tensor) -> Moments:
 
 
 def mixed(known: Moments, own: Moments, own_share: float) -> Moments:
-    """Between the moments of two pictures."""
+    """Interpolate between the moments of two images."""
     mean, variance = (torch.lerp(a, b, own_share) for a, b in zip(known, own, strict=True))
     return mean, variance
 
@@ -296,19 +323,19 @@ def _batch_norm(
 
 
 def activated(layer: Layer, x: Tensor) -> Tensor:
-    """In place."""
+    """Apply the activation of a layer, in place."""
     if layer.activation == "relu":
         return x.relu_()
     return x.sigmoid_() if layer.activation == "sigmoid" else x
 
 
 def shuffled(layer: Layer, x: Tensor) -> Tensor:
-    """With its phases put together, where the layer asks for it."""
+    """Join the phases of the output of a layer to an image, if ``layer.shuffle`` is set."""
     return functional.pixel_shuffle(x, 2) if layer.shuffle else x
 
 
 def phase_kernel(layer: Layer, weight: Tensor) -> Tensor:
-    """Return the kernel of a layer, (O, I, k, k), as the kernel that is applied to its phases."""
+    """Return the kernel that is equivalent to a layer's kernel (O, I, k, k) on phases."""
     of_phases = layer.padding == "phases"
     if layer.phases == 1 and not of_phases:
         return weight
@@ -316,11 +343,13 @@ def phase_kernel(layer: Layer, weight: Tensor) -> Tensor:
 
 
 def _phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:
-    """A kernel (O, I, k, k) for a picture of twice the size → one that yields its phases; with
-    ``phases`` 1 the first alone, which is a stride of 2.
+    """Return the kernel that computes the phases of a convolution of an image of twice the size.
 
-    What it sees is the small picture (I channels, enlarged by repeating its pixels), or the phases
-    of the large one (4·I channels).
+    Args:
+        weight: The kernel for the large image, (O, I, k, k).
+        of_phases: Whether the input is the phases of the large image, 4·I channels. Otherwise it
+            is a small image of I channels, which stands for its enlargement by repeated pixels.
+        phases: 4, or 1 for the first phase only, which is a stride of 2.
     """
     out, into, size, _ = weight.shape
     reach = size // 2
@@ -337,7 +366,7 @@ def _phased(weight: Tensor, *, of_phases: bool, phases: int = PHASES) -> Tensor:
 
 
 def _pad_phases(x: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
-    """Phases (N, 4·C, H, W) → those of their picture padded by reflection."""
+    """Pad phases (N, 4·C, H, W) so that the image they belong to is padded by reflection."""
     left, right, above, below = sides
     padded = functional.pad(x, sides, "replicate")
     by_phase = torch.unflatten(padded, 1, (-1, 2, 2))  # (N, C, 2, 2, H, W)

@@ -15,14 +15,14 @@ from impasto.images.picture import Picture
 
 
 def read_archive(path: Path, kind: str) -> Any:
-    """Return the contents of a file that ``torch.save`` wrote, on the CPU.
+    """Read a file that ``torch.save`` wrote, with its tensors on the CPU.
 
     Args:
         path: The file.
         kind: What the file should be, for error messages.
 
     Raises:
-        CheckpointError: The file isn't there, or can't be read.
+        CheckpointError: The file doesn't exist, or can't be read.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

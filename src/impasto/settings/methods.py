@@ -28,7 +28,7 @@ class Accepts:
     several_styles: bool = True
     """Several styles, blended by their weights."""
     style_images: bool = True
-    """Style images. Some methods accept only styles that networks have learned."""
+    """Style images. Some methods accept only built-in or learned styles."""
     built_in_styles: bool = False
     """The built-in styles of a pre-trained network, by name, without a style image."""
     learned_styles: bool = False
@@ -174,7 +174,7 @@ def settings_schema() -> dict[str, Any]:
     schemas = [common, *(method.settings.model_json_schema() for _, method in METHODS.usable())]
     properties: dict[str, Any] = {}
     definitions: dict[str, Any] = {}
-    for schema in reversed(schemas):  # of settings with one name, the first is kept
+    for schema in reversed(schemas):  # for a name in several schemas, the first schema counts
         properties |= schema["properties"]
         definitions |= schema.get("$defs", {})
     properties["method"] = {**properties["method"], "enum": list(METHODS.names())}

@@ -1,1 +1,1 @@
-"""Styles by name and by file: built-in and bundled ones, and those of the user's library."""
+"""Styles by name and by file: built-in styles, bundled styles and the user's library."""

@@ -25,28 +25,28 @@ TITLES = {
     "vestibule": "The Vestibule",
     "watercolour": "A watercolour",
 }
-"""The bundled style images; examples/SOURCES.md says who made them."""
+"""Name → title of the bundled style images; examples/SOURCES.md lists their authors."""
 IMAGE_SUFFIXES = (".webp", ".png", ".jpg")
 
 
 def paintings() -> dict[str, Path]:
-    """Return the files of the paintings by their names."""
+    """Return the bundled paintings: name → file."""
     return _images("paintings")
 
 
 def photos() -> dict[str, Path]:
-    """Return the files of the example photos by their names."""
+    """Return the example photos, which aren't used for training: name → file."""
     return _images("photos")
 
 
 def training_photos() -> list[Path]:
-    """Return the photos with which networks are trained."""
+    """Return the files of the photos with which networks are trained."""
     return list(_images("training_photos").values())
 
 
 @cache
 def learned_styles() -> dict[str, Path]:
-    """Return the style files of the bundled paintings by the names of the paintings."""
+    """Return the style files learned from bundled paintings: name of the painting → file."""
     folder = Path(str(resources.files("impasto.styles") / "data"))
     return {path.stem: path for path in sorted(folder.glob(f"*{SUFFIX}"))}
 
@@ -57,14 +57,14 @@ def title(name: str) -> str:
 
 
 def _folder(kind: str) -> Path:
-    """Return the folder: inside an installed package, or among the examples of a checkout."""
+    """Return a folder of images: in the installed package, or among the examples of a checkout."""
     installed = Path(str(resources.files("impasto") / kind))
     return installed if installed.is_dir() else Path(__file__).parents[3] / "examples" / kind
 
 
 @cache
 def _images(kind: str) -> dict[str, Path]:
-    """Return the files by their names: ``cafe-terrace`` for ``cafe_terrace.webp``."""
+    """Return the images of a folder: name → file, as ``cafe-terrace`` → ``cafe_terrace.webp``."""
     return {
         path.stem.replace("_", "-"): path
         for path in sorted(_folder(kind).glob("*"))

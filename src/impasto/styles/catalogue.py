@@ -1,4 +1,4 @@
-"""The list of all styles by name: the user's, the bundled and the built-in ones."""
+"""The list of all styles: the user's library, the bundled styles and the built-in styles."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from impasto.styles.style_file import StyleDescription
 
 Origin = Literal["yours", "bundled", "built-in"]
 THUMBNAIL_PX = 128
+"""Side of a thumbnail, px."""
 
 
 @dataclass(frozen=True)
 class StyleEntry:
-    """A style that can be given by its name.
+    """A style that can be selected by its name.
 
     Attributes:
         name: The name.
-        title: The title that people read.
-        origin: Whether it is the user's own, comes with impasto, or is one of the pre-trained
-            network of the method ``instant``.
-        file: Its style file, or None.
-        painting: Its style image, or None.
+        title: The title to display.
+        origin: ``yours`` for the user's library, ``bundled`` for a painting that comes with
+            impasto, ``built-in`` for a style of the method ``instant``.
+        file: The style file, or None.
+        painting: The style image, or None.
     """
 
     name: str
@@ -38,15 +39,15 @@ class StyleEntry:
     painting: Path | None = None
 
     def info(self) -> StyleDescription | None:
-        """Return the description in the style file, or None.
+        """Return the description in the style file, or None if there is no style file.
 
         Raises:
-            StyleFileError: The file is damaged.
+            StyleFileError: The file can't be read, or is damaged.
         """
         return None if self.file is None else library.info_of(self.file)
 
     def thumbnail(self) -> Image.Image:
-        """Return a square picture of the style, 128 px.
+        """Return a square image of the style, ``THUMBNAIL_PX`` wide.
 
         Raises:
             StyleFileError: The style file is damaged.
@@ -60,9 +61,10 @@ class StyleEntry:
 
 
 def entries() -> list[StyleEntry]:
-    """Return all styles: the user's, the bundled, and the built-in ones.
+    """Return all styles: the user's library, the bundled styles, then the built-in styles.
 
-    A name that is used twice is listed for the style that it stands for.
+    If several styles have the same name, only the first is listed, which is the one that the name
+    selects.
     """
     found = [StyleEntry(name, name, "yours", file) for name, file in library.styles().items()]
     learned = bundled.learned_styles()
@@ -78,7 +80,7 @@ def entries() -> list[StyleEntry]:
 
 
 def find(name: str) -> StyleEntry:
-    """Return the style of a name.
+    """Return the style with a name.
 
     Raises:
         StyleFileError: There is no such style.
@@ -90,7 +92,7 @@ def find(name: str) -> StyleEntry:
 
 
 def _square(source: Path | io.BytesIO) -> Image.Image:
-    """Return the middle of an image as a square of 128 px.
+    """Return the central square of an image, resized to ``THUMBNAIL_PX``.
 
     Raises:
         StyleFileError: The image can't be read.
@@ -99,8 +101,8 @@ def _square(source: Path | io.BytesIO) -> Image.Image:
         with Image.open(source) as image:
             whole = image.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise StyleFileError("the picture of a style is damaged") from error
+        raise StyleFileError("the image of a style is damaged") from error
     side = min(whole.size)
     left, top = (whole.width - side) // 2, (whole.height - side) // 2
-    middle = whole.crop((left, top, left + side, top + side))
-    return middle.resize((THUMBNAIL_PX, THUMBNAIL_PX))
+    centre = whole.crop((left, top, left + side, top + side))
+    return centre.resize((THUMBNAIL_PX, THUMBNAIL_PX))

@@ -20,18 +20,19 @@ from impasto.styles.style_file import (
 )
 
 MAX_NAME_LETTERS = 80
+"""Largest length of a name, characters."""
 NAME = re.compile(rf"[\w][\w .-]{{0,{MAX_NAME_LETTERS - 1}}}", re.UNICODE)
-"""Names that a style of the library may have: they are also names of files."""
+"""Pattern of the names of styles in the library, which are also names of files."""
 
 
 def folder() -> Path | None:
-    """Return the folder of the library, or None for a user without a home."""
+    """Return the folder of the library, or None if the user has no home folder."""
     data = folders.data_folder()
     return None if data is None else data / "styles"
 
 
 def styles() -> dict[str, Path]:
-    """Return the style files of the library by their names, in alphabetical order."""
+    """Return the styles of the library: name → style file, in alphabetical order."""
     place = folder()
     if place is None or not files.is_folder(place):
         return {}
@@ -57,12 +58,15 @@ def add(path: Path, name: str | None = None, *, force: bool = False) -> Path:
 
     Args:
         path: The style file.
-        name: The name in the library, by default that of the file.
-        force: Whether to replace a style of that name.
+        name: The name in the library. By default, the name of the file.
+        force: Whether to replace an existing style with that name.
+
+    Returns:
+        The file in the library.
 
     Raises:
-        StyleFileError: It isn't a style file.
-        OutputError: There is such a style already, or the name or the folder can't be used.
+        StyleFileError: The file isn't a style file, or is damaged.
+        OutputError: A style with that name exists, or the name or the folder can't be used.
     """
     data = read_bytes(path)
     read_parameters(data, str(path))
@@ -72,13 +76,14 @@ def add(path: Path, name: str | None = None, *, force: bool = False) -> Path:
 
 
 def add_new(data: bytes, name: str) -> str:
-    """Add a style that has been learned under a free name, and return that name.
+    """Add a new style, and return its name in the library.
 
-    If the same file has been added under the name before, nothing changes.
+    A name that is taken gets a number. If the same file has been added before, the library isn't
+    changed, so a repeated call is harmless.
 
     Args:
-        data: The style file.
-        name: The name, which gets a number if another style has it.
+        data: The bytes of the style file.
+        name: The preferred name.
 
     Raises:
         OutputError: The name or the folder can't be used.
@@ -97,7 +102,7 @@ def add_new(data: bytes, name: str) -> str:
 
 
 def _numbered(name: str) -> Iterator[str]:
-    """Yield ``name``, ``name-2``, ``name-3``, …, at most ``MAX_NAME_LETTERS`` long."""
+    """Yield ``name``, ``name-2``, ``name-3``, …, cut to ``MAX_NAME_LETTERS``."""
     yield name
     for number in itertools.count(2):
         ending = f"-{number}"
@@ -105,10 +110,14 @@ def _numbered(name: str) -> Iterator[str]:
 
 
 def new_file(name: str, *, force: bool = False) -> Path:
-    """Return the file that a new style has in the library.
+    """Return the path of a new style in the library, and make the folder if it doesn't exist.
+
+    Args:
+        name: The name of the style.
+        force: Whether an existing style with that name may be replaced.
 
     Raises:
-        OutputError: There is such a style already, or the name or the folder can't be used.
+        OutputError: A style with that name exists, or the name or the folder can't be used.
     """
     target = _target(name)
     files.make_folder(target.parent, parents=True)
@@ -117,11 +126,15 @@ def new_file(name: str, *, force: bool = False) -> Path:
 
 
 def rename(old: str, new: str) -> Path:
-    """Rename a style of the library, and return its file.
+    """Rename a style in the library, and return its file.
+
+    Args:
+        old: The current name.
+        new: The new name.
 
     Raises:
         StyleFileError: There is no such style.
-        OutputError: There is a style of the new name already, or the name can't be used.
+        OutputError: A style with the new name exists, or the name can't be used.
     """
     source, target = find(old), _target(new)
     files.check_writable(target)
@@ -130,7 +143,7 @@ def rename(old: str, new: str) -> Path:
 
 
 def remove(name: str) -> None:
-    """Delete a style of the library.
+    """Delete a style from the library.
 
     Raises:
         StyleFileError: There is no such style.
@@ -142,13 +155,17 @@ def info_of(path: Path) -> StyleDescription:
     """Return the description of a style file.
 
     Raises:
-        StyleFileError: It isn't a style file, or is damaged.
+        StyleFileError: The file can't be read, isn't a style file, or is damaged.
     """
     return read_info(read_bytes(path), str(path))
 
 
 def _target(name: str) -> Path:
-    """Return the file that a style of a name has in the library."""
+    """Return the path of a style in the library.
+
+    Raises:
+        OutputError: There is no library, or the name can't be used.
+    """
     place = folder()
     if place is None:
         raise OutputError("there is no folder for your styles, because you have no home folder")
@@ -160,5 +177,5 @@ def _target(name: str) -> Path:
 
 
 def _comes_with_impasto(name: str) -> bool:
-    """Return whether a bundled painting or a built-in style has a name."""
+    """Return whether a name is that of a bundled painting or a built-in style."""
     return name in bundled.paintings() or name in built_in.NAMES

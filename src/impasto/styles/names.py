@@ -1,7 +1,7 @@
-"""The styles that a path or a name on the command line or in a request stands for.
+"""Resolution of paths and names of styles, as given on the command line or in a request.
 
 A name is looked up in the user's library first, then among the bundled paintings, and then among
-the built-in styles of the pre-trained network.
+the built-in styles of the method ``instant``.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from impasto.styles import bundled, library
 from impasto.styles.style_file import is_style_file, read_bytes, read_info
 
 HEAD_BYTES = 16
+"""Bytes at the start of a file by which a style file is recognised."""
 HASHED_BYTES = 50_000_000
-"""Largest file that is compared with the bundled paintings; all of them are far smaller."""
+"""Largest file that is compared with the bundled paintings, which are all far smaller."""
 
 
 def is_built_in(name: str) -> bool:
-    """Return whether a text is the name of a built-in style, and not of a file."""
+    """Return whether a name selects a built-in style, and no file or style of the library."""
     return name in built_in.NAMES and not _is_taken(name)
 
 
 def style_file(name: str) -> Path | None:
-    """Return the style file that a path or a name stands for, or None.
+    """Return the style file that a path or a name selects, or None.
 
-    A bundled painting's name stands for the style that a network has learned from it.
+    The name of a bundled painting selects the style file that was learned from the painting.
     """
     path = Path(name)
     if files.is_file(path):
@@ -40,14 +41,14 @@ def style_file(name: str) -> Path | None:
 
 
 def painting(name: str) -> Path | None:
-    """Return the bundled style image that a name stands for, or None."""
+    """Return the bundled painting that a name selects, or None."""
     return None if files.exists(Path(name)) else bundled.paintings().get(name)
 
 
 def learned_from(path: Path) -> str | None:
     """Return the name of the bundled style that was learned from a style image, or None.
 
-    The image is recognised by its bytes.
+    The image is recognised by the SHA-256 of its file.
     """
     if not files.is_file(path) or path.stat().st_size > HASHED_BYTES:
         return None
@@ -56,7 +57,7 @@ def learned_from(path: Path) -> str | None:
 
 @cache
 def _by_source() -> dict[str, str]:
-    """Return the names of the bundled styles by the hashes of their style images."""
+    """Return a mapping from the SHA-256 of a style image to the name of its bundled style."""
     names: dict[str, str] = {}
     for name, path in bundled.learned_styles().items():
         for source in read_info(read_bytes(path), str(path)).sources:
@@ -66,10 +67,10 @@ def _by_source() -> dict[str, str]:
 
 
 def _is_taken(name: str) -> bool:
-    """Return whether a file or a style of the library has a name."""
+    """Return whether a name is that of a file or of a style in the library."""
     return files.exists(Path(name)) or name in library.styles()
 
 
 def all_names() -> list[str]:
-    """Return the names of all styles: the user's, the bundled, and the built-in ones."""
+    """Return the names of all styles: the user's library, the bundled and the built-in styles."""
     return list(dict.fromkeys([*library.styles(), *bundled.learned_styles(), *built_in.NAMES]))

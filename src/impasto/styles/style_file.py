@@ -1,8 +1,8 @@
-"""The style file: a network that has learned a style, with its description.
+"""The style file: a network that has learned a style, and its description.
 
-It is a safetensors file. Its tensors are the parameters of the network in float16, and its metadata
-has one entry, the description as JSON. Style files come from strangers, so sizes, names and types
-are checked before anything is allocated. Nothing here needs torch.
+It is a safetensors file. The tensors are the parameters of the network in float16. The metadata has
+one entry, the description as JSON. Style files may come from an untrusted source, so sizes, names
+and types are checked before tensors are allocated. This module doesn't import torch.
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ from impasto.networks.network_shape import NetworkShape
 
 SUFFIX = ".style"
 METADATA_KEY = "impasto_style"
+"""Key of the description in the metadata of the file."""
 FORMAT_VERSION: Literal[1] = 1
 LENGTH_BYTES = 8
 """Bytes at the start of a safetensors file that hold the length of its header."""
 MAX_HEADER_BYTES = 1_000_000
 MAX_FILE_BYTES = 16_000_000
+"""Largest style file that is read. The largest network of ``SHAPES`` takes 2 MB."""
 MAX_HISTORY = 500
-"""Largest number of points in the history of the losses."""
+"""Largest number of points in the loss history."""
 DTYPES = {"F16": 2, "F32": 4}
-"""The types that a tensor may have, and their size in bytes."""
+"""The data types that a tensor may have → bytes of a value."""
 
 Kind = Literal["painting", "pair", "keyframes"]
 Text = Annotated[str, Field(max_length=200)]
@@ -42,9 +44,9 @@ class StyleSource(BaseModel):
     """An image from which a style was learned.
 
     Attributes:
-        name: The bare name of its file.
-        sha256: The hash of its file, or None for pixels that came from memory.
-        weight: The weight among the images, which sum to 1.
+        name: The name of the file, without its folder.
+        sha256: The SHA-256 of the file, or None for pixels that came from memory.
+        weight: The weight of the image. The weights of all images sum to 1.
     """
 
     name: Text
@@ -53,7 +55,15 @@ class StyleSource(BaseModel):
 
 
 class LossPoint(BaseModel):
-    """The mean losses of the training around one step."""
+    """The mean losses around one step of a training.
+
+    Attributes:
+        step: The number of updates.
+        seconds: The time of the training so far.
+        content: The weighted content loss.
+        style: The weighted style loss.
+        total: The sum of the weighted losses.
+    """
 
     step: int = Field(ge=0)
     seconds: FiniteFloat
@@ -68,17 +78,17 @@ class StyleDescription(BaseModel):
     Attributes:
         format_version: The version of this description.
         name: The name of the style.
-        kind: From what it was learned.
-        author: Who made the style.
+        kind: The kind of images from which the style was learned.
+        author: The author of the style.
         licence: The terms under which the file may be used.
         shape: The shape of the network.
-        size: The long side, px, of the pictures for which its strokes are meant.
+        size: The long side of the pictures for which the strokes are meant, px.
         sources: The style images.
         recipe: The settings of the objective.
-        training: The settings of the training.
+        training: The settings of the training, its length and its device.
         history: The losses over time.
         versions: The versions of impasto and PyTorch.
-        thumbnail: A small picture of the style image, WebP.
+        thumbnail: A reduced copy of the style image, as a WebP file.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -99,7 +109,7 @@ class StyleDescription(BaseModel):
 
 
 def is_style_file(head: bytes) -> bool:
-    """Return whether a file that begins with these bytes may be a style file."""
+    """Return whether a file that begins with these bytes may be a safetensors file."""
     length = int.from_bytes(head[:LENGTH_BYTES], "little")
     return head[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{" and 2 <= length <= MAX_HEADER_BYTES
 
@@ -109,17 +119,19 @@ def encode(info: StyleDescription, parameters: Mapping[str, np.ndarray]) -> byte
 
     Args:
         info: The description.
-        parameters: The parameters by name, which become float16.
+        parameters: The parameters by name. They are stored in float16.
     """
     stored = {name: values.astype(np.float16) for name, values in parameters.items()}
     return save(stored, metadata={METADATA_KEY: info.model_dump_json(exclude_none=True)})
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file that may be a style file.
+    """Read a style file, but at most one byte more than ``MAX_FILE_BYTES``.
+
+    ``read_parameters`` refuses a file that is too large.
 
     Raises:
-        StyleFileError: The file can't be read, or is too large.
+        StyleFileError: The file can't be read.
     """
     try:
         with path.open("rb") as file:
@@ -130,14 +142,14 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_info(data: bytes, name: str) -> StyleDescription:
-    """Return the description in a style file, after all checks that need no tensor.
+    """Validate the header of a style file, and return the description in it.
 
     Args:
-        data: The bytes of the file. The tensors may be left out.
+        data: The bytes of the file. The tensors may be missing.
         name: The name of the file for error messages.
 
     Raises:
-        StyleFileError: It isn't a style file, is damaged, or of a newer version.
+        StyleFileError: The file isn't a style file, is damaged, or has another version.
     """
     if not is_style_file(data):
         raise StyleFileError(f"{name} isn't a style file")
@@ -150,7 +162,7 @@ def read_info(data: bytes, name: str) -> StyleDescription:
         values = json.loads(text)
         version = values.get("format_version")
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise StyleFileError(f"{name} isn't a style file of impasto's") from error
+        raise StyleFileError(f"{name} isn't a style file of impasto") from error
     if version != FORMAT_VERSION:
         raise StyleFileError(
             f"{name} is a style file of version {str(version)[:20]}; this impasto reads version"
@@ -165,14 +177,17 @@ def read_info(data: bytes, name: str) -> StyleDescription:
 
 
 def read_parameters(data: bytes, name: str) -> tuple[StyleDescription, dict[str, np.ndarray]]:
-    """Return the description and the parameters, in float32, of a style file.
+    """Validate a style file, and return its description and its parameters.
 
     Args:
         data: The bytes of the file.
         name: The name of the file for error messages.
 
+    Returns:
+        The description, and the parameters by name, float32.
+
     Raises:
-        StyleFileError: It isn't a style file, is damaged, or of a newer version.
+        StyleFileError: The file isn't a style file, is damaged or too large, or of another version.
     """
     if len(data) > MAX_FILE_BYTES:
         raise StyleFileError(f"{name} is too large for a style file")
@@ -187,15 +202,24 @@ def read_parameters(data: bytes, name: str) -> tuple[StyleDescription, dict[str,
 
 
 def _check_tensors(header: Any, shape: NetworkShape, name: str) -> None:
-    """Raise StyleFileError if the tensors in a header aren't those of a network."""
+    """Check that a header lists exactly the tensors of a network.
+
+    Args:
+        header: The header of the safetensors file, without its metadata.
+        shape: The shape of the network.
+        name: The name of the file for error messages.
+
+    Raises:
+        StyleFileError: A tensor is missing, unknown, or has the wrong shape, type or length.
+    """
     expected = shape.tensors
     if not isinstance(header, dict) or header.keys() != expected.keys():
-        raise StyleFileError(f"{name} is damaged: it hasn't the parameters of its network")
+        raise StyleFileError(f"{name} is damaged: its tensors aren't those of its network")
     for key, size in expected.items():
         entry = header[key]
         is_entry = isinstance(entry, dict) and entry.get("dtype") in DTYPES
         if not is_entry or entry.get("shape") != list(size):
-            raise StyleFileError(f"{name} is damaged: {key} has another shape or type")
+            raise StyleFileError(f"{name} is damaged: {key} has the wrong shape or type")
         offsets = entry.get("data_offsets")
         length = math.prod(size) * DTYPES[entry["dtype"]]
         if not (
@@ -205,11 +229,11 @@ def _check_tensors(header: Any, shape: NetworkShape, name: str) -> None:
             and offsets[0] >= 0
             and offsets[1] - offsets[0] == length
         ):
-            raise StyleFileError(f"{name} is damaged: {key} isn't where it should be")
+            raise StyleFileError(f"{name} is damaged: {key} has the wrong position or length")
 
 
 def _first_error(error: Exception) -> str:
-    """Return the first error of a validation in a few words."""
+    """Return the first error of a validation as a short text."""
     if not isinstance(error, ValidationError):
         return "a number is too large"
     first = error.errors(include_input=False, include_url=False)[0]

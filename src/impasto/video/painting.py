@@ -15,7 +15,7 @@ from impasto.runs.job import Job
 from impasto.settings.build import build
 
 METHOD_FOR_IMAGES = "instant"
-"""The method of a film whose styles are of different kinds: it takes any painting."""
+"""The method of a film whose styles need different methods. It accepts any style image."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Key:
 
 
 def in_one_pass(keys: Sequence[Key]) -> tuple[str, list[Key]]:
-    """Return the method that paints all styles of a film in one pass, and the styles for it."""
+    """Return the feed-forward method for all styles of a film, and the styles that it accepts."""
     found = [(key.time, *api.in_one_pass(key.styles)) for key in keys]
     methods = {method for _, method, _ in found}
     if len(methods) == 1:

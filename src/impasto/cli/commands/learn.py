@@ -1,4 +1,4 @@
-"""``impasto learn``: train a network for the style of a painting."""
+"""``impasto learn``: train a network to paint in the style of a painting."""
 
 from __future__ import annotations
 
@@ -37,26 +37,27 @@ if TYPE_CHECKING:
     from impasto.learning.training import LearnProgress, TrainingJob
 
 STYLE_EVERY = 30.0
-"""Seconds after which the style file is written during a training."""
+"""Seconds between two versions of the style file during a training."""
 PREVIEW_EVERY = 10.0
-"""Seconds after which the preview is written."""
+"""Seconds between two versions of the preview."""
 LOOK = ("strength", "style_scale", "content_weight", "trim", "device", "precision", "max_memory")
-"""Settings of the recipe that have a flag. A recipe file may have all of them."""
+"""Settings of the recipe that have an option. A recipe file may contain any setting."""
 
 METAVARS = {
     "time": "TIME", "steps": "N", "batch": "N", "crop": "N", "learning_rate": "X",
     "steadiness": "X", "seed": "N",
 }  # fmt: skip
-"""Settings of the training that have an option, and what stands for their values in its help."""
+"""Settings of the training with a generated option → placeholder of the value in the help."""
 
 
 def _setting_help(name: str) -> str:
+    """Return the description of a setting as a sentence."""
     description = LearnSettings.model_fields[name].description or ""
     return f"{description[:1].upper()}{description[1:]}."
 
 
 def _training_options(command: Command) -> Command:
-    """Add an option for each setting of the training that has a number or a time."""
+    """Add an option for each setting in ``METAVARS``."""
     for name, metavar in reversed(METAVARS.items()):
         flag = f"--{name.replace('_', '-')}"
         command = click.option(flag, metavar=metavar, help=_setting_help(name))(command)
@@ -70,7 +71,7 @@ def _training_options(command: Command) -> Command:
     "--output",
     type=FILE,
     metavar=f"FILE{SUFFIX}",
-    help="The style file to write; by default one in your library (impasto styles).",
+    help="Style file to write; by default, a new style in your library (impasto styles).",
 )
 @click.option(
     "--pair",
@@ -78,17 +79,16 @@ def _training_options(command: Command) -> Command:
     type=(str, str),
     multiple=True,
     metavar="PHOTO ARTWORK",
-    help="Learn by analogy, from a photo and an artwork that depicts it, instead of from STYLE;"
-    " may be given several times.",
+    help="A photo and an artwork that depicts it, to learn from instead of STYLE; may be repeated.",
 )
-@click.option("--name", metavar="NAME", help="Name of the style; by default the painting's.")
-@click.option("--author", metavar="TEXT", help="Who made the style; written into the file.")
-@click.option("--licence", metavar="TEXT", help="Terms of use; written into the file.")
+@click.option("--name", metavar="NAME", help="Name of the style; by default, that of the painting.")
+@click.option("--author", metavar="TEXT", help="Author of the style, written into the file.")
+@click.option("--licence", metavar="TEXT", help="Terms of use, written into the file.")
 @click.option(
     "--photos",
     type=FILE,
     metavar="FOLDER",
-    help="Photos to train with, besides those that come with impasto.",
+    help="Photos to train with, in addition to those that come with impasto.",
 )
 @click.option(
     "--network", type=click.Choice(["fast", "fine"]), default=None, help=_setting_help("network")
@@ -97,16 +97,16 @@ def _training_options(command: Command) -> Command:
     "--quality",
     type=click.Choice(["draft", "good", "best"]),
     default=None,
-    help="Time of the training: about 2 minutes, 10 minutes or an hour; on a GPU 20 seconds, 1"
+    help="Length of the training: about 2 minutes, 10 minutes or an hour; on a GPU 20 seconds, 1"
     " minute or 5 minutes.",
 )
 @_training_options
 @preset_option
 @click.option(
-    "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="Settings of the look from a file."
+    "--recipe", type=FILE, metavar="FILE.toml|FILE.png", help="File with settings of the look."
 )
 @click.option("--strength", metavar="X", help="Strength of the style: 1 is the preset's look.")
-@click.option("--style-scale", metavar="X", help="Size of the painting, and its strokes.")
+@click.option("--style-scale", metavar="X", help="Size of the painting and its strokes.")
 @click.option("--content-weight", metavar="X", help="Weight of the content loss.")
 @click.option(
     "--trim", metavar="X", help="Edge of a painting that is left out, % of its long side."
@@ -118,7 +118,7 @@ def _training_options(command: Command) -> Command:
     "--preview",
     type=FILE,
     metavar="SHEET.png",
-    help="A sheet of other photos in the style, rewritten every few seconds.",
+    help="Write a contact sheet of example photos in the style every few seconds.",
 )
 @click.option(
     "--checkpoint",
@@ -132,7 +132,7 @@ def _training_options(command: Command) -> Command:
     default=30,
     show_default=True,
     metavar="SECONDS",
-    help="How often a checkpoint is written.",
+    help="Time between two checkpoints.",
 )
 @click.option(
     "--resume",
@@ -168,15 +168,15 @@ def learn(
     debug: bool,
     **settings: Any,
 ) -> int:
-    """Train a network for the style of STYLE, and write it to a style file.
+    """Train a network to paint in the style of STYLE, and write a style file.
 
-    The network then paints photos and films in that style in one pass: impasto photo.jpg
-    FILE.style. Several paintings of one artist are blended, with weights as in "a.jpg:0.7".
+    The network then paints photos and films in this style in one pass: impasto photo.jpg
+    FILE.style. Several paintings by one artist are blended, with weights as in "a.jpg:0.7".
 
     With --pair, the network learns how an artist turned a photo into an artwork, and does the same
-    to other photos: impasto learn --pair photo.jpg artwork.jpg -o mine.style
+    with other photos: impasto learn --pair photo.jpg artwork.jpg -o mine.style
 
-    Ctrl-C stops the training and keeps the style file as far as it is.
+    Ctrl-C ends the training early and keeps the style learned so far.
     """
     limits = Limits(max_megabytes=max_megabytes, max_megapixels=max_megapixels)
     chosen = given(settings)
@@ -225,13 +225,13 @@ def learn(
 
 
 class LearnFiles:
-    """Writes the files of a training while it runs.
+    """Writer of the files of a training while it runs.
 
     Args:
         target: The style file.
         preview: The preview sheet, or None.
         checkpoint: The checkpoint, or None.
-        checkpoint_every: Seconds between two checkpoints.
+        checkpoint_every: The time between two checkpoints, seconds.
     """
 
     def __init__(
@@ -244,7 +244,7 @@ class LearnFiles:
         self.failures: dict[str, str] = {}
 
     def update(self, progress: LearnProgress) -> None:
-        """Write each file whose time has come."""
+        """Write each file that is due."""
         now = time.monotonic()
         for kind, interval in self.intervals.items():
             if now - self.last[kind] >= interval and progress.step:
@@ -252,9 +252,13 @@ class LearnFiles:
                 self.last[kind] = time.monotonic()
 
     def write(self, kind: str, progress: LearnProgress) -> None:
-        """Write a file. A failure is printed once, and the training goes on.
+        """Write a file. A failure is printed once, and the training continues.
 
-        The style file is written again at the end, where a failure is an error.
+        At the end of the training, ``finish`` writes the style file again, and a failure is raised.
+
+        Args:
+            kind: ``style``, ``preview`` or ``checkpoint``.
+            progress: The progress of the training.
         """
         try:
             self._write(kind, progress)
@@ -266,7 +270,7 @@ class LearnFiles:
             self.failures.pop(kind, None)
 
     def finish(self, progress: LearnProgress) -> None:
-        """Write all files for the last time.
+        """Write all files at the end of the training.
 
         Raises:
             OutputError: The style file can't be written.
@@ -291,7 +295,7 @@ class LearnFiles:
 
 
 def _announce(job: TrainingJob) -> None:
-    """Print what is learned, from what, and where it is computed."""
+    """Print the inputs of the training and the device."""
     styles = ", ".join(style.name for style in job.look.styles)
     device = job.look.device
     click.echo(
@@ -313,6 +317,14 @@ def _train(
     is_quiet: bool,
 ) -> int:
     """Train until the end, a stop signal or an error, and write the files.
+
+    Args:
+        job: The inputs of the training.
+        state: The state to continue from, or None.
+        written: The writer of the files.
+        stop: The handler of the stop signals.
+        as_json: Whether to print a summary as JSON.
+        is_quiet: Whether to suppress the progress.
 
     Returns:
         The exit code.
@@ -360,6 +372,7 @@ def _train(
 
 
 def _print_end(progress: LearnProgress, written: LearnFiles) -> None:
+    """Print the length of the training, and how to use the style."""
     is_in_library = written.target.parent == library.folder()
     style = written.target.stem if is_in_library else written.target
     click.echo(
@@ -369,6 +382,7 @@ def _print_end(progress: LearnProgress, written: LearnFiles) -> None:
 
 
 def _summary(progress: LearnProgress, written: LearnFiles) -> dict[str, Any]:
+    """Return the summary of a training for ``--json``."""
     losses = progress.losses
     return {
         "style": str(written.target),
@@ -389,9 +403,13 @@ def _check_resume(
     recipe: Path | None,
     settings: dict[str, Any],
 ) -> None:
-    """Raise RecipeError if anything is given that a checkpoint already has."""
+    """Check that no option is given that the checkpoint determines.
+
+    Raises:
+        RecipeError: There is such an option.
+    """
     if paintings or pairs or photos or preset or recipe or set(settings) - {"time", "steps"}:
         raise RecipeError(
             "--resume goes on with the paintings, photos and settings of the checkpoint; only"
-            " --time, --steps and where the files go can be changed"
+            " --time, --steps and the output files can be changed"
         )

@@ -60,7 +60,7 @@ def report(run: Path, output: Path | None, force: bool, debug: bool) -> None:
 
 
 def _source(style: str) -> Any:
-    """Return a painting's file, or the thumbnail of a style that a network has learned."""
+    """Return the file of a style image, or the thumbnail of a built-in or learned style."""
     from impasto.networks import styles
     from impasto.styles import library, names
 

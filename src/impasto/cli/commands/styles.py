@@ -1,4 +1,4 @@
-"""``impasto styles``: the styles by name, and the user's library."""
+"""``impasto styles``: the list of all styles, and the user's library."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
     from PIL import Image
 
 COLUMNS = 8
+"""Number of columns of a sheet."""
 SHEET_PX = 320
-"""Long side of the pictures of a photo on a sheet, px."""
+"""Long side of the stylized photos on a sheet, px."""
 
 
 @click.group(invoke_without_command=True)
-@click.option("--sheet", type=FILE, metavar="FILE.png", help="Draw all of them on one sheet.")
+@click.option("--sheet", type=FILE, metavar="FILE.png", help="Write a contact sheet of all styles.")
 @click.option(
     "--with",
     "photo",
     metavar="PHOTO",
-    help="With --sheet: this photo in each of the styles, by the fastest method.",
+    help="With --sheet: paint this photo in each style, by the fastest method.",
 )
 @force_option
 @json_option
@@ -70,7 +71,7 @@ def styles(
 @json_option
 @debug_option
 def show(name: str, as_json: bool, debug: bool) -> None:
-    """Describe the style NAME, or the style file of that name."""
+    """Describe the style NAME, or the style file NAME."""
     path = Path(name)
     if files.is_file(path):
         entry = StyleEntry(path.stem, path.stem, "yours", path)
@@ -94,7 +95,7 @@ def show(name: str, as_json: bool, debug: bool) -> None:
 
 @styles.command("import")
 @click.argument("file", type=FILE)
-@click.option("--name", metavar="NAME", help="Name in your library; by default the file's.")
+@click.option("--name", metavar="NAME", help="Name in your library; by default, that of the file.")
 @force_option
 @debug_option
 def import_(file: Path, name: str | None, force: bool, debug: bool) -> None:
@@ -107,7 +108,7 @@ def import_(file: Path, name: str | None, force: bool, debug: bool) -> None:
 @click.argument("new")
 @debug_option
 def rename(old: str, new: str, debug: bool) -> None:
-    """Rename the style OLD of your library to NEW."""
+    """Rename the style OLD in your library to NEW."""
     click.echo(str(library.rename(old, new)))
 
 
@@ -115,7 +116,7 @@ def rename(old: str, new: str, debug: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME [NAME ...]")
 @debug_option
 def rm(names: tuple[str, ...], debug: bool) -> None:
-    """Delete styles of your library."""
+    """Delete styles from your library."""
     for name in names:
         library.find(name)
     for name in dict.fromkeys(names):
@@ -124,21 +125,21 @@ def rm(names: tuple[str, ...], debug: bool) -> None:
 
 
 def _kind(entry: StyleEntry) -> str:
-    """Return in a few words what a style is."""
+    """Return a short description of the kind of a style."""
     if entry.origin == "yours":
         return "learned, in your library"
     if entry.origin == "built-in":
-        return "of the pre-trained network"
-    return "a painting" if entry.file is None else "a painting, and a network that has learned it"
+        return "built in, for the method instant"
+    return "a painting" if entry.file is None else "a painting, with a learned style"
 
 
 def _row(entry: StyleEntry) -> dict[str, Any]:
-    """Return a style as the list shows it in JSON."""
+    """Return the JSON object of a style in the list."""
     return {"name": entry.name, "title": entry.title, "origin": entry.origin}
 
 
 def _write_sheet(path: Path, found: list[StyleEntry], photo: str | None) -> None:
-    """Draw all styles on a sheet: their thumbnails, or a photo in each of them."""
+    """Write a contact sheet of styles: their thumbnails, or a photo in each style."""
     from impasto.images.sheet import Panel, contact_sheet
     from impasto.images.write import Encoding, encode_image, format_for
 

@@ -258,7 +258,14 @@ def _prepare(
 def _in_one_pass(
     styles: list[tuple[str, float]], settings: dict[str, Any]
 ) -> list[tuple[Any, float]]:
-    """Return the styles for the method that paints them in one pass, which is set."""
+    """Set the feed-forward method for styles, and return the styles that it accepts.
+
+    If another method is set, the styles are returned as they are.
+
+    Args:
+        styles: The styles with their weights.
+        settings: The settings, in which ``method`` is set.
+    """
     from impasto.library import api
 
     method, found = api.in_one_pass(styles)

@@ -99,19 +99,20 @@ TIME_PATTERN = r"(?:\d+:){0,2}\d+(\.\d+)?"
     "keyframes",
     multiple=True,
     metavar="TIME:PAINTED",
-    help="Paint the film like this painted frame of it, instead of a style; may be repeated.",
+    help="A painted frame of the film, and its time, to learn from instead of a style; may be"
+    " repeated.",
 )
 @click.option(
     "--learn-time",
     metavar="TIME",
-    help="How long to learn from the key frames; by default 3m, on a GPU 40s.",
+    help="Length of the training with the key frames; by default 3m, on a GPU 40s.",
 )
 @click.option(
     "--frames-for-keyframes",
     "proposed",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Only write the N frames that are worth painting as key frames, as PNG.",
+    help="Only write the N frames that are best painted as key frames, as PNG files.",
 )
 @click.option("--resume", is_flag=True, help="Resume an interrupted film.")
 @recipe_options_without(*EXCLUDED_SETTINGS)
@@ -241,16 +242,19 @@ def _propose_keyframes(
     should_replace: bool,
     as_json: bool,
 ) -> int:
-    """Write the frames that are worth painting, and print how to use them. Returns the exit code.
+    """Write the frames to paint as key frames, and print the command that uses them.
 
     Args:
         clip: The film.
         output: A folder for the frames, or None for files beside the film.
         count: The number of frames.
         part: The start and end of the part of the film, seconds.
-        rate: Frames per second of a sequence of images.
-        should_replace: Whether existing files are replaced.
-        as_json: Whether to print one JSON object.
+        rate: The frames per second of a sequence of images.
+        should_replace: Whether existing files may be replaced.
+        as_json: Whether to print the times and files as JSON.
+
+    Returns:
+        The exit code.
     """
     from impasto.images.write import Encoding, encode_image
     from impasto.video import keyframes

@@ -1,7 +1,8 @@
-"""The common base of the methods that paint in one pass of a network, ``instant`` and ``learned``.
+"""The base of the feed-forward methods, ``instant`` and ``learned``.
 
-A subclass of ``FeedForward`` makes the brushes of a job, which are networks with a style. The rest
-is here: the pyramid of sizes, bands of rows for large pictures, batches, and the frames of films.
+A subclass of ``FeedForward`` makes the brushes of a job, which are networks with a style. This
+package does everything else: the pyramid of sizes, bands of rows for large pictures, batches, and
+frames of films.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from impasto.settings.recipe import Recipe
 
 STYLE_SIDE_PX = 512
-"""Long side at which style images are read; the network sees them at 256 px."""
+"""Long side at which style images are read, px. The style network reduces them to 256 px."""
 
 
 class FeedForward(Method):
@@ -74,7 +75,7 @@ class FeedForward(Method):
 
 
 def check_fixed_styles(job: Job) -> None:
-    """Check that the styles of a job that networks have learned support its settings.
+    """Check that the settings of a job are possible for its built-in and learned styles.
 
     Raises:
         RecipeError: A setting needs the style image itself.
@@ -83,8 +84,8 @@ def check_fixed_styles(job: Job) -> None:
     for style in (*job.styles, *(style for _, style in job.regions)):
         if style.is_fixed and recipe.strength > 1:
             raise RecipeError(
-                f"a network has learned {style.name}, whose strength is at most 1, not"
-                f" {recipe.strength:g}"
+                f"{style.name} is a style that a network has learned: its strength is at most 1,"
+                f" not {recipe.strength:g}"
             )
         if style.is_fixed and recipe.color in ("match", "histogram"):
             raise RecipeError(

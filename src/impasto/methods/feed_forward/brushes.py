@@ -21,12 +21,12 @@ class Brush:
         network: The network.
         style: The parameters of the style, (1, P).
         cover: The opacity of the painted picture over the photo, 0 to 1.
-        weight: The share of this brush in the picture, where several brushes paint one area.
-        area: The area that it paints: 0 is the picture without its regions, and 1, 2, … are the
-            regions of the job.
-        slot: The number under which the frames of a shot share statistics. Different networks have
-            different numbers.
-        has_grid: Whether the network prints a grid on flat areas, which has to be removed.
+        weight: The share of this brush in the picture, if several brushes paint the same area.
+        area: The area to paint: 0 is the picture without its regions, and 1, 2, … are the regions
+            of the job.
+        slot: The key under which the frames of a shot share statistics. Different networks have
+            different keys.
+        has_grid: Whether the network leaves a grid on flat areas that has to be removed.
     """
 
     network: StyleTransformer
@@ -64,9 +64,9 @@ def with_slots(styles: Sequence[Sequence[Brush]]) -> list[list[Brush]]:
 
 
 def between(before: Sequence[Brush], after: Sequence[Brush], share: float) -> list[Brush]:
-    """Return the brushes at a time between two styles of a film.
+    """Return the brushes for a time between two styles of a film.
 
-    If both styles belong to the same networks, their parameters are interpolated. Otherwise the
+    If both styles are of the same network, their parameters are interpolated. Otherwise the
     pictures of both are blended.
 
     Args:

@@ -38,7 +38,7 @@ from impasto.runs.progress import Progress
 PROBE_PX = 512
 """Side of the picture from which the time of a run is estimated, px."""
 PERCENT = 100
-"""Steps of a Progress, which are per cent of the work."""
+"""Number of steps of a ``Progress``, each of which is 1 % of the work."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ def estimate(job: Job, brushes: Sequence[Brush]) -> Estimate:
 
 
 def _seconds_per_pixel(job: Job, brush: Brush) -> float:
-    """Return the time of a brush's network for one pixel, seconds, which is stored."""
+    """Return the time of a brush's network for one pixel, seconds; it is measured only once."""
     network = brush.network
     size = f"{len(network.layers)} {max(network.channels.values())}"
     name = f"{speeds.STEP}{job.device.device.type} {job.device.precision} network {size}"

@@ -29,6 +29,7 @@ def make_brushes(job: Job) -> list[Brush]:
 
 
 def _blended(job: Job, weighted: list[tuple[Picture, float]], area: int) -> Brush:
+    """Return the brush of the weighted mean of several styles, for an area."""
     device, dtype = job.device.device, job.device.dtype
     if weighted[0][0].built_in:
         fixed = load_multistyle(device, dtype)

@@ -1,4 +1,4 @@
-"""The method ``learned``: one pass of a network that was trained for one style (Johnson 2016)."""
+"""The method ``learned``: one pass of a network trained for one style (Johnson et al. 2016)."""
 
 from __future__ import annotations
 

@@ -14,14 +14,14 @@ from impasto.runs.job import Job
 from impasto.styles.style_file import read_parameters
 
 KEPT_NETWORKS = 8
-"""Networks that stay in memory for the next call, each of a few MB."""
+"""Largest number of networks that are kept in memory; each takes a few MB."""
 
 
 def make_brushes(job: Job) -> list[Brush]:
-    """Return a brush for each of the blended styles of a job, then one for each region.
+    """Return a brush for each style of a job, then one for each region.
 
-    Pictures of several styles are blended. The parameters of networks that were trained
-    independently of each other can't be.
+    Several styles are blended by blending their pictures. The parameters of independently trained
+    networks can't be interpolated.
     """
     blends = [
         list(zip(job.styles, job.style_weights, strict=True)),
@@ -36,7 +36,8 @@ def make_brushes(job: Job) -> list[Brush]:
 
 
 def _brush(job: Job, picture: Picture, weight: float, area: int) -> Brush:
-    assert picture.style_file is not None  # ``check_accepted`` sees to it
+    """Return the brush of a learned style with a weight, for an area."""
+    assert picture.style_file is not None  # ``check_accepted`` ensures this
     device, dtype = job.device.device, job.device.dtype
     network, style = _load(picture.style_file, picture.name, device, dtype)
     cover = job.recipe.strength
@@ -47,7 +48,7 @@ def _brush(job: Job, picture: Picture, weight: float, area: int) -> Brush:
 def _load(
     data: bytes, name: str, device: torch.device, dtype: torch.dtype
 ) -> tuple[StyleTransformer, torch.Tensor]:
-    """Return the network in a style file, and the parameters of its style, (1, P)."""
+    """Return the network in a style file, and its style, (1, P)."""
     info, arrays = read_parameters(data, name)
     parameters = {key: torch.from_numpy(values) for key, values in arrays.items()}
     style = parameters.pop("style")

@@ -40,7 +40,7 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> FilmRequest:
     if not film.size:
         raise ProblemError(415, f"{name_of(film)} is empty")
     styles = styles_from(form, folder, PixelBudget(limits))
-    if are_learned(styles, folder):  # then a film is painted by these networks
+    if are_learned(styles, folder):  # then the method learned paints the film
         styles = learned_in_place(styles, folder, method_for_learned_styles())
     settings = settings_from(form.get("settings"))
     with (folder / "content").open("wb") as file:

@@ -12,7 +12,7 @@ THUMBNAIL_QUALITY = 85
 
 
 def thumbnail(name: str) -> bytes | None:
-    """Return a JPEG of 128 px of a style, or None if there is none of that name."""
+    """Return the thumbnail of a style as a JPEG file, or None if there is no such style."""
     try:
         entry = catalogue.find(name)
         if entry.origin == "built-in":

@@ -1,6 +1,6 @@
-"""Images in forms: checked by their first bytes, and kept in the folder of a job.
+"""Images in forms: they are checked, and kept in the folder of a job.
 
-Nothing here decodes a picture: its type and size are in its first bytes.
+No image is decoded here. Its type and size are read from the first bytes.
 """
 
 from __future__ import annotations
@@ -25,24 +25,25 @@ from impasto.studio.jobs.errors import ProblemError
 BYTES_PER_MB = 1_000_000
 UNLIMITED = sys.float_info.max
 FORM_PICTURES = 2
-"""The pixels of all pictures of a form, as a multiple of the limit for one picture."""
+"""Limit for the pixels of all pictures in a form, as a multiple of the limit for one picture."""
 MEMORY_SHARE = 0.5
-"""Share of the memory that reading the pictures of a form may take."""
+"""Largest share of the memory that reading the pictures of a form may take."""
 BYTES_PER_PIXEL = 24
 """Peak memory while a picture is read in full, measured with 98 megapixels (2.1 GB). A picture that
 is reduced while it is read takes a third of that.
 """
 MAX_NAME_LETTERS = 80
+"""Length to which the name of a file is cut, characters."""
 
 
 @cache
 def total_memory() -> int:
-    """Return the bytes of memory that this machine has, or that its container left at first."""
+    """Return the memory of this machine, or the memory that was free in its container, bytes."""
     return int(min(psutil.virtual_memory().total, cgroups.free_memory()))
 
 
 class PixelBudget:
-    """The pixels that the pictures of one form may have, counted before any is decoded."""
+    """The limit for the pixels of all pictures in a form, counted before any is decoded."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -53,10 +54,10 @@ class PixelBudget:
         self.spent = 0
 
     def spend(self, width: int, height: int, name: str) -> None:
-        """Count a picture.
+        """Count the pixels of a picture.
 
         Raises:
-            ProblemError: It is too large, or all of them together are.
+            ProblemError: The picture is too large, or all pictures together are.
         """
         try:
             check_pixels(width, height, name, self.limits)
@@ -72,14 +73,22 @@ class PixelBudget:
 
 
 def keep_image(upload: UploadFile, path: Path, budget: PixelBudget) -> tuple[int, int]:
-    """Check an image's type and size, and copy its bytes. Return its width and height."""
+    """Check the type and size of an image, and copy its bytes to a file.
+
+    Returns:
+        The width and height of the upright image, px.
+
+    Raises:
+        ProblemError: The image is too large or too small.
+        ImageError: The file isn't an image.
+    """
     name = name_of(upload)
     check_bytes(upload, budget.limits)
-    anything = replace(budget.limits, max_megapixels=UNLIMITED)
-    with open_image(upload.file, name, anything) as image:
+    any_size = replace(budget.limits, max_megapixels=UNLIMITED)  # the budget checks the size
+    with open_image(upload.file, name, any_size) as image:
         width, height = image.size
         budget.spend(width, height, name)
-        if _is_upright(image, name):
+        if _is_rotated(image, name):
             width, height = height, width
     if min(width, height) < MIN_SIDE_PX:
         raise ProblemError(
@@ -92,7 +101,12 @@ def keep_image(upload: UploadFile, path: Path, budget: PixelBudget) -> tuple[int
 
 
 def check_bytes(upload: UploadFile, limits: Limits) -> None:
-    """Raise ImageError for an empty file, and ProblemError for one that is too large."""
+    """Check the size of a file.
+
+    Raises:
+        ImageError: The file is empty.
+        ProblemError: The file is too large.
+    """
     if not upload.size:
         raise ImageError(f"{name_of(upload)} is empty")
     if upload.size > limits.max_megabytes * BYTES_PER_MB:
@@ -103,13 +117,13 @@ def check_bytes(upload: UploadFile, limits: Limits) -> None:
 
 
 def name_of(upload: UploadFile) -> str:
-    """Return the name that its owner gave it. It is shown to people, and never opened."""
+    """Return the name of an uploaded file. It is only displayed, and never opened."""
     name = Path((upload.filename or "").replace("\\", "/")).name
     return "".join(letter for letter in name if letter.isprintable())[:MAX_NAME_LETTERS] or "image"
 
 
-def _is_upright(image: Image.Image, name: str) -> bool:
-    """Return whether the camera was turned, so that width and height change places."""
+def _is_rotated(image: Image.Image, name: str) -> bool:
+    """Return whether the EXIF orientation swaps width and height."""
     if image.format == "PNG":  # reading its EXIF, which follows the pixels, would decode them
         return False
     try:

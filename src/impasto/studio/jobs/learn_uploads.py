@@ -1,4 +1,4 @@
-"""Turns the form of a training into the files of a job and its request."""
+"""Conversion of the form of a training to the files and the request of a job."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from impasto.styles import bundled, library
 
 FIELDS = ("styles", "weights", "name", "settings")
 NOT_IN_NAMES = re.compile(r"[^\w .-]+")
+"""Characters that can't be in the name of a style."""
 
 
 def request_from(form: FormData, folder: Path, limits: Limits) -> LearnRequest:
@@ -47,11 +48,17 @@ def request_from(form: FormData, folder: Path, limits: Limits) -> LearnRequest:
 def keep_painting(
     part: UploadFile | str, weight: float, path: Path, budget: PixelBudget
 ) -> StyleFile:
-    """Keep a painting that was uploaded, or that is chosen by its name, in the file ``path``.
+    """Keep a painting in a file.
+
+    Args:
+        part: An uploaded image, or the name of a bundled painting.
+        weight: The weight of the painting.
+        path: The file in the folder of the job.
+        budget: The limit for the pixels of the form.
 
     Raises:
         ProblemError: There is no such painting, it is too small, or it is a style file.
-        ImageError: It can't be read.
+        ImageError: The image can't be read.
     """
     if isinstance(part, str):
         if part not in bundled.paintings():
@@ -72,7 +79,11 @@ def keep_painting(
 
 
 def checked_name(name: str) -> str:
-    """Return the name of a style. Raise ProblemError if the library can't have it."""
+    """Return a name, if a style of the library can have it.
+
+    Raises:
+        ProblemError: The name can't be used.
+    """
     if not library.NAME.fullmatch(name):
         raise ProblemError(
             422, f"'{name[:80]}' can't be the name of a style; use letters and digits"
@@ -81,7 +92,7 @@ def checked_name(name: str) -> str:
 
 
 def default_name(painting: str) -> str:
-    """Return a name for the style of a painting: its title, or the name of its file."""
+    """Return a name for a style: the title of a bundled painting, or the name of the image file."""
     title = bundled.TITLES.get(painting, Path(painting).stem)
     name = NOT_IN_NAMES.sub("-", title).lstrip(" .-")[: library.MAX_NAME_LETTERS]
     return name or "style"

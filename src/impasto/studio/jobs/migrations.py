@@ -76,7 +76,7 @@ def _drop_settings_of_other_methods(database: sqlite3.Connection) -> None:
 
 
 def _mark_styles_as_not_learned(database: sqlite3.Connection) -> None:
-    """Version 3 has style files among the styles, and trainings among the jobs."""
+    """Mark all styles as not learned: version 3 adds style files, and trainings as jobs."""
 
     def mark(request: dict[str, Any]) -> None:
         for style in request["styles"]:
@@ -88,7 +88,7 @@ def _mark_styles_as_not_learned(database: sqlite3.Connection) -> None:
 def _change_requests(
     database: sqlite3.Connection, change: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Change the request of each job in place. Damaged rows stay as they are."""
+    """Apply a change to the request of each job. Damaged rows are left as they are."""
     rows = database.execute("SELECT number, request FROM job").fetchall()
     for number, text in rows:
         try:

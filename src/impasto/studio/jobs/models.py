@@ -88,7 +88,7 @@ class ContentFile(BaseModel):
 
 
 class StyleFile(BaseModel):
-    """A painting of a job, a style file, or a built-in style."""
+    """A style of a job: a painting, a style file or a built-in style."""
 
     file: str | None
     """The name of the file in the job's folder, or None for a built-in style."""
@@ -157,7 +157,7 @@ class FilmRequest(_Request):
 
 
 class LearnRequest(_Request):
-    """A request to learn the style of paintings. Its recipe is that of pictures in the style."""
+    """A request for a training. Its recipe is that of pictures in the learned style."""
 
     kind: Literal["learn"] = "learn"
     settings: LearnSettings
@@ -216,7 +216,7 @@ class FinalProgress(BaseModel):
     result: PictureSize | None
     """The size of the picture or film. None for a training."""
     style: str | None = None
-    """The name in the user's library of a style that has been learned."""
+    """The name of the learned style in the user's library. None if it isn't there."""
     device: str
     notes: list[str] = []
 
@@ -305,7 +305,7 @@ class JobResponse(BaseModel):
     preview: int = Field(description="the number of previews so far")
     share: float | None = Field(description="the share of a training that is done, 0 to 1")
     result: PictureSize | None
-    style: str | None = Field(description="the name in the library of a style that was learned")
+    style: str | None = Field(description="the name of the learned style in the library")
     device: str | None
     notes: list[str]
     error: str | None = Field(description="one sentence, if it failed")

@@ -111,7 +111,7 @@ class JobRecord(BaseModel):
 
     @property
     def _unit(self) -> Literal["step", "percent"]:
-        """The unit of the steps of the job."""
+        """The unit of ``step`` and ``steps`` in the progress."""
         method = self.request.recipe.method_info
         if isinstance(self.request, LearnRequest):
             return "step"

@@ -1,6 +1,6 @@
 """Styles in forms: paintings, style files, and names of styles.
 
-A style file is checked as a whole before it is kept. A painting is checked by its first bytes.
+A style file is validated as a whole before it is kept. A painting is checked by its first bytes.
 """
 
 from __future__ import annotations
@@ -30,25 +30,26 @@ from impasto.styles.style_file import (
 )
 
 MAX_STYLES = 4
+"""Largest number of styles in a form."""
 HEAD_BYTES = 16
-"""Bytes that tell whether a file may be a style file."""
+"""Bytes at the start of a file by which a style file is recognised."""
 KeepStyle = Callable[[UploadFile | str, float, Path, PixelBudget], StyleFile]
-"""Keeps a style with its weight in a file."""
+"""A function that keeps a style with a weight in a file, such as ``keep_style``."""
 
 
 def styles_from(
     form: FormData, folder: Path, budget: PixelBudget, keep: KeepStyle | None = None
 ) -> list[StyleFile]:
-    """Keep the files of the form's styles in ``folder`` and return the styles.
+    """Keep the styles of a form in the folder of a job, and return them.
 
     Args:
         form: The form, with the fields ``styles`` and ``weights``.
         folder: The folder of the job's files.
-        budget: The pixels that the pictures of the form may have.
-        keep: Keeps one style. By default, any kind of style is kept.
+        budget: The limit for the pixels of the form.
+        keep: A function that keeps one style. By default, every kind of style is accepted.
 
     Raises:
-        ProblemError: There are too few or too many, or there is no such style.
+        ProblemError: There are too few or too many styles, or a style doesn't exist.
         ImageError: A painting can't be read.
         StyleFileError: A style file is damaged.
     """
@@ -64,6 +65,11 @@ def styles_from(
 
 
 def _weights(text: UploadFile | str | None, count: int) -> list[float]:
+    """Return the weights in a text, or ``count`` equal weights if there is none.
+
+    Raises:
+        ProblemError: The text isn't a list of ``count`` weights.
+    """
     if not text:
         return [1.0] * count
     try:
@@ -78,7 +84,19 @@ def _weights(text: UploadFile | str | None, count: int) -> list[float]:
 
 
 def keep_style(part: UploadFile | str, weight: float, path: Path, budget: PixelBudget) -> StyleFile:
-    """Keep a style that was uploaded, or that is chosen by its name, in the file ``path``."""
+    """Keep a style in a file.
+
+    Args:
+        part: An uploaded painting or style file, or the name of a style.
+        weight: The weight of the style.
+        path: The file in the folder of the job. A built-in style has no file.
+        budget: The limit for the pixels of the form.
+
+    Raises:
+        ProblemError: There is no such style, or the painting is too large or too small.
+        ImageError: The painting can't be read.
+        StyleFileError: The style file is damaged.
+    """
     if isinstance(part, UploadFile):
         return _keep_uploaded(part, weight, path, budget)
     known = {entry.name: entry for entry in catalogue.entries()}
@@ -95,7 +113,7 @@ def keep_style(part: UploadFile | str, weight: float, path: Path, budget: PixelB
 
 
 def _keep_uploaded(upload: UploadFile, weight: float, path: Path, budget: PixelBudget) -> StyleFile:
-    """Keep a painting or a style file, whose type its bytes or its name tell."""
+    """Keep an uploaded painting or style file; its first bytes or its name tell which it is."""
     name, is_learned = name_of(upload), is_style_upload(upload)
     if is_learned:
         _keep_style_file(upload.file.read(MAX_FILE_BYTES + 1), name, path)
@@ -105,51 +123,62 @@ def _keep_uploaded(upload: UploadFile, weight: float, path: Path, budget: PixelB
 
 
 def is_style_upload(upload: UploadFile) -> bool:
-    """Return whether an upload is meant as a style file."""
+    """Return whether an upload is a style file, by its first bytes or its name."""
     head = upload.file.read(HEAD_BYTES)
     upload.file.seek(0)
     return is_style_file(head) or name_of(upload).lower().endswith(SUFFIX)
 
 
 def _keep_style_file(data: bytes, name: str, path: Path) -> None:
-    """Check a style file, and write it. Raise StyleFileError if it is damaged."""
+    """Validate a style file, and write it.
+
+    Raises:
+        StyleFileError: The style file is damaged.
+    """
     read_parameters(data, name)
     path.write_bytes(data)
 
 
 def method_for(styles: Sequence[StyleFile]) -> str | None:
-    """Return the method that styles need because networks have learned them, or None."""
+    """Return the method that built-in or learned styles need, or None for paintings."""
     if any(style.built_in for style in styles):
         return method_for_built_in_styles()
     return method_for_learned_styles() if any(style.learned for style in styles) else None
 
 
 def check_styles(styles: Sequence[StyleFile], method: str) -> None:
-    """Raise RecipeError if a network has learned a style, and the method hasn't that network."""
+    """Check that a method accepts the built-in and learned styles.
+
+    Raises:
+        RecipeError: The method doesn't accept a style.
+    """
     accepts = METHODS[method].accepts
     for style in styles:
-        is_refused = (style.built_in and not accepts.built_in_styles) or (
-            style.learned and not accepts.learned_styles
+        is_accepted = (accepts.built_in_styles or not style.built_in) and (
+            accepts.learned_styles or not style.learned
         )
-        if is_refused:
+        if not is_accepted:
             raise RecipeError(
                 f"{style.name} is a style of the method {method_for([style])}, not of {method}"
             )
 
 
 def learned_in_place(styles: Sequence[StyleFile], folder: Path, method: str) -> list[StyleFile]:
-    """Return the styles, with paintings replaced by the style files that were learned from them.
+    """Replace bundled paintings by the style files that were learned from them.
 
     Args:
         styles: The styles.
-        folder: The folder of the job's files, where the files are replaced.
-        method: The method that needs style files.
+        folder: The folder of the job's files, in which the files are replaced.
+        method: The method that needs style files, for error messages.
+
+    Returns:
+        The styles, which are all learned.
 
     Raises:
-        RecipeError: No network has learned the style of a painting.
+        RecipeError: There is no style file for a painting.
     """
-    found = [_learned_file(style, folder) for style in styles]
-    for style, path in zip(styles, found, strict=True):
+    learned_files = [_learned_file(style, folder) for style in styles]
+    for style, path in zip(styles, learned_files, strict=True):
         if path is None and not style.learned:
             raise RecipeError(
                 f"the method {method} needs a style file, and {style.name} is an image; learn its"
@@ -161,12 +190,12 @@ def learned_in_place(styles: Sequence[StyleFile], folder: Path, method: str) -> 
 
 
 def are_learned(styles: Sequence[StyleFile], folder: Path) -> bool:
-    """Return whether a network has learned each of the styles, or the painting that it is."""
+    """Return whether there is a style file for each style."""
     return all(style.learned or _learned_file(style, folder) is not None for style in styles)
 
 
 def _learned_file(style: StyleFile, folder: Path) -> Path | None:
-    """Return the bundled style file that was learned from a painting, or None."""
+    """Return the bundled style file that was learned from a painting; None for other styles."""
     if style.learned or style.file is None:
         return None
     name = names.learned_from(folder / style.file)

@@ -1,4 +1,4 @@
-"""Turns the form of a picture into the files of a job and its request.
+"""Conversion of the form of a picture to the files and the request of a job.
 
 FastAPI could parse the form into parameters. It isn't used because it ignores unknown fields and
 answers with errors of its own; here each error is one sentence about the file or field.
@@ -53,11 +53,15 @@ ENCODERS = tuple(name for name, weights in CATALOGUE.items() if weights.is_encod
 
 
 def settings_from(text: UploadFile | str | None, model: type[Model]) -> Model:
-    """Return the settings in a JSON text, or the defaults if there is none.
+    """Return the settings in a JSON text, or the defaults if there is no text.
+
+    Args:
+        text: The value of the field, a JSON object.
+        model: The class of the settings.
 
     Raises:
         ProblemError: The text isn't JSON.
-        RecipeError: A setting makes no sense.
+        RecipeError: A setting is unknown or out of bounds.
     """
     try:
         values = parse_json(text) if isinstance(text, str) and text.strip() else {}
@@ -149,7 +153,7 @@ def whole_recipe(
         settings: The settings that differ from the preset's.
         for_preview: Replace a method that isn't quick by ``PREVIEW_METHOD``, and leave out the
             settings that this one hasn't got.
-        styles: The styles. One that a network has learned selects its method.
+        styles: The styles. A built-in or learned style selects its method, if none is set.
 
     Raises:
         RecipeError: A setting makes no sense, or the method doesn't accept a style.
@@ -175,7 +179,7 @@ def whole_recipe(
 
 
 def _for_preview(settings: JsonObject, name: str, substitute: str) -> JsonObject:
-    """Return the settings of a preview of a method, or of its substitute if it isn't quick."""
+    """Return the settings of a preview, by a substitute for a method that isn't quick."""
     method = METHODS[name]
     if not is_quick(method):
         method = METHODS[substitute]

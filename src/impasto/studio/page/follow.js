@@ -1,21 +1,21 @@
-/** A job followed by its events, for the pages that show one job. */
+/** Subscription to the events of a job, for the pages that show one job. */
 
 import { jobPath } from "./api.js";
 import { say } from "./messages.js";
 
 /**
- * Call `onNews` with what has changed of a job, until it ends.
- * @param {string} id @param {(news: object) => void} onNews @param {() => boolean} isActive
- * @returns {EventSource} to be closed for another job
+ * Call `onUpdate` with the changed fields of a job, until it ends.
+ * @param {string} id @param {(changes: object) => void} onUpdate @param {() => boolean} isActive
+ * @returns {EventSource} which the caller closes before it follows another job
  */
-export function follow(id, onNews, isActive) {
+export function follow(id, onUpdate, isActive) {
   const source = new EventSource(jobPath(id, "/events"));
-  source.addEventListener("progress", ({ data }) => onNews({ state: "running", ...JSON.parse(data) }));
-  source.addEventListener("queued", ({ data }) => onNews(JSON.parse(data)));
+  source.addEventListener("progress", ({ data }) => onUpdate({ state: "running", ...JSON.parse(data) }));
+  source.addEventListener("queued", ({ data }) => onUpdate(JSON.parse(data)));
   for (const end of ["done", "stopped", "failed"]) {
     source.addEventListener(end, ({ data }) => {
       source.close();
-      onNews(JSON.parse(data));
+      onUpdate(JSON.parse(data));
     });
   }
   source.addEventListener("error", () => {

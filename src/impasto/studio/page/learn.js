@@ -1,4 +1,4 @@
-/** The style of a painting, learned: begun, watched on a sheet of pictures, stopped, kept, and used. */
+/** The page on which a network learns the style of a painting: start, progress, result. */
 
 import { getJson, jobPath, postForm, postJson } from "./api.js";
 import { follow } from "./follow.js";
@@ -10,7 +10,7 @@ const PAGES = { "use-picture": "/", "use-live": "/live", "use-video": "/video" }
 
 /** @type {object | null} */ let job = null;
 /** @type {EventSource | null} */ let events = null;
-/** Has the person given a name? Otherwise it is that of the painting. */ let isNamed = false;
+/** Whether the user has entered a name. Otherwise the name is that of the painting. */ let isNamed = false;
 
 function suggestName({ title }) {
   if (!isNamed) byId("style-name").value = title.replace(/\.[^.]*$/, "");
@@ -39,7 +39,7 @@ async function start() {
     begin(await (await postForm("/v1/learn", form(style))).json());
   } catch (error) {
     byId("start").disabled = false;
-    say("Not begun.");
+    say("The training wasn't started.");
     showError(style.file && error.message.includes(style.name) ? "styles-error" : "job-error", error.message);
   }
 }
@@ -57,10 +57,10 @@ function isActive() {
   return job?.state === "queued" || job?.state === "running";
 }
 
-function update(news) {
-  const before = job.preview;
-  job = { ...job, ...news };
-  show(job.preview !== before);
+function update(changes) {
+  const lastPreview = job.preview;
+  job = { ...job, ...changes };
+  show(job.preview !== lastPreview);
 }
 
 function sentence() {
@@ -69,7 +69,7 @@ function sentence() {
     queued: "Queued.",
     running: `Learning ${job.name}.`,
     done: `Done. ${place}`,
-    stopped: `Stopped, and kept. ${place}`,
+    stopped: `Stopped; the style is kept. ${place}`,
     failed: "The training failed.",
   }[job.state];
 }
@@ -98,10 +98,10 @@ function show(isNewSheet = true) {
 function showSheet() {
   byId("sheet").hidden = false;
   byId("sheet").src = jobPath(job.id, `/preview?rev=${job.preview}`);
-  byId("sheet").alt = `Photos, and below them their pictures after ${job.step} steps`;
+  byId("sheet").alt = `Photos, and below them the stylized photos after ${job.step} steps`;
 }
 
-/** The file, and the ways to use the style, once there are any. */
+/** Show the link to the style file and the links to use the style, once the job has ended. */
 function showResult() {
   const isReady = job.state === "done" || job.state === "stopped";
   const link = byId("download");
@@ -124,7 +124,7 @@ async function stop() {
   }
 }
 
-/** The job that the address names: after a reload it goes on. */
+/** Show the job in the address of the page, as after a reload. */
 async function reopen() {
   const id = new URLSearchParams(location.hash.slice(1)).get("job");
   if (!id) return;

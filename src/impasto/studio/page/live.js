@@ -22,7 +22,7 @@ const small = document.createElement("canvas");
 /** @type {MediaRecorder | null} */ let recorder = null;
 /** When the pictures that aren't answered yet were taken. */ let sent = [];
 /** When the latest were shown, and how late each was. */ let history = [];
-/** The method that paints, as the studio says. */ let method = "";
+/** The method that paints, as the server reports it. */ let method = "";
 let turn = 0;
 let timer = 0;
 /** What is to send the next picture. */ let frame = 0;
@@ -109,7 +109,7 @@ async function base64(file) {
   return canvas.toDataURL("image/png").split(",")[1];
 }
 
-/** The bytes of a style file in base64. */
+/** Encode the bytes of a style file in base64. */
 function bytesAsText(file) {
   return new Promise((resolve, reject) => {
     const reader = new FileReader();

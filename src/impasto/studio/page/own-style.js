@@ -1,4 +1,4 @@
-/** Styles of one's own: images, and style files (impasto learn), of which the page shows the picture inside. */
+/** The user's own styles: images, and style files, of which the page shows the thumbnail. */
 
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 1_000_000;
@@ -9,12 +9,12 @@ export function isStyleFile({ name = "" }) {
 }
 
 /**
- * What the gallery needs of a file. Throws a sentence where it is neither an image nor a style file.
+ * The style for the gallery. Throws an error for the user if the file is neither an image nor a style file.
  * @param {Blob} file @param {string} name @param {boolean} learned whether it is a style file
  * @returns {Promise<import("./state.js").Style>}
  */
 export async function ownStyle(file, name, learned = isStyleFile({ name })) {
-  const thumbnail = learned ? await pictureInside(file, name) : await imageAddress(file, name);
+  const thumbnail = learned ? await thumbnailInside(file, name) : await imageAddress(file, name);
   return { name, title: name.replace(/\.style$/i, ""), kind: learned ? "learned" : "painting", learned, thumbnail, file };
 }
 
@@ -27,8 +27,8 @@ async function imageAddress(file, name) {
   return URL.createObjectURL(file);
 }
 
-/** The picture in a style file, a safetensors file. The studio checks the rest when it is sent. */
-async function pictureInside(file, name) {
+/** The thumbnail in the header of a style file (safetensors). The server validates the rest of the file. */
+async function thumbnailInside(file, name) {
   try {
     const head = new DataView(await file.slice(0, LENGTH_BYTES).arrayBuffer());
     const length = Number(head.getBigUint64(0, true));

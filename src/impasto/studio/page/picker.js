@@ -42,15 +42,15 @@ async function addOwn(file, onChoose) {
   }
 }
 
-/** The name of the style that the address asks for, as in /live?style=NAME. */
+/** The name of the style in the address of the page, as in /live?style=NAME. */
 export function styleInAddress() {
   return new URLSearchParams(location.search).get("style");
 }
 
 /**
- * Show the gallery, with the style chosen that the address names.
+ * Show the gallery. The style in the address of the page is chosen at once.
  * @param {(style: object) => void} onChoose
- * @param {(style: object) => boolean} isOffered whether a style is shown
+ * @param {(style: object) => boolean} isOffered whether to show a style
  */
 export async function startPicker(onChoose, isOffered = () => true) {
   byId("style-input").addEventListener("change", async ({ target }) => {

@@ -5,10 +5,10 @@ import { chosenStyles, state } from "./state.js";
 /** Long side of the preview, px: small enough for a second or two on two cores. */
 const PREVIEW_SIZE = 512;
 
-/** What a method must take for each kind of style. */
+/** Kind of a style → the property of a method that accepts it. */
 const NEEDED = { painting: "style_images", learned: "learned_styles", style: "built_in_styles" };
 
-/** The kind of the chosen styles, if networks have learned them: only some methods know these. */
+/** The kind of the chosen styles if they are built in or learned, which only some methods accept. */
 export function fixedKind() {
   return chosenStyles().find(({ kind }) => kind && kind !== "painting")?.kind;
 }
@@ -19,18 +19,18 @@ function methodOf(preset) {
   return state.methods.find((method) => method.name === name);
 }
 
-/** Does a method take a style? A bundled painting stands for the network that has learned it, too. */
-function takes(method, { kind, learned }) {
+/** Whether a method accepts a style. A bundled painting with a style file also counts as learned. */
+function accepts(method, { kind, learned }) {
   return method[NEEDED[kind]] || (learned && method.learned_styles);
 }
 
 /** Can a preset's method paint the chosen styles? */
 export function isUsable(preset) {
   const method = methodOf(preset);
-  return !method || chosenStyles().every((style) => !style.kind || takes(method, style));
+  return !method || chosenStyles().every((style) => !style.kind || accepts(method, style));
 }
 
-/** The preset in force: that of a method which takes the chosen styles. */
+/** The preset that is used: the chosen one, or that of a method which accepts the chosen styles. */
 export function activePreset() {
   if (isUsable(state.preset)) return state.preset;
   return state.methods.find(({ preset }) => isUsable(preset))?.preset ?? state.preset;

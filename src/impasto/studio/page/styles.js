@@ -20,7 +20,7 @@ export async function loadStyles() {
 }
 
 /**
- * Add an image or a style file of one's own to the gallery, unless it is there. Throws a sentence.
+ * Add the user's own image or style file to the gallery, unless it is there. Throws an error for the user.
  * @returns {Promise<string>} its name there: another image of that name keeps it
  */
 export async function addStyle(file, name = file.name || "pasted.png", learned = isStyleFile({ name })) {
@@ -66,7 +66,7 @@ export async function useStyles(files) {
   }
 }
 
-/** Do a style and the chosen ones blend? A style of the quick method stands alone. */
+/** Whether a style can be blended with the chosen ones. A built-in style can't be blended. */
 function blends({ kind }) {
   return kind !== "style" && state.chosen.length > 0 && kind === (fixedKind() ?? "painting");
 }

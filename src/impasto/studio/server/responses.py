@@ -34,20 +34,22 @@ class EstimateRequest(BaseModel):
 
 
 class StyleSummary(BaseModel):
-    """A style that can be given by its name."""
+    """A style that can be selected by its name."""
 
     name: str
     title: str
     kind: Literal["painting", "learned", "style"] = Field(
         description="a painting, a style file, or a style of the method instant"
     )
-    origin: Origin = Field(description="the user's library, bundled, or of the method instant")
-    learned: bool = Field(description="whether the method learned has a network for it")
+    origin: Origin = Field(
+        description="the user's library, bundled with impasto, or of the method instant"
+    )
+    learned: bool = Field(description="whether there is a style file for it")
     thumbnail: str = Field(description="the address of a JPEG")
 
 
 class StyleList(BaseModel):
-    """All styles: the user's, the bundled, and the built-in ones."""
+    """All styles: the user's library, the bundled styles and the built-in styles."""
 
     styles: list[StyleSummary]
 

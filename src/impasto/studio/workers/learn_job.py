@@ -1,4 +1,4 @@
-"""Trainings as jobs of the painting worker: a network learns the style of paintings."""
+"""Trainings as jobs of the painting worker."""
 
 from __future__ import annotations
 
@@ -24,15 +24,23 @@ from impasto.styles import library
 log = logging.getLogger("impasto.studio")
 
 RESULT = "result.style"
+"""Name of the style file in the folder of the job."""
 PROGRESS_INTERVAL_S = 1.0
-"""A training takes minutes, and the database keeps each event."""
+"""Interval between two progress events. It isn't shorter because the database keeps each event."""
 PREVIEW_INTERVAL_S = 5.0
-"""A preview takes about 0.2 s on two cores."""
+"""Interval between two previews. A preview takes about 0.2 s on two cores."""
 CHECKPOINT_INTERVAL_S = 30.0
+"""Interval between two checkpoints."""
 
 
 class LearnJob:
-    """A training that runs step by step. It has the methods of ``PictureJob``."""
+    """A training that runs step by step. It has the same methods as ``PictureJob``.
+
+    Args:
+        order: The order of the server.
+        request: The request for the training.
+        send: The function that sends an event to the server.
+    """
 
     def __init__(self, order: RunOrder, request: LearnRequest, send: Send) -> None:
         self.id, self.folder, self.send = order.job, Path(order.folder), send
@@ -48,10 +56,11 @@ class LearnJob:
         own_process.set_freed_memory(should_keep=True)
 
     def _training_job(self, request: LearnRequest) -> tuple[TrainingJob, TrainingState | None]:
+        """Return the inputs of the training, and the state in the checkpoint if there is one."""
         if self.checkpoint.exists():
             try:
                 return checkpoint.load(self.checkpoint)
-            except CheckpointError:  # of another version
+            except CheckpointError:  # written by another version of impasto, or damaged
                 self.checkpoint.unlink()
         training_job = api.prepare_training(
             [
@@ -72,7 +81,7 @@ class LearnJob:
         if event is not None:
             self.progress = event
             self._report(event)
-        # The first step is taken even if the job is being stopped, so that there is a style.
+        # A job that is being stopped takes its first step nevertheless, so that it has a result.
         if event is not None and not (self.is_stopping and event.step):
             return False
         self._finish()
@@ -81,7 +90,7 @@ class LearnJob:
         return True
 
     def _report(self, progress: LearnProgress) -> None:
-        """Write the checkpoint and the preview and send the progress, each if it is due."""
+        """Write the checkpoint, write the preview and send the progress, each if it is due."""
         if progress.step and self.checkpoint_throttle.is_due():
             self._try_to_write(self.save_checkpoint)
         if progress.step and self.preview_throttle.is_due():
@@ -90,13 +99,14 @@ class LearnJob:
             self.send(JobAdvanced(job=self.id, progress=self._step_progress(progress)))
 
     def _try_to_write(self, write: Callable[[], None]) -> None:
-        """Write a file that the style doesn't need. There may be room on the disk later."""
+        """Write a file that the result doesn't depend on. A full disk is only logged."""
         try:
             write()
         except OutputError as error:
             log.warning("%s: %s", self.id, error)
 
     def _write_preview(self) -> None:
+        """Write a preview of the current step."""
         assert self.progress is not None
         write_preview(self.folder, preview_sheet(self.progress))
         self.previews += 1
@@ -107,6 +117,7 @@ class LearnJob:
             checkpoint.save(self.progress.job, self.progress.state, self.checkpoint)
 
     def _step_progress(self, progress: LearnProgress) -> StepProgress:
+        """Return the progress as the server stores it. The number of steps may be an estimate."""
         losses, settings = progress.losses, progress.job.settings
         expected = round(progress.step / progress.share) if progress.share else 0
         return StepProgress(
@@ -125,8 +136,8 @@ class LearnJob:
     def _finish(self) -> None:
         """Write the style file, add it to the user's library, and end the job.
 
-        A worker that is killed in between continues from the checkpoint, which gives the same file.
-        Therefore the library doesn't get it twice.
+        If the worker is killed in between, the job is resumed from the checkpoint and makes the
+        same style file, which isn't added to the library twice.
         """
         progress = self.progress
         assert progress is not None
@@ -152,7 +163,7 @@ class LearnJob:
         self.send(end)
 
     def _add_to_library(self, data: bytes) -> tuple[str | None, list[str]]:
-        """Add the style to the user's library. Return its name there, and notes for the user."""
+        """Add the style to the user's library; return its name there, or None, and notes."""
         try:
             return library.add_new(data, self.name), []
         except OutputError as error:

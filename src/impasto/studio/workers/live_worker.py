@@ -127,10 +127,10 @@ def _check_live_picture(data: bytes) -> None:
 
 
 def _style(given: JsonObject) -> str | Path | Picture | bytes:
-    """Return the style that settings choose.
+    """Return the style in the settings of a live session.
 
-    A style is chosen by name, or a painting or a style file is sent in base64. A name never names a
-    file.
+    The settings contain the name of a style, or a painting or style file in base64. A name is never
+    used as the path of a file.
     """
     if "painting" in given:
         try:
@@ -141,10 +141,10 @@ def _style(given: JsonObject) -> str | Path | Picture | bytes:
             return data
         return read(data, limits=UPLOADS, name="the painting", needed_side=lambda *_: PAINTING_PX)
     name = str(given["style"])
-    found = next((entry for entry in catalogue.entries() if entry.name == name), None)
-    if found is None:
+    style = next((entry for entry in catalogue.entries() if entry.name == name), None)
+    if style is None:
         raise RecipeError(f"there is no style {name!r:.40}")
-    return found.painting or found.file or name
+    return style.painting or style.file or name
 
 
 def main() -> None:

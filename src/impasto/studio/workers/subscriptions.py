@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 from impasto.studio.jobs.store import FINISHED, Store, StoredEvent
 
 KEEP_ALIVE_S = 15.0
-"""A subscriber hears something at least so often, so that a closed connection is noticed."""
+"""Longest time without an event. A keep-alive then shows whether the connection is closed."""
 
 
 class Subscriptions:
-    """Wakes the subscribers of a job when the store has a new event of it."""
+    """The subscribers of jobs, which are woken when the store has a new event."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.subscribers: dict[str, set[asyncio.Event]] = defaultdict(set)
-        """Set when something happens to the job with that ID."""
+        """ID of a job → one ``asyncio.Event`` per subscriber, set when the job has changed."""
         self.is_closed = False
 
     def notify(self, job_id: str) -> None:
@@ -33,9 +33,14 @@ class Subscriptions:
             self.notify(job_id)
 
     async def events(self, job_id: str, after: int) -> AsyncIterator[StoredEvent | None]:
-        """Yield the events of a job that come after the number ``after``, to the end of the job.
+        """Yield the events of a job until it ends.
 
-        Yields None after ``KEEP_ALIVE_S`` without an event.
+        Args:
+            job_id: The ID of the job.
+            after: The number of the last event that the subscriber knows.
+
+        Yields:
+            Each later event, or None after ``KEEP_ALIVE_S`` without an event.
         """
         changed = asyncio.Event()
         self.subscribers[job_id].add(changed)

@@ -1,4 +1,4 @@
-"""The supervisor of the painting workers: it starts them, and restarts those that end."""
+"""The supervisor of the painting workers, which starts them and restarts those that end."""
 
 from __future__ import annotations
 
@@ -19,33 +19,40 @@ from impasto.studio.workers.protocol import (
 log = logging.getLogger("impasto.studio")
 
 SHUTDOWN_S = 8.0
-"""Time that the workers have at shutdown to write checkpoints."""
+"""Time for the workers to write checkpoints at shutdown, before they are killed."""
 MAX_FRAME_BYTES = 1 << 20
-"""The largest message of a worker. Longer ones aren't messages."""
+"""Largest frame that a worker may send; a longer one is a protocol error."""
 QUICK_EXIT_S = 5.0
-"""A worker that ends sooner than that is restarted with a growing delay."""
+"""A worker that ends within this time is restarted with a backoff."""
 MAX_RESTART_DELAY_S = 30
+"""Upper limit of the backoff."""
 
 
 class WorkerOwner(Protocol):
-    """The owner of the workers, who gives them work."""
+    """The owner of the workers, which assigns work to them."""
 
     workers: list[WorkerProcess]
-    """The running workers. The supervisor keeps the list up to date."""
+    """The running workers. The supervisor updates the list."""
     is_closing: bool
-    """Whether workers that end aren't restarted."""
+    """Whether the server shuts down, so that workers aren't restarted."""
 
     def handle_event(self, worker: WorkerProcess, event: PaintingEvent) -> None:
         """Handle an event of a worker."""
         ...
 
     def on_worker_exit(self, worker: WorkerProcess, code: int) -> None:
-        """Recover the work of a worker that ended although it shouldn't."""
+        """Recover the work of a worker that ended unexpectedly."""
         ...
 
 
 class Supervisor:
-    """Keeps ``count`` workers running. ``inherited`` are file descriptors that they keep open."""
+    """The supervisor, which keeps a number of workers running.
+
+    Args:
+        owner: The owner of the workers.
+        count: The number of workers.
+        inherited: File descriptors that the workers keep open.
+    """
 
     def __init__(self, owner: WorkerOwner, count: int, inherited: tuple[int, ...]) -> None:
         self.owner, self.count, self.inherited = owner, count, inherited
@@ -66,7 +73,7 @@ class Supervisor:
                 worker.process.kill()
 
     async def _supervise(self, number: int) -> None:
-        """Run a worker with that number, and restart it whenever it ends, for whatever reason."""
+        """Run a worker, and restart it whenever it ends, until the server shuts down."""
         quick_exits = 0
         while not self.owner.is_closing:
             started = time.monotonic()
@@ -79,7 +86,7 @@ class Supervisor:
                 await asyncio.sleep(min(MAX_RESTART_DELAY_S, 2**quick_exits - 1))
 
     async def _run_worker(self, number: int) -> None:
-        """Start a worker, pass on its events until it ends, and report its end."""
+        """Start a worker, pass its events to the owner until it ends, and report its end."""
         process = await asyncio.create_subprocess_exec(
             *python_module("impasto.studio.workers.painting_worker"),
             stdin=asyncio.subprocess.PIPE,
@@ -104,7 +111,7 @@ class Supervisor:
                 self.owner.on_worker_exit(worker, code)
 
     async def _read_events(self, worker: WorkerProcess) -> None:
-        """Pass on the events of a worker until it ends. Kill it if its output makes no sense."""
+        """Pass a worker's events to the owner until it ends. Kill it after a protocol error."""
         output = worker.process.stdout
         assert output is not None
         try:

@@ -30,7 +30,7 @@ def _styles(description: str) -> JsonObject:
 
 
 def _job_form(file: str, **others: JsonObject) -> JsonObject:
-    """Return the description of a form with that file, styles, and other fields."""
+    """Return the description of a form with a file, styles and other fields."""
     styles = _styles("paintings or style files, or names of styles")
     return _form([file, "styles"], **{file: FILE}, styles=styles, weights=WEIGHTS, **others)
 
@@ -47,7 +47,7 @@ FILM_FORM = _job_form(
 )
 LEARN_FORM = _form(
     ["styles"],
-    styles=_styles("paintings, or names of bundled ones"),
+    styles=_styles("paintings, or names of bundled paintings"),
     weights=WEIGHTS,
     name={"type": "string", "description": "the name of the style"},
     settings={

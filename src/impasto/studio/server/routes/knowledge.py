@@ -80,7 +80,7 @@ async def all_styles() -> StyleList:
 
 
 def _kind(entry: StyleEntry) -> Literal["painting", "learned", "style"]:
-    """Return what a style is to the methods."""
+    """Return the kind of a style, on which the methods that accept it depend."""
     if entry.painting is not None:
         return "painting"
     return "style" if entry.file is None else "learned"
@@ -96,7 +96,7 @@ async def thumbnail(name: str) -> Response:
     data = await asyncio.to_thread(gallery.thumbnail, name)
     if data is None:
         raise ProblemError(404, f"there is no style {name!r:.40}")
-    # A style of the user's library may be replaced by another one of its name.
+    # A style in the user's library may be replaced by another one with the same name.
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-cache"})
 
 

@@ -1,4 +1,4 @@
-"""Trainings: styles that are learned from paintings, as jobs."""
+"""The endpoint for trainings, which learn a style from paintings."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ router = APIRouter(tags=["learning"])
     openapi_extra=LEARN_FORM,
 )
 async def new_training(request: Request, response: Response) -> JobResponse:
-    """Make a job that learns the style of one to four paintings. Its result is a style file."""
+    """Create a job that learns the style of one to four paintings. Its result is a style file."""
     return await studio_of(request).create_job(request, response, learn_uploads.request_from)

@@ -73,12 +73,16 @@ async def result(
 
 
 def _result_file(
-    studio: Studio, job: JobRecord, what: str, suffix: str, media_type: str, *, download: bool
+    studio: Studio, job: JobRecord, noun: str, suffix: str, media_type: str, *, download: bool
 ) -> Response:
-    """Return the result of a job that doesn't make a picture."""
+    """Return the result of a job for a film or a style.
+
+    Raises:
+        ProblemError: There is no result yet.
+    """
     path = studio.store.folder_of(job) / f"result.{suffix}"
     if job.state not in FINISHED or not path.exists():
-        raise ProblemError(409, f"there is no {what} yet: the job is {job.state}")
+        raise ProblemError(409, f"there is no {noun} yet: the job is {job.state}")
     headers = dict(IMMUTABLE)
     if download:
         headers["Content-Disposition"] = _attachment(f"{job.request.name}.{suffix}")
