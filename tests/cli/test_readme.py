@@ -62,8 +62,10 @@ def test_every_command_of_impasto(impasto, folder, monkeypatch):
         for line in IMPASTO_COMMANDS:
             arguments = shlex.split(line)[1:]
             if arguments[0].startswith("photo") or arguments[0] == "reconstruct":
-                fast = {"--fast", "--style"} & set(arguments)
+                fast = {"--fast", "--style", "swirl.style"} & set(arguments)
                 arguments += SMALL[:2] if fast else SMALL  # the same, but small
+            if arguments[0] == "learn":
+                arguments += ["--crop", "128", "--steps", "2"]
             if arguments[0] == "texture":
                 arguments += ["--size", "64x48", "--steps", "2"]
             if arguments[0] == "compare":
