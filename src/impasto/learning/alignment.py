@@ -119,10 +119,10 @@ def _align(photo: np.ndarray, artwork: np.ndarray, stroke: float) -> Alignment:
         stroke: The standard deviation of the blur that removes strokes, px.
     """
     height, width = photo.shape[:2]
-    target, source = edges(photo, stroke), edges(artwork, stroke)
+    target, source = _edges(photo, stroke), _edges(artwork, stroke)
     warp = _best_warp(photo, artwork, target, source)
-    picture, moved = (warp_image(image, warp, height, width) for image in (artwork, source))
-    inside = warp_image(np.ones(source.shape, np.float32), warp, height, width) > 0.99
+    picture, moved = (_warp_image(image, warp, height, width) for image in (artwork, source))
+    inside = _warp_image(np.ones(source.shape, np.float32), warp, height, width) > 0.99
     flow = _flow(target, moved)
     if flow is not None:
         picture, moved = (warped(image, flow, cv2.INTER_CUBIC) for image in (picture, moved))
@@ -130,7 +130,7 @@ def _align(photo: np.ndarray, artwork: np.ndarray, stroke: float) -> Alignment:
     return Alignment(picture, _trust(target, moved, inside, stroke))
 
 
-def edges(image: np.ndarray, stroke: float = STROKES_PX[0]) -> np.ndarray:
+def _edges(image: np.ndarray, stroke: float = STROKES_PX[0]) -> np.ndarray:
     """Return the strength of edges relative to their neighbourhood, (H, W), float32.
 
     Args:
@@ -146,7 +146,7 @@ def edges(image: np.ndarray, stroke: float = STROKES_PX[0]) -> np.ndarray:
     return relative
 
 
-def warp_image(image: np.ndarray, warp: np.ndarray, height: int, width: int) -> np.ndarray:
+def _warp_image(image: np.ndarray, warp: np.ndarray, height: int, width: int) -> np.ndarray:
     """Warp an image from the frame of the artwork to that of the photo; it is 0 outside."""
     if np.allclose(warp, np.eye(3)) and image.shape[:2] == (height, width):
         return image
@@ -155,7 +155,7 @@ def warp_image(image: np.ndarray, warp: np.ndarray, height: int, width: int) -> 
     return moved
 
 
-def local_correlation(first: np.ndarray, second: np.ndarray, window: float) -> np.ndarray:
+def _local_correlation(first: np.ndarray, second: np.ndarray, window: float) -> np.ndarray:
     """Return the correlation coefficient of two edge images around each place, (H, W).
 
     It is low where only one image has edges, and where neither has.
@@ -226,8 +226,8 @@ def _score(target: np.ndarray, source: np.ndarray, warp: np.ndarray) -> float:
     The score is 0 if less than 30 % of the photo is covered.
     """
     height, width = target.shape
-    moved = warp_image(source, warp, height, width)
-    inside = warp_image(np.ones(source.shape, np.float32), warp, height, width) > 0.99
+    moved = _warp_image(source, warp, height, width)
+    inside = _warp_image(np.ones(source.shape, np.float32), warp, height, width) > 0.99
     share = float(inside.mean())
     if share < 0.3:
         return 0.0
@@ -255,7 +255,7 @@ def _luminance(image: np.ndarray) -> np.ndarray:
 
 def _edge_image(image: np.ndarray) -> np.ndarray:
     """Return the edges of an image (H, W, 3) as a grey image, (H, W), uint8."""
-    return _as_bytes(edges(image))
+    return _as_bytes(_edges(image))
 
 
 def _as_bytes(edge_strength: np.ndarray) -> np.ndarray:
@@ -377,7 +377,7 @@ def _trust(target: np.ndarray, moved: np.ndarray, inside: np.ndarray, stroke: fl
         inside: Whether the artwork covers a place, (H, W), bool.
         stroke: The standard deviation of the blur that removes strokes, px.
     """
-    local = local_correlation(target, moved, WINDOW_STROKES * stroke)
+    local = _local_correlation(target, moved, WINDOW_STROKES * stroke)
     excess = _correlation(target, moved) - _chance_correlation(target, moved)
     match = np.clip((excess - MATCH_RAMP[0]) / (MATCH_RAMP[1] - MATCH_RAMP[0]), 0, 1)
     low, high = TRUST_RAMP

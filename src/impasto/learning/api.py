@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,18 @@ from impasto.learning.settings import MIN_STYLE_PX, LearnSettings
 from impasto.learning.start import start_parameters
 from impasto.learning.style import style_bytes
 from impasto.learning.tones import fit_tones
-from impasto.learning.training import LearnProgress, TrainingJob, TrainingState, train
+from impasto.learning.training import (
+    LearnProgress,
+    TrainingJob,
+    TrainingState,
+    shape_of,
+    train,
+)
 from impasto.library import api
 from impasto.methods.feed_forward.plan import COARSEST_PX
 from impasto.methods.optimize.settings import OptimizeSettings
 from impasto.networks.learned import initial_parameters
+from impasto.networks.transformer import Parameters
 from impasto.runs.job import Job
 from impasto.settings.recipe import Recipe
 
@@ -185,25 +192,60 @@ def prepare_pair_training(
         MissingExtraError: OpenCV isn't installed.
         ImageError, RecipeError, DeviceError, WeightsError: As for ``impasto.stylize``.
     """
-    read_pairs = [(_read(photo, limits), _read(artwork, limits)) for photo, artwork in pairs]
-    aligned = [(*make_pair(photo, artwork), photo, artwork) for photo, artwork in read_pairs]
+    entries = [
+        _ReadPair.aligned(_read(photo, limits), _read(artwork, limits)) for photo, artwork in pairs
+    ]
     # Pairs that fit come first, so the first artworks are those of ``TrainingJob.pairs``.
-    aligned.sort(key=lambda entry: not entry[1])
-    notes = tuple(_fit_note(pair, fits, *images) for pair, fits, *images in aligned)
-    fitting = tuple(pair for pair, fits, *_ in aligned if fits)
+    entries.sort(key=lambda entry: not entry.fits)
+    fitting = tuple(entry.pair for entry in entries if entry.fits)
     if fitting:
         arguments = {**PAIR_SETTINGS, **arguments}
         if arguments.get("preset") is None and arguments.get("recipe") is None:
             arguments["recipe"] = PAIR_LOOK
-    styles: list[Source] = [artwork for *_, artwork in aligned]
-    training_job = prepare_training(styles, limits=limits, **arguments)
-    if fitting:
-        start = start_parameters(training_job.settings.network, normalised=False)
-        training_job = replace(training_job, pairs=fitting)
-        start = start or initial_parameters(training_job.shape, training_job.settings.seed)
-        start["style"] = fit_tones([pair.as_floats() for pair in fitting]).colours
-        training_job = replace(training_job, start=start)
-    return replace(training_job, notes=notes)
+    styles: list[Source] = [entry.artwork for entry in entries]
+    training_job = replace(
+        prepare_training(styles, limits=limits, **arguments),
+        notes=tuple(entry.note for entry in entries),
+    )
+    if not fitting:
+        return training_job
+    return replace(training_job, pairs=fitting, start=_pair_start(training_job.settings, fitting))
+
+
+def _pair_start(settings: LearnSettings, pairs: Sequence[AlignedPair]) -> Parameters:
+    """Return the parameters from which a training with pairs starts.
+
+    The network reproduces its input, which is the photo through the colour map that fits the pairs.
+    """
+    start = start_parameters(settings.network, normalised=False)
+    if start is None:
+        start = initial_parameters(shape_of(settings.network, has_pairs=True), settings.seed)
+    return {**start, "style": fit_tones([pair.as_floats() for pair in pairs]).colours}
+
+
+@dataclass(frozen=True)
+class _ReadPair:
+    """A photo and an artwork, and how they were aligned."""
+
+    photo: Picture
+    artwork: Picture
+    pair: AlignedPair
+    fits: bool
+
+    @classmethod
+    def aligned(cls, photo: Picture, artwork: Picture) -> _ReadPair:
+        return cls(photo, artwork, *make_pair(photo, artwork))
+
+    @property
+    def note(self) -> str:
+        """A sentence for the user: how much of the artwork fits the photo."""
+        share = f"{self.pair.trusted_share:.0%}"
+        if self.fits:
+            return f"{self.artwork.name} fits {self.photo.name} in {share} of the area"
+        return (
+            f"{self.artwork.name} doesn't show what {self.photo.name} shows (only {share} of the"
+            " area fits): only its style is learned"
+        )
 
 
 def _read(source: Source, limits: Limits | None) -> Picture:
@@ -215,17 +257,6 @@ def _read(source: Source, limits: Limits | None) -> Picture:
     picture = read(source, limits=limits, needed_side=lambda *_: COARSEST_PX)
     _check_style_images([(picture, 1.0)])
     return picture
-
-
-def _fit_note(pair: AlignedPair, fits: bool, photo: Picture, artwork: Picture) -> str:
-    """Return a sentence for the user: how much of an artwork fits its photo."""
-    share = f"{pair.trusted_share:.0%}"
-    if fits:
-        return f"{artwork.name} fits {photo.name} in {share} of the area"
-    return (
-        f"{artwork.name} doesn't show what {photo.name} shows (only {share} of the area fits):"
-        " only its style is learned"
-    )
 
 
 def _prepare_look(

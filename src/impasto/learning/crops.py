@@ -49,6 +49,14 @@ class Crop:
         return self.image[..., top : top + side, left : left + side].contiguous()
 
 
+def generator_of(seed: int, number: int) -> torch.Generator:
+    """Return the source of the random numbers of one draw or crop of a training.
+
+    The prime keeps trainings with neighbouring seeds from sharing their generators.
+    """
+    return torch.Generator().manual_seed(seed * 1_000_003 + number)
+
+
 def random_crop(photos: Sequence[Tensor], side: int, generator: torch.Generator) -> Tensor:
     """Return a random crop of a random photo, (1, 3, S, S) with the margin, in [0, 1].
 
@@ -100,5 +108,5 @@ def crop_number(draw: int, seed: int) -> int:
     count = crops_until(draw)
     if draw == 0 or count > crops_until(draw - 1):
         return count - 1
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + draw)
+    generator = generator_of(seed, draw)
     return count - 1 - int(torch.randint(min(count, MAX_KEPT_CROPS), (), generator=generator))

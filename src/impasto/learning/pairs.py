@@ -20,7 +20,7 @@ from impasto.base import extras
 from impasto.images.picture import Picture
 from impasto.images.sizes import resize
 from impasto.images.transfer import as_bytes, channels_last
-from impasto.learning.crops import MARGIN, Crop, random_crop
+from impasto.learning.crops import MARGIN, Crop, generator_of, random_crop
 from impasto.learning.settings import LearnSettings
 from impasto.learning.tasks import make_objective
 from impasto.learning.tones import cells, fit_tones
@@ -140,7 +140,7 @@ class PairTask:
         self.tones = fit_tones([pair.as_floats() for pair in pairs])
 
     def crop(self, draw: int) -> Crop:
-        generator = torch.Generator().manual_seed(self.settings.seed * 1_000_003 + draw)
+        generator = generator_of(self.settings.seed, draw)
         if draw % CYCLE in (UNPAIRED_DRAW, TONED_DRAW):
             image = random_crop(self.photos, self.settings.crop, generator)
             return Crop(image.to(self.device), {})

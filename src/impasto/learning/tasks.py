@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from impasto.learning.crops import MAX_KEPT_CROPS, Crop, crop_number, random_crop
+from impasto.learning.crops import MAX_KEPT_CROPS, Crop, crop_number, generator_of, random_crop
 from impasto.learning.settings import LearnSettings
 from impasto.losses.objective import Losses, Objective
 from impasto.methods.optimize.regions import plain_places, regions_at, suited
@@ -58,7 +58,7 @@ class StyleTask:
         seed = self.settings.seed
         number = crop_number(draw, seed)
         if number not in self.crops:
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
+            generator = generator_of(seed, number)
             image = random_crop(self.photos, self.settings.crop, generator).to(self.device)
             crop = Crop(image, {})
             targets = self.objective.content_targets(crop.inner)

@@ -13,10 +13,8 @@ from pathlib import Path
 from impasto.base import files
 from impasto.networks import styles as built_in
 from impasto.styles import bundled, library
-from impasto.styles.style_file import is_style_file, read_bytes, read_info
+from impasto.styles.style_file import HEAD_BYTES, is_style_file, read_bytes, read_info
 
-HEAD_BYTES = 16
-"""Bytes at the start of a file by which a style file is recognised."""
 HASHED_BYTES = 50_000_000
 """Largest file that is compared with the bundled paintings, which are all far smaller."""
 

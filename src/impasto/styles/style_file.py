@@ -27,6 +27,8 @@ METADATA_KEY = "impasto_style"
 FORMAT_VERSION: Literal[1] = 1
 LENGTH_BYTES = 8
 """Bytes at the start of a safetensors file that hold the length of its header."""
+HEAD_BYTES = 16
+"""Bytes at the start of a file by which a style file is recognised."""
 MAX_HEADER_BYTES = 1_000_000
 MAX_FILE_BYTES = 16_000_000
 """Largest style file that is read. The largest network of ``SHAPES`` takes 2 MB."""

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from impasto.images.picture import Picture
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
 
@@ -48,6 +49,14 @@ class BrushMaker(Protocol):
     def depends_on_photo(self, job: Job) -> bool:
         """Return whether the brushes of a job depend on its photo."""
         ...
+
+
+def weighted_styles(job: Job) -> list[list[tuple[Picture, float]]]:
+    """Return the styles and weights of each area: of the whole picture, then of each region."""
+    return [
+        list(zip(job.styles, job.style_weights, strict=True)),
+        *([(style, 1.0)] for _, style in job.regions),
+    ]
 
 
 def with_slots(styles: Sequence[Sequence[Brush]]) -> list[list[Brush]]:

@@ -14,18 +14,14 @@ from torch import Tensor
 
 from impasto.images.masks import visible
 from impasto.images.picture import Picture
-from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.brushes import Brush, weighted_styles
 from impasto.networks.load import load_magenta, load_multistyle
 from impasto.runs.job import Job
 
 
 def make_brushes(job: Job) -> list[Brush]:
     """Return a brush for the blended styles of a job, then one for the style of each region."""
-    blends = [
-        list(zip(job.styles, job.style_weights, strict=True)),
-        *([(style, 1.0)] for _, style in job.regions),
-    ]
-    return [_blended(job, weighted, area) for area, weighted in enumerate(blends)]
+    return [_blended(job, weighted, area) for area, weighted in enumerate(weighted_styles(job))]
 
 
 def _blended(job: Job, weighted: list[tuple[Picture, float]], area: int) -> Brush:

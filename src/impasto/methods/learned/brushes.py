@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 
 from impasto.images.picture import Picture
-from impasto.methods.feed_forward.brushes import Brush
+from impasto.methods.feed_forward.brushes import Brush, weighted_styles
 from impasto.networks.learned import network_of
 from impasto.networks.transformer import StyleTransformer
 from impasto.runs.job import Job
@@ -23,13 +23,9 @@ def make_brushes(job: Job) -> list[Brush]:
     Several styles are blended by blending their pictures. The parameters of independently trained
     networks can't be interpolated.
     """
-    blends = [
-        list(zip(job.styles, job.style_weights, strict=True)),
-        *([(style, 1.0)] for _, style in job.regions),
-    ]
     return [
         _brush(job, picture, weight, area)
-        for area, weighted in enumerate(blends)
+        for area, weighted in enumerate(weighted_styles(job))
         for picture, weight in weighted
         if weight
     ]

@@ -22,6 +22,7 @@ from impasto.studio.jobs.image_uploads import PixelBudget, keep_image, name_of
 from impasto.studio.jobs.models import StyleFile
 from impasto.styles import bundled, catalogue, names
 from impasto.styles.style_file import (
+    HEAD_BYTES,
     MAX_FILE_BYTES,
     SUFFIX,
     is_style_file,
@@ -31,8 +32,6 @@ from impasto.styles.style_file import (
 
 MAX_STYLES = 4
 """Largest number of styles in a form."""
-HEAD_BYTES = 16
-"""Bytes at the start of a file by which a style file is recognised."""
 KeepStyle = Callable[[UploadFile | str, float, Path, PixelBudget], StyleFile]
 """A function that keeps a style with a weight in a file, such as ``keep_style``."""
 
