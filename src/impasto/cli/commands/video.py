@@ -159,14 +159,15 @@ def video(
     chosen: dict[str, Any] = {**given(settings), **({"preset": preset} if preset else {})}
     if method is not None:
         chosen["method"] = method
-    cut_end = math.inf if end is None else _parse_seconds(end)
+    part = _parse_seconds(start), math.inf if end is None else _parse_seconds(end)
+    frame_rate = None if rate is None else _parse_rate(rate)
     if proposed is not None:
         return _propose_keyframes(
             clip,
             output,
             proposed,
-            (_parse_seconds(start), cut_end),
-            None if rate is None else _parse_rate(rate),
+            part,
+            frame_rate,
             should_replace=force,
             as_json=as_json,
         )
@@ -176,20 +177,21 @@ def video(
         raise RecipeError("--keyframe takes the place of a style, a method and a preset")
     if learn_time is not None and not painted:
         raise RecipeError("--learn-time is for --keyframe")
-    named_styles = all_styles or [("keyframes", 1.0)] * bool(painted)
-    target = _output_path(clip, output, named_styles, preview, resume)
+    if painted:
+        all_styles = [("keyframes", 1.0)]  # for the name of the film
+    target = _output_path(clip, output, all_styles, preview, resume)
     with handle_stop_signals() as stop:
         from impasto.video.film import Film
         from impasto.video.frames import Cut
 
-        cut = Cut(_parse_seconds(start), cut_end, every, size or 0)
+        cut = Cut(*part, every, size or 0)
         if painted:
             later_styles = learn_keyframes(
                 clip,
                 target,
                 painted,
                 cut,
-                None if rate is None else _parse_rate(rate),
+                frame_rate,
                 learn_time,
                 stop,
                 should_replace=force,
@@ -206,7 +208,7 @@ def video(
             mask=mask,
             codec=codec if preview is None else None,
             crf=crf if preview is None else None,
-            rate=None if rate is None else _parse_rate(rate),
+            rate=frame_rate,
             resume=resume,
             force=force or preview is not None,
             **chosen,
