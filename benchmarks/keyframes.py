@@ -37,6 +37,7 @@ PAINTING = common.EXAMPLES / "paintings/cafe_terrace.webp"
 def main() -> None:
     parser = common.parser(__doc__)
     parser.add_argument("--painting", type=Path, default=PAINTING)
+    parser.add_argument("--preset", default="studio", help="preset of the painted frames")
     parser.add_argument("--seconds", type=float, default=3, help="length of the clip")
     parser.add_argument("--count", type=int, default=2, help="number of key frames")
     parser.add_argument("--learn-time", default="3m", help="length of the training")
@@ -48,7 +49,7 @@ def main() -> None:
         folder = arguments.keep or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         print(f"{devices.machine()}\n")
-        common.finish(arguments, {"machine": devices.machine(), **measured(folder, arguments)})
+        common.finish(arguments, measured(folder, arguments))
 
 
 def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -57,7 +58,9 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     last = arguments.seconds - 2 / video.RATE
     times = np.linspace(0, last, 2 * arguments.count - 1).round(2).tolist()
     key_times, held_out = times[::2], times[1::2]
-    painted = {time: paint(clip, time, arguments.painting) for time in times}
+    painted = {
+        time: paint(frame(clip, time), arguments.painting, arguments.preset) for time in times
+    }
     keys: list[object] = []
     for time in key_times:
         path = folder / f"key_{time:.2f}.png"
@@ -91,10 +94,9 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     return {"key frames": key_times, "held out": held_out, **rows}
 
 
-def paint(clip: Path, time: float, painting: Path) -> np.ndarray:
-    """Return a frame of a clip, stylized with the preset studio, (H, W, 3), uint8."""
-    picture = impasto.stylize(frame(clip, time), str(painting), preset="studio")
-    return np.asarray(picture.image)
+def paint(pixels: np.ndarray, painting: Path, preset: str) -> np.ndarray:
+    """Return a stylized frame, (H, W, 3), uint8."""
+    return np.asarray(impasto.stylize(pixels, str(painting), preset=preset).image)
 
 
 def frame(film: Path, time: float) -> np.ndarray:

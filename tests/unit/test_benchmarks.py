@@ -16,6 +16,7 @@ TOY_ARGUMENTS = {
     "convergence": "--pairs astronaut --size 48 --seconds 0.2 --plot plot.png",
     "gallery": "--preset instant --size 48 --photos photos --paintings paintings --into gallery",
     "instant": "--sizes 64x48 --photos 2 --rounds 1 --starts 0",
+    "keyframes": "--painting paintings/image.png --preset instant --seconds 0.3 --learn-time 1s",
     "learn": "--paintings cafe_terrace --photos rocket.jpg --steps 1 --crop 128 --sizes 64"
     " --rounds 1 --sheets sheets",
     "look": "'toy:--steps 2' --only astronaut_pere --size 48 --into look",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from PIL import Image
+from typing import TYPE_CHECKING, Literal
 
 from impasto.base.errors import StyleFileError, unknown
 from impasto.networks import styles as built_in
 from impasto.styles import bundled, library
 from impasto.styles.style_file import StyleDescription
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Origin = Literal["yours", "bundled", "built-in"]
 THUMBNAIL_PX = 128
@@ -97,6 +98,8 @@ def _square(source: Path | io.BytesIO) -> Image.Image:
     Raises:
         StyleFileError: The image can't be read.
     """
+    from PIL import Image
+
     try:
         with Image.open(source) as image:
             whole = image.convert("RGB")

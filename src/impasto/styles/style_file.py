@@ -11,15 +11,15 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from impasto.base.errors import StyleFileError, reason
 from impasto.networks.network_shape import NetworkShape
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIX = ".style"
 METADATA_KEY = "impasto_style"
@@ -123,6 +123,9 @@ def encode(info: StyleDescription, parameters: Mapping[str, np.ndarray]) -> byte
         info: The description.
         parameters: The parameters by name. They are stored in float16.
     """
+    import numpy as np
+    from safetensors.numpy import save
+
     stored = {name: values.astype(np.float16) for name, values in parameters.items()}
     return save(stored, metadata={METADATA_KEY: info.model_dump_json(exclude_none=True)})
 
@@ -191,6 +194,10 @@ def read_parameters(data: bytes, name: str) -> tuple[StyleDescription, dict[str,
     Raises:
         StyleFileError: The file isn't a style file, is damaged or too large, or of another version.
     """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     if len(data) > MAX_FILE_BYTES:
         raise StyleFileError(f"{name} is too large for a style file")
     info = read_info(data, name)
