@@ -96,7 +96,8 @@ def measured(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def paint(pixels: np.ndarray, painting: Path, preset: str) -> np.ndarray:
     """Return a stylized frame, (H, W, 3), uint8."""
-    return np.asarray(impasto.stylize(pixels, str(painting), preset=preset).image)
+    size = max(pixels.shape[:2])
+    return np.asarray(impasto.stylize(pixels, str(painting), preset=preset, size=size).image)
 
 
 def frame(film: Path, time: float) -> np.ndarray:
