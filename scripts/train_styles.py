@@ -23,8 +23,8 @@ DATA = Path(__file__).parents[1] / "src/impasto/styles/data"
 LOG = DATA / "LOG.md"
 HEAD = """# Training of the bundled styles
 
-`python scripts/train_styles.py` trained them; the losses are means over the last steps. Trainings in
-float32 ran on one core, two at a time. A training without a time was interrupted.
+`python scripts/train_styles.py` trained them; the losses are means over the last steps. Trainings
+in float32 ran on one core, two at a time. A training without a time was interrupted.
 
 | style | steps | seconds | content loss | style loss | bytes | machine |
 |---|---|---|---|---|---|---|
